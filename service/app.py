@@ -22,7 +22,6 @@ from service.api.body import HEAVY, BodyLimits
 from service.api.keyring import KeyFile, Keyring
 from service.api.middleware.access import AccessCheck, Hosts, machine_names
 from service.api.middleware.requests import RequestMiddleware, Telemetry
-from service.api.network import NetworkListener
 from service.api.parts import find_parts
 from service.api.problems import handlers
 from service.api.received import ReceivedFiles
@@ -142,8 +141,6 @@ def _set_state(app: FastAPI, settings: Settings, tracing: Tracing | None) -> Non
     app.state.cors_origins = settings.cors_origins
     app.state.trusted_proxies = settings.trusted_proxies
     app.state.root_path = settings.root_path
-    proxied = bool(settings.trusted_proxies or settings.root_path or settings.unix_socket)
-    app.state.network = NetworkListener(settings.host, proxied=proxied)
     app.state.meters = Meters()
     app.state.slow_requests = SlowRequests(settings.slow_request_ms)
     app.state.tracing = tracing

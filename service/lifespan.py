@@ -16,7 +16,6 @@ from fastapi import FastAPI
 
 from attention.kernels import one_blas_thread
 from service.api.keyring import KeyFile
-from service.api.network import NetworkListener
 from service.api.parts import find_parts
 from service.api.state import State
 from service.api.warmup import warm
@@ -56,7 +55,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
             if (unclean := catalogue.store.unclean_shutdown) is not None:
                 log.warning("the last process did not close the store", **asdict(unclean))
             await asyncio.to_thread(app.state.received.clear)
-            app.state.parts = _parts(settings, catalogue, app.state.network)
+            app.state.parts = _parts(settings, catalogue)
             loading = asyncio.create_task(_load(app, catalogue, app.state.parts, opening.keys))
             loading.add_done_callback(_log_failure)
             re_encoding = asyncio.create_task(_re_encode(app.state.parts, opening.keys))
@@ -88,7 +87,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 await asyncio.to_thread(app.state.access_log.close)
 
 
-def _parts(settings: Settings, catalogue: Catalogue, network: NetworkListener) -> State:
+def _parts(settings: Settings, catalogue: Catalogue) -> State:
     return State(
         catalogue,
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
@@ -99,7 +98,7 @@ def _parts(settings: Settings, catalogue: Catalogue, network: NetworkListener) -
         settings.max_queue,
         keys_required=settings.keyed and settings.allow_anonymous is None,
         lab_for=settings.lab,
-        network=network,
+        host=settings.host,
         added={part.name: part.start() for part in find_parts()},
     )
 

@@ -20,7 +20,6 @@ from service.api.routes.page import SITE
 from service.api.telemetry import Tracing
 from service.app import create_app
 from service.server.httptools_protocol import protocol_factory
-from service.server.network import NetworkListener
 from service.server.server import server_config
 from service.settings import Settings
 from service.startup import open_in_background
@@ -51,8 +50,6 @@ class RunningService:
         self.app = create_app(self.settings, opening, tracing, site)
         config = server_config(self.app, protocol_factory(self.app.state.connection_limits), lifespan="on")
         self._server = uvicorn.Server(config)
-        self.listener = NetworkListener(self._server, self.port)
-        self.app.state.network.attach(self.listener)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 
     def __enter__(self) -> RunningService:

@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 from fastapi import Depends, Path, Request
 
 from service.api.keyring import Holder
-from service.api.network import NetworkListener
 from service.api.parts import PartState
 from service.retrieval.collections import Catalogue
 from service.retrieval.documents import ReEncodings, Seeding
@@ -25,7 +24,7 @@ class State:
         keys_required: whether a call without a key is refused.
         lab_for: which callers may train models.
         warmed: set when the warm-up has made a first call of each kind.
-        network: whether the service is open to the network.
+        host: the address that the service listens on.
         added: the states of the parts that other distributions add, by the names of the parts.
     """
 
@@ -39,7 +38,7 @@ class State:
     keys_required: bool
     lab_for: Literal["writers", "readers"] = "writers"
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
-    network: NetworkListener = field(default_factory=NetworkListener)
+    host: str = "127.0.0.1"
     added: Mapping[str, PartState] = field(default_factory=dict)
 
     def loading(self) -> list[str]:

@@ -47,7 +47,7 @@ def serve(**options: Any) -> None:
 
 
 def _serve(options: Mapping[str, Any]) -> None:
-    with _hidden("rich"):  # structlog imports it, if it is there, for tracebacks that these logs do not have
+    with _hide("rich"):  # structlog imports it, if it is there, for tracebacks that these logs do not have
         from service import logs
     from service.server.process import (
         ExitDeadline,
@@ -78,7 +78,7 @@ def _serve(options: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _hidden(name: str) -> Iterator[None]:
+def _hide(name: str) -> Iterator[None]:
     """Let imports of a module fail within the `with` block, as if it were not installed."""
     imported = sys.modules.pop(name, None)
     sys.modules[name] = None  # type: ignore[assignment]

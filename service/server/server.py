@@ -16,7 +16,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.server.httptools_protocol import CoalescingTransport, protocol_factory
-from service.server.network import NetworkListener
 from service.server.process import ExitDeadline, remove_unix_socket
 
 if TYPE_CHECKING:
@@ -102,9 +101,6 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections, then call `announce`."""
         await super().startup(sockets)
-        for listener in sockets or ():
-            if listener.family in (socket.AF_INET, socket.AF_INET6):
-                self._app.state.network.attach(NetworkListener(self, listener.getsockname()[1]))
         self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -54,7 +54,6 @@ from softkv.answers.info import (
 from softkv.answers.service import (
     EncoderInfo,
     Model,
-    Network,
     Readiness,
     RerankerInfo,
     ServerInfo,
@@ -128,7 +127,6 @@ __all__ = [
     "KeyRefused",
     "Match",
     "Model",
-    "Network",
     "NotFound",
     "Pages",
     "Part",

@@ -99,8 +99,6 @@ class _ClientMethods(Methods[S]):
     ready = call_method(service.ready)
     metrics = call_method(service.metrics)
     slow_requests = call_method(service.slow_requests)
-    network = call_method(service.network)
-    set_network = call_method(service.set_network)
     backup = call_method(service.backup)
 
     encode = call_method(arrays.encode)

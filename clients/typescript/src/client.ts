@@ -33,7 +33,6 @@ import type {
   SchemaRerankerAnswer,
   SchemaScoreRequest,
   SchemaServiceAnswer,
-  SchemaNetworkAnswer,
   SchemaSlowRequestAnswer,
   SchemaSlowRequestList,
 } from "./generated/api.ts";
@@ -74,8 +73,6 @@ export type Alias = SchemaAliasAnswer;
 export type ServiceInfo = SchemaServiceAnswer;
 /** The parts of a service that are still loading or have failed. */
 export type Readiness = SchemaReadiness;
-/** Whether the service is open to the network of its machine, and under which URL. */
-export type Network = SchemaNetworkAnswer;
 /** A request that took long, without its path and its content. */
 export type SlowRequest = SchemaSlowRequestAnswer;
 /** An encoder of the service, with its state and memory. */
@@ -85,7 +82,6 @@ export type Reranker = SchemaRerankerAnswer;
 /** A model of the service. */
 export type Model = SchemaModel;
 
-const NETWORK = "/v1/service/network";
 const READY_MS = 900_000;
 const LOOK_MS = 100;
 
@@ -236,25 +232,6 @@ export class Client {
   /** Return the slowest requests since the service's start, the slowest first; at most 100. */
   slowRequests(how?: How): Promise<SlowRequest[]> {
     return this.#sender.get("/v1/service/slow", how, (list: SchemaSlowRequestList) => list.requests);
-  }
-
-  /** Return whether the service is open to the network of its machine. */
-  network(how?: How): Promise<Network> {
-    return this.#sender.get(NETWORK, how);
-  }
-
-  /**
-   * Open a service that listens on a loopback address to the network of its machine, or close it again.
-   *
-   * Callers there may read, and take part in rooms. The service closes it when it stops.
-   *
-   * @param address the address at which to open it, one of the `addresses` of `network`; left out, the first
-   * @throws Forbidden: the call comes from another machine, through a proxy or from a foreign page, or may not write
-   * @throws Conflict: the machine is in no network, the port is taken, or the service does not need it
-   */
-  setNetwork(open: boolean, address?: string, how?: How): Promise<Network> {
-    const body = { open, ...(address !== undefined && { address }) };
-    return this.#sender.send({ method: "PUT", path: NETWORK, body, repeatable: true }, how);
   }
 
   /** Return the metrics, in the text format of Prometheus. */

@@ -42,7 +42,6 @@ export type {
   ClientOptions,
   Encoder,
   Model,
-  Network,
   Readiness,
   Reranker,
   ServiceInfo,

@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.admission import notify_disconnect
-from service.api.network import FROM_NETWORK
 from softkv import AsyncClient
 from softkv_mcp_server.library import Library
 from softkv_mcp_server.server import Context, create_server
@@ -38,7 +37,7 @@ class InProcessTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request to the application, and return its response."""
         outer = self._outer
-        state: dict[str, Any] = {FROM_NETWORK: True} if FROM_NETWORK in outer["state"] else {}
+        state = dict[str, Any]()
         inner_headers = [(name.encode().lower(), text.encode()) for name, text in request.headers.multi_items()]
         forwarded = [header for header in inner_headers if header[0] not in (*OF_CALLER, b"x-request-id")]
         request_id = (b"x-request-id", outer["state"]["request_id"].encode())

@@ -17,9 +17,8 @@ from extensions.mcp.tests.speaking import Speaker, Way
 from service.api.keyring import line_of
 from tests.running import RunningService
 from tests.service.api.test_access_log import ROW, Logged, entries, logged
-from tests.service.server.test_network import OPEN_TO_READ, from_network, here, local_addresses
 
-__all__ = ["here", "local_addresses", "logged"]  # fixtures
+__all__ = ["logged"]  # a fixture
 
 ACCEPT = {"accept": "application/json, text/event-stream"}
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
@@ -191,18 +190,6 @@ def test_a_tool_of_mcp_is_logged_as_the_call_that_it_makes(logged: Logged) -> No
         ("docs", "docs-a", "done"),
         ("docs-reader", "docs-a", "forbidden"),
     ]
-
-
-def test_a_tool_for_models_has_no_more_rights_than_its_message(here: httpx.Client) -> None:
-    headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-06-18"}
-    arguments = {"collection": "books", "ids": ["a"]}
-    message = {
-        "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "forget", "arguments": arguments}
-    }  # fmt: skip
-    with from_network(here) as there:
-        refused = there.post("/mcp", json=message, headers=headers).json()
-        assert OPEN_TO_READ in str(refused), refused
-        assert OPEN_TO_READ not in str(here.post("/mcp", json=message, headers=headers).json())
 
 
 def test_no_message_takes_a_place_of_its_own(keyed: RunningService) -> None:

@@ -9,7 +9,6 @@ import re
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
@@ -21,7 +20,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Scope
 
 from service.api.keyring import LEVELS, Holder, Keyring, Level
-from service.api.network import FROM_NETWORK
 from service.api.problems.errors import Forbidden, HostRefused, KeyRefused, MalformedHost, RateExceeded
 
 Reach = Literal["collection", "collections", "everything", "nothing"]
@@ -34,9 +32,6 @@ call is about whole collections or other data; or it is accepted, because the ca
 NO_KEY = "this service asks for a key: send it as Authorization: Bearer <key> or X-API-Key: <key>"
 ANONYMOUS = "anonymous"  # the caller of a request without a key
 NO_HOLDER = Holder(ANONYMOUS, "none", caller=ANONYMOUS)
-OPEN_TO_READ = (
-    "this service is open to your network to read and to join rooms: changes are made on the computer that runs it"
-)
 UNKNOWN_KEY = "the key is not one this service knows: check it for a missing or extra character"
 # RFC 9110, 7.2: a host, and after a colon its port; in brackets an address of version 6.
 HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~!$&'()*+,;=%-]*))(?::[0-9]{1,5})?")
@@ -84,8 +79,6 @@ class AccessCheck:
         key = _key(headers) if self._has_keys else None
         holder = self._find_holder(scope, get_route_path(scope), headers, key)
         check_again = partial(self._check_again, holder, key)
-        if FROM_NETWORK in scope["state"]:
-            holder = replace(holder, level=min(holder.level, "read", key=LEVELS.index))
         scope["state"].update(holder=holder, caller=holder.caller, check_key_again=check_again)
 
     def _find_holder(self, scope: Scope, path: str, headers: Headers, key: str | None) -> Holder:
@@ -213,8 +206,6 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing", filtering: Filt
     if not may(scope, needed):
         if holder.level == "none":
             raise KeyRefused(NO_KEY)
-        if FROM_NETWORK in scope.get("state", {}):
-            raise Forbidden(OPEN_TO_READ)
         call = f"{scope['method']} {scope['path']}"
         if needed == "feedback":
             raise Forbidden(

@@ -67,10 +67,6 @@ class OriginRefused(APIError):
     """The request comes from a web page of an origin that is not allowed."""
 
 
-class NetworkUnavailable(APIError):
-    """The service cannot be opened to the network."""
-
-
 class MCPMissing(APIError):
     """The library of the Model Context Protocol is not installed."""
 

@@ -134,12 +134,6 @@ TABLE: Mapping[str, Refusal] = {
     "document_changed": Refusal(
         409, "other writes changed the document at the same time: try again", retrieval.DocumentChanged, repeat=True
     ),
-    "network_unavailable": Refusal(
-        409,
-        "the service cannot be opened to the network, or not at this address",
-        api.NetworkUnavailable,
-        advice="`detail` [says why](../../workshop/docs/teach/rooms.md#open-the-service-to-the-network)",
-    ),
     # The HTTP server itself refuses an invalid length first.
     "length_required": Refusal(
         411, None, api.LengthRequired, advice="declare the length of the body, or send it chunked"

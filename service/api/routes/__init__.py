@@ -36,7 +36,6 @@ ALL = (
     service.metrics_router,
     service.router,
     service.slow_router,
-    service.network_router,
     collections.fields_router,
     aliases.router,
     attend.sweep_router,

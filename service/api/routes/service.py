@@ -8,22 +8,17 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from threading import Lock
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from service import addresses
 from service.api.json import JSONAnswer
 from service.api.keyring import Holder
-from service.api.middleware.access import is_foreign, may
-from service.api.network import find_stranger
-from service.api.problems.errors import Forbidden
-from service.api.problems.table import OPEN_TO_ALL, WITH_BODY, refusals
+from service.api.problems.table import OPEN_TO_ALL
 from service.api.routes import idempotency
 from service.api.routes.encode import max_texts
-from service.api.routing import GuardedRoute, JSONRoute, filters, json_router, reaches, requires
+from service.api.routing import GuardedRoute, JSONRoute, json_router, requires
 from service.api.state import Running, State
 from service.api.telemetry import Meters, SlowRequests
 from service.kernels import running_kernels
@@ -43,12 +38,11 @@ from service.schemas.feedback import MAX_QUESTION
 from service.schemas.openai import MOST_INPUTS
 from service.schemas.query import MAX_PARTS
 from service.schemas.rerank import MAX_PAIRS, MAX_QUERY, MAX_SCORED
-from service.schemas.service import NetworkRequest
 from service.schemas.vector import MAX_WIDTH
 from service.storage import Store
 from service.storage.conditions import MAX_COMPARED_FIELDS, MAX_DEPTH, MAX_OPERANDS
 from service.storage.errors import StorageError
-from softkv.answers.service import Liveness, Network, Readiness, ServiceInfo, SlowRequestList
+from softkv.answers.service import Liveness, Readiness, ServiceInfo, SlowRequestList
 
 probes_router = APIRouter(
     tags=["probes"], route_class=JSONRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL
@@ -313,74 +307,3 @@ async def list_slow_requests(request: Request) -> Response:
     slow: SlowRequests = request.app.state.slow_requests
     requests = [asdict(one) | {"at": one.at.isoformat(timespec="milliseconds")} for one in slow]
     return JSONAnswer({"threshold_ms": slow.threshold_ms, "requests": requests})
-
-
-network_router = json_router("/v1/service/network", "service", "read", "nothing", "nothing")
-
-
-@network_router.get(
-    "",
-    response_model=Network,
-    response_description="Whether the service is open to the network.",
-    summary="Whether the service is open to the network",
-)
-async def get_network(request: Request, running: Running) -> Response:
-    """Return whether other machines may read and join rooms, because a caller has opened the service to them."""
-    stranger = None if may(request.scope, "write") else NO_WRITER
-    return JSONAnswer(_describe_network(running, stranger or find_stranger(request.scope, request.headers)))
-
-
-@network_router.put(
-    "",
-    response_model=Network,
-    responses=refusals(*WITH_BODY, "forbidden", "host_refused", "network_unavailable"),
-    dependencies=[requires("write"), reaches("everything"), filters("whole")],
-    response_description="Whether the service is open to the network.",
-    summary="Open the service to the network",
-)
-async def set_network(body: NetworkRequest, request: Request, running: Running) -> Response:
-    """Open a service that listens on a loopback address to the network of its machine, or close it again.
-
-    It then also listens at one address of the machine. Callers there may at most read, and take part in rooms, whatever
-    their key permits. If the service has keys, they need one. It is open until it is closed or stops, or has no
-    connection for two hours.
-
-    Only callers on the same machine may do this, not through a proxy, and no page of another origin.
-    """
-    stranger = find_stranger(request.scope, request.headers)
-    if stranger is None and is_foreign(request.headers, ()):
-        stranger = f"it was sent by a web page of {request.headers['origin']}"
-    if stranger is not None:
-        raise Forbidden(
-            f"only a program or this service's own page, on the computer that runs the service, may open or close it "
-            f"to the network, and {stranger}: do it there, at http://localhost"
-        )
-    if body.open:
-        await running.network.open(body.address)
-    else:
-        await running.network.close()
-    return JSONAnswer(_describe_network(running, None))
-
-
-NO_WRITER = "it may only read"
-
-
-def _describe_network(running: State, stranger: str | None) -> dict[str, Any]:
-    """Return the answer of both calls.
-
-    Args:
-        running: the state of the service.
-        stranger: why the caller may not open the service; None if it may.
-    """
-    network = running.network
-    obstacle = network.find_obstacle()
-    if stranger is not None and obstacle in (None, "offline"):
-        obstacle = "caller"
-    return {
-        "open": network.address is not None,
-        "url": network.url,
-        "public": network.is_public and (stranger is None or network.address is not None),
-        "moved": network.has_moved,
-        "addresses": addresses.own_addresses() if stranger is None else [],
-        "obstacle": obstacle,
-    }

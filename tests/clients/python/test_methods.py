@@ -39,7 +39,6 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "put_alias": (service.put_alias, ("current", "library")), "delete_alias": (service.remove_alias, ("current",)),
     "get_service": (service.info, ()), "livez": (service.alive, ()), "readyz": (service.ready, ()),
     "metrics": (service.metrics, ()), "list_slow_requests": (service.slow_requests, ()),
-    "get_network": (service.network, ()), "set_network": (service.set_network, (False,)),
     "get_backup": (service.backup, (io.BytesIO(),)), "list_encoders": (service.encoders, ()),
     "unload_encoder": (service.unload_encoder, ("a/b",)), "list_models": (service.models, ()),
     "get_model": (service.model, ("a/b",)), "encode": (arrays.encode, (["cats"],)),

@@ -158,7 +158,6 @@ export function again(code: SchemaProblemCode): boolean {
     case "room_taken":
     case "room_full":
     case "question_over":
-    case "network_unavailable":
       return false;
     default: {
       const more: never = code;

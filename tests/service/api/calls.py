@@ -324,7 +324,6 @@ EVERY_FIELD = [
     Call("put_room_row", {"key": "cats", "value": "They purr.", "by": "Anna"}),
     Call("ask_room", {"query": "pets that purr", "temperature": 0.1}),
     Call("put_guess", {"question": 1, "row": None}),
-    Call("set_network", {"open": False, "address": "203.0.113.7"}),
     Call("train_model", {"task": "copy", "model": "gru", "seconds": 30, "steps": 1, "seed": 1}),
     *(
         Call("train_model", {"task": "copy", "model": model, "seconds": 30, "steps": 1})

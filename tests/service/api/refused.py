@@ -18,7 +18,6 @@ CONFLICTS = {
     "reveal_answer": Call("reveal_answer", {"question": 2}),
     "put_temperature": Call("put_temperature", {"question": 1, "temperature": 1}),
     "leave_words_out": Call("leave_words_out", {"question": 1}),
-    "set_network": Call("set_network", {"open": True, "address": "203.0.113.7"}),
 }
 
 # Labels that a collection of one document gains by, for it cannot know which of them it answers.
@@ -87,7 +86,7 @@ RE_ENCODING = by_operation(Call("start_re_encoding", {"encoder": "minilm"}), Cal
 # Without keeping its result, this call needs no key that may write.
 KEEPS = {"calibrate": Call("calibrate", {"questions": LABELS, "apply": True})}
 # For writers only, though they write nothing: a backup and feedback have more than a reader may see, an encoder
-# that was unloaded makes other callers wait, an open network lets strangers in, and to read a table costs a process.
+# that was unloaded makes other callers wait, and to read a table costs a process.
 GUARDED = (
     WRITES
     | RE_ENCODING
@@ -95,16 +94,15 @@ GUARDED = (
         Call("get_backup"),
         Call("list_feedback"),
         Call("unload_encoder", None, {"encoder": "minilm"}),
-        Call("set_network", {"open": False}),
         Call("read_table", b"id,key\na,cats\n", query={"file": "a.csv"}),
     )
 )
-# On the disk; to unload an encoder, to open the network or to list feedback takes none, and a table goes to the disk of
+# On the disk; to unload an encoder or to list feedback takes none, and a table goes to the disk of
 # temporary files.
 NEEDS_ROOM = {
     name: call
     for name, call in (GUARDED | KEEPS).items()
-    if name not in ("unload_encoder", "set_network", "list_feedback", "read_table")
+    if name not in ("unload_encoder", "list_feedback", "read_table")
 }
 NOTHING_TO_DELETE = {"delete_feedback"}
 """Calls that need room only if there is feedback, which the other calls cannot leave without room."""

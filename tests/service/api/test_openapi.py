@@ -28,7 +28,7 @@ NAMES = {
     "query_documents", "delete_documents", "update_documents", "attend", "sweep", "compare", "compare_rows",
     "attend_arrays", "encode", "trace", "embeddings", "list_models", "get_model", "get_service", "describe_fields",
     "get_backup", "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
-    "delete_room_rows", "ask_room", "list_slow_requests", "get_network", "set_network",
+    "delete_room_rows", "ask_room", "list_slow_requests",
     "list_encoders", "unload_encoder", "put_guess", "reveal_answer", "get_lab", "train_model", "decode_source",
     "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
     "store_projection", "get_projection",

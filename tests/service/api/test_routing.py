@@ -56,13 +56,13 @@ GUARDING = {name: route for name, route in ROUTES.items() if route.required_leve
 FILTERING = {name: declared_filtering(route) for name, route in GUARDING.items()}
 WHOLE = {
     "put_collection", "patch_collection", "delete_collection", "calibrate", "get_backup", "list_slow_requests",
-    "set_network", "unload_encoder", "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
+    "unload_encoder", "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
     "store_projection", "get_projection",
     "get_lab", "train_model", "decode_source", "hear_room", *IN_ROOMS,
     "list_aliases", "put_alias", "get_alias", "delete_alias", "list_feedback", "delete_feedback",
 }  # fmt: skip
 NO_DOCUMENTS = {
-    "get_service", "get_network", "list_encoders", "list_models", "get_model", "encode", "embeddings", "trace",
+    "get_service", "list_encoders", "list_models", "get_model", "encode", "embeddings", "trace",
     "attend_arrays", "compare_rows", "read_table", "rerank", "rerank_as_cohere", "score",
 }  # fmt: skip
 OF_THE_PART = {

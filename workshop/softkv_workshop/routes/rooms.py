@@ -13,7 +13,6 @@ from service import addresses
 from service.api.events import Event, Events, event_responses
 from service.api.json import CompressedAnswer, JSONAnswer
 from service.api.middleware.access import HOST, LOOPBACK, caller_of
-from service.api.network import NetworkListener
 from service.api.problems.table import ENCODING, MALFORMED, WITH_BODY, refusals
 from service.api.routes.collections import shape_background
 from service.api.routing import json_router, takes
@@ -50,16 +49,16 @@ from softkv_workshop.schemas.rooms import (
 from softkv_workshop.state import Workshop
 
 
-def join_address(request: Request, network: NetworkListener, code: str) -> dict[str, Any]:
+def join_address(request: Request, host: str, code: str) -> dict[str, Any]:
     """Return the address at which participants join a classroom's room, as a URL and as a QR code.
 
     Args:
         request: the request, which shows how the caller reaches the service.
-        network: how other machines reach the service. A caller at a loopback address gets an address of the network
+        host: the address that the service listens on. A caller at a loopback address gets an address of the network
             instead, if the service listens there.
         code: the room's code.
     """
-    address = f"{_origin(request, network)}{request.scope.get('root_path', '')}/room?code={code}"
+    address = f"{_origin(request, host)}{request.scope.get('root_path', '')}/room?code={code}"
     size, path = draw_qr_code(address)
     return {"address": address, "size": size, "path": path}
 
@@ -84,7 +83,7 @@ def draw_qr_code(text: str) -> tuple[int, str]:
     return len(rows), "".join(runs)
 
 
-def _origin(request: Request, network: NetworkListener) -> str:
+def _origin(request: Request, host: str) -> str:
     """Return the origin under which the caller reaches the service.
 
     A page sends the scheme, because behind a proxy only the page knows it.
@@ -96,9 +95,7 @@ def _origin(request: Request, network: NetworkListener) -> str:
     if match is None:  # a request with a key may have any Host, even an invalid one
         host_header = f"{LOOPBACK}:{port}"
     if match is None or addresses.is_loopback(match["address"] or match["name"]):
-        if network.url is not None:
-            return network.url
-        urls = [] if addresses.in_a_container() else addresses.network_urls(network.host, port)
+        urls = [] if addresses.in_a_container() else addresses.network_urls(host, port)
         if urls:
             return urls[0]
     return f"{scheme if origin_host == host_header else request.scope['scheme']}://{host_header}"
@@ -136,7 +133,7 @@ async def open_room(body: OpenRequest, request: Request, running: Running) -> Re
     """
     room = Workshop.of(running).rooms.open(caller_of(request.scope), body.code, _rows(body.rows), hold=body.hold)
     opened = {"code": room.code, "secret": room.secret, "seconds_left": room.seconds_left}
-    return JSONAnswer(opened | {"joining": join_address(request, running.network, room.code)})
+    return JSONAnswer(opened | {"joining": join_address(request, running.host, room.code)})
 
 
 @router.get(
@@ -149,13 +146,10 @@ async def open_room(body: OpenRequest, request: Request, running: Running) -> Re
 async def get_room(code: CodeInPath, request: Request, running: Running, secret: Secret = None) -> Response:
     """Return the rows of a room, the question that is shown, and questions that wait.
 
-    With the presenter's secret, also the rows that are held, and the address at which others join now.
+    With the presenter's secret, also the rows that are held.
     """
     room = Workshop.of(running).rooms.find(code)
-    is_presenter = room.is_presenter(secret)
-    state = room.public_state(for_presenter=is_presenter)
-    joining = {"joining": join_address(request, running.network, code)} if is_presenter else {}
-    return CompressedAnswer(state | joining, request)
+    return CompressedAnswer(room.public_state(for_presenter=room.is_presenter(secret)), request)
 
 
 @router.delete(

@@ -125,9 +125,6 @@ class Room(Wire):
     question: RoomQuestion | None = Field(
         None, description="The question that is shown to all; absent before the first."
     )
-    joining: Joining | None = Field(
-        None, description="The way in which others join now, for the presenter; absent for other callers and in events."
-    )
 
 
 class HoldRequest(Wire):

@@ -235,30 +235,6 @@ class SlowRequestList(Record):
     requests: list[SlowRequest]
 
 
-class Network(Record, schema="NetworkAnswer"):
-    """Whether the service is open to the network, and under which URL.
-
-    Attributes:
-        open: whether other machines may read, and join rooms, since a caller has opened it.
-        url: the URL of the service for other machines; None if it is closed.
-        public: whether its address, or the first of `addresses` before it is opened, is one of the internet.
-        moved: whether it is open at an address that the machine no longer has, because its network changed: open it
-            again.
-        addresses: the addresses of the machine in its networks, that of the default route first. Empty for callers
-            on other machines.
-        obstacle: why this caller cannot open the service: `caller` (only one on the same machine that may write
-            can), `container`, `proxy` (or a Unix socket), `listening` (it listens on the network by its settings),
-            `server` (`softkv serve` does not run it), or `offline`. None if it can.
-    """
-
-    open: bool
-    url: str | None
-    public: bool
-    moved: bool
-    addresses: list[str]
-    obstacle: Literal["caller", "container", "proxy", "listening", "server", "offline"] | None
-
-
 class EncoderInfo(Record, schema="EncoderAnswer"):
     """An encoder of the service, and what is known of it. Some fields are None before it has loaded once.
 

@@ -16,7 +16,6 @@ from softkv.answers.info import Alias, CollectionInfo, parse_collection_info
 from softkv.answers.service import (
     EncoderInfo,
     Model,
-    Network,
     Readiness,
     RerankerInfo,
     ServiceInfo,
@@ -27,7 +26,7 @@ from softkv.answers.service import (
 from softkv.calls.call import WRITE_TIMEOUT, Call, Page, Paging, Plan, ServiceCache, ignore_content
 from softkv.problems import Reply, invalid_value
 from softkv.validation import describe_value, require_collection_name
-from softkv.wire import drop_omitted, encode_json
+from softkv.wire import encode_json
 
 
 def info(cache: ServiceCache) -> Call[ServiceInfo]:
@@ -325,42 +324,6 @@ def ready(cache: ServiceCache) -> Call[Readiness]:
         return Readiness.read(content)
 
     return Call("GET", "/readyz", parse, expected=(503,))
-
-
-def network(cache: ServiceCache) -> Call[Network]:
-    """Return whether the service is open to the network of its machine.
-
-    Returns:
-        A `Network`.
-
-    Example:
-        >>> client.network().open
-        False
-    """
-    return Call("GET", "/v1/service/network", lambda reply: Network.read(reply.json()))
-
-
-def set_network(cache: ServiceCache, open: bool, *, address: str | None = None) -> Call[Network]:  # noqa: A002
-    """Open a service that listens on a loopback address to the network of its machine, or close it again.
-
-    Callers there may read, and take part in rooms. The service closes it when it stops.
-
-    Args:
-        open: whether it is open from now on.
-        address: the address of the machine at which to open it, one of `Network.addresses`; by default the first.
-
-    Returns:
-        A `Network`, with the URL for other machines.
-
-    Raises:
-        Forbidden: the call comes from another machine or through a proxy, or the key may not write.
-        Conflict: the machine is in no network, the port is taken, or the service does not need it.
-
-    Example:
-        >>> client.set_network(True).url
-    """
-    content = encode_json(drop_omitted(open=open, address=address))
-    return Call("PUT", "/v1/service/network", lambda reply: Network.read(reply.json()), content=content)
 
 
 def slow_requests(cache: ServiceCache) -> Call[list[SlowRequest]]:

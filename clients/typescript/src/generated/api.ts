@@ -361,40 +361,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/service/network": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Whether the service is open to the network
-         * @description Return whether other machines may read and join rooms, because a caller has opened the service to them.
-         *
-         *     **Scope** of the key: `read`.
-         */
-        get: operations["get_network"];
-        /**
-         * Open the service to the network
-         * @description Open a service that listens on a loopback address to the network of its machine, or close it again.
-         *
-         *     It then also listens at one address of the machine. Callers there may at most read, and take part in rooms, whatever
-         *     their key permits. If the service has keys, they need one. It is open until it is closed or stops, or has no
-         *     connection for two hours.
-         *
-         *     Only callers on the same machine may do this, not through a proxy, and no page of another origin.
-         *
-         *     **Scope** of the key: `write`. A key for some collections is refused.
-         */
-        put: operations["set_network"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/collections/{name}/documents/fields": {
         parameters: {
             query?: never;
@@ -1114,7 +1080,7 @@ export interface paths {
          * Read a room
          * @description Return the rows of a room, the question that is shown, and questions that wait.
          *
-         *     With the presenter's secret, also the rows that are held, and the address at which others join now.
+         *     With the presenter's secret, also the rows that are held.
          *
          *     **Scope** of the key: `read`.
          */
@@ -4676,33 +4642,6 @@ export interface components {
          *     ]
          */
         NestedNumbers: number[] | number[][] | number[][][] | number[][][][] | unknown[][][][][];
-        /** @description Whether the service is open to the network, and under which URL. */
-        NetworkAnswer: {
-            /** @description Whether other machines may read, and join rooms, since a caller has opened it. */
-            open: boolean;
-            /** @description The URL of the service for other machines; null if it is closed. */
-            url: string | null;
-            /** @description Whether its address, or the first of `addresses` before it is opened, is one of the internet. */
-            public: boolean;
-            /** @description Whether it is open at an address that the machine no longer has, because its network changed: open it again. */
-            moved: boolean;
-            /** @description The addresses of the machine in its networks, that of the default route first. Empty for callers on other machines. */
-            addresses: string[];
-            /** @description Why this caller cannot open the service: `caller` (only one on the same machine that may write can), `container`, `proxy` (or a Unix socket), `listening` (it listens on the network by its settings), `server` (`softkv serve` does not run it), or `offline`. null if it can. */
-            obstacle: ("caller" | "container" | "proxy" | "listening" | "server" | "offline") | null;
-        };
-        /**
-         * @description A request to open the service to the network of its machine, or to close it.
-         * @example {
-         *       "open": false
-         *     }
-         */
-        NetworkRequest: {
-            /** @description Whether other machines may read, and join rooms. */
-            open: boolean;
-            /** @description The address of the machine at which to open the service, one of `addresses`. Left out: the first. */
-            address?: string;
-        };
         /**
          * @description The null key, an additional key that means "none of these". A number is its similarity, `false` is no null key. With a name, it weighs as much as all documents together would if each were unrelated, at every temperature and any number of documents. `strict` estimates unrelated similarities from the collection's own keys, `lenient` from its encoder, `auto` from both, `calibrated` from labelled questions.
          * @example auto
@@ -4886,7 +4825,7 @@ export interface components {
          * @example collection_not_found
          * @enum {string}
          */
-        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "outside_filter" | "host_refused" | "origin_refused" | "collection_not_found" | "alias_not_found" | "document_not_found" | "model_not_found" | "collection_conflict" | "alias_conflict" | "re_encoding_not_found" | "re_encoding_active" | "re_encoding_over" | "documents_exist" | "document_changed" | "network_unavailable" | "length_required" | "body_too_large" | "too_much" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "quota_exceeded" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_missing" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "stopping" | "disk_full" | "access_log_unwritable" | "lab_closed" | "not_presenter" | "room_not_found" | "room_over" | "room_row_not_found" | "room_taken" | "question_over" | "room_full" | "rooms_full" | "listeners_full" | "model_not_trained" | "lab_busy" | "training_failed" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
+        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "outside_filter" | "host_refused" | "origin_refused" | "collection_not_found" | "alias_not_found" | "document_not_found" | "model_not_found" | "collection_conflict" | "alias_conflict" | "re_encoding_not_found" | "re_encoding_active" | "re_encoding_over" | "documents_exist" | "document_changed" | "length_required" | "body_too_large" | "too_much" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "quota_exceeded" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_missing" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "stopping" | "disk_full" | "access_log_unwritable" | "lab_closed" | "not_presenter" | "room_not_found" | "room_over" | "room_row_not_found" | "room_taken" | "question_over" | "room_full" | "rooms_full" | "listeners_full" | "model_not_trained" | "lab_busy" | "training_failed" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
         /**
          * @description The map of a collection's queries, without its vectors.
          * @example {
@@ -5407,8 +5346,6 @@ export interface components {
             waiting: components["schemas"]["Asked"][];
             /** @description The question that is shown to all; absent before the first. */
             question?: components["schemas"]["RoomQuestion"];
-            /** @description The way in which others join now, for the presenter; absent for other callers and in events. */
-            joining?: components["schemas"]["Joining"];
         };
         /** @description The answer from the rows of a classroom's room. The weights of the matches and of the null key sum to one. */
         RoomAnswer: {
@@ -6335,8 +6272,6 @@ export type SchemaModelList = components['schemas']['ModelList'];
 export type SchemaNestedAnswer = components['schemas']['NestedAnswer'];
 export type SchemaNestedBools = components['schemas']['NestedBools'];
 export type SchemaNestedNumbers = components['schemas']['NestedNumbers'];
-export type SchemaNetworkAnswer = components['schemas']['NetworkAnswer'];
-export type SchemaNetworkRequest = components['schemas']['NetworkRequest'];
 export type SchemaNull = components['schemas']['Null'];
 export type SchemaNullBackground = components['schemas']['NullBackground'];
 export type SchemaOpenRequest = components['schemas']['OpenRequest'];
@@ -8626,192 +8561,6 @@ export interface operations {
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
-                    "Retry-After"?: number;
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_network: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Whether the service is open to the network. */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["NetworkAnswer"];
-                };
-            };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_refused`: no key, or an unknown or expired one. */
-            401: {
-                headers: {
-                    /** @description The way to send a key. */
-                    "WWW-Authenticate"?: "Bearer";
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
-            403: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
-            429: {
-                headers: {
-                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
-                    "Retry-After"?: number;
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    set_network: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NetworkRequest"];
-            };
-        };
-        responses: {
-            /** @description Whether the service is open to the network. */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["NetworkAnswer"];
-                };
-            };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_refused`: no key, or an unknown or expired one. */
-            401: {
-                headers: {
-                    /** @description The way to send a key. */
-                    "WWW-Authenticate"?: "Bearer";
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
-            403: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `network_unavailable`: the service cannot be opened to the network, or not at this address. */
-            409: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `body_too_large`: more bytes than the service takes in one request. */
-            413: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
-            415: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
-            429: {
-                headers: {
-                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
-                    "Retry-After"?: number;
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
-            503: {
-                headers: {
-                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;

@@ -20,10 +20,10 @@ from tests.running import RunningService
 from tests.waiting import until
 
 KEYS = {"all": ("write", ""), "reader": ("read", ""), "docs": ("write", "docs-"), "docs-reader": ("read", "docs-")}
-EVERYTHING = {"get_backup", "list_slow_requests", "unload_encoder", "set_network"}
+EVERYTHING = {"get_backup", "list_slow_requests", "unload_encoder"}
 SEEN = {"list_collections", "list_aliases", "put_alias", "get_alias", "delete_alias", "post_mcp_message"}
 NOTHING = {
-    "attend_arrays", "compare_rows", "embeddings", "encode", "get_model", "get_service", "get_network", "list_encoders",
+    "attend_arrays", "compare_rows", "embeddings", "encode", "get_model", "get_service", "list_encoders",
     "list_models", "trace", "rerank", "rerank_as_cohere", "score",
     "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
     "delete_room_rows", "ask_room", "put_guess", "read_table",

@@ -49,7 +49,6 @@ WITH_A_BODY = {
     "put_hold",
     "release_rows",
     "decode_source",
-    "set_network",
 }  # which may find no memory
 JSON = {"content-type": "application/json"}
 # Statuses that a call answers for reasons of its own; the others have one reason for all calls.

@@ -15,14 +15,12 @@ import { door } from "./door.js";
 import { join } from "./join.js";
 import { fresh, Kept } from "./kept.js";
 import { listen } from "./listening.js";
-import { isLoopback, network } from "./network.js";
 import { after, isAnswered, unknown } from "./model.js";
 import { notice } from "./notice.js";
 import { present } from "./present.js";
 import { language, say } from "./words.js";
 
 const AGAIN_MS = 1000;
-const NETWORK = "/v1/service/network";
 const asked = new URLSearchParams(window.location.search);
 const storage = storageOf(window);
 const api = new API((path, options) => fetch(`.${path}`, options), storage);
@@ -166,10 +164,9 @@ function follows(code, view, { changed = () => {}, missing, headers }) {
 
 /** @param {import("./kept.js").Presented} before */
 function presents(before) {
-  const opened = { ...before };
-  const { code } = opened;
+  const { code } = before;
   const path = `/v1/rooms/${code}`;
-  const secret = { "X-Room-Secret": opened.secret };
+  const secret = { "X-Room-Secret": before.secret };
   const acts = {
     hold: (/** @type {boolean} */ hold) => doing(() => api.send("PUT", `${path}/hold`, { hold }, secret)),
     release: (/** @type {string | undefined} */ id) => doing(() => api.send("POST", `${path}/release`, id === undefined ? {} : { rows: [id] }, secret)),
@@ -181,23 +178,8 @@ function presents(before) {
       }),
     reveal: (/** @type {number} */ question) => doing(() => api.send("POST", `${path}/reveal`, { question }, secret)),
   };
-  let isOpen = false;
-  /** Only a browser on the service's own machine may open it to the network. */
-  const way = isLoopback(window.location.href)
-    ? network({
-        signal: listening.signal,
-        look: () => api.get(NETWORK).catch(() => null), // the events of the room report a service that is away
-        set: (wanted) => answering(() => api.send("PUT", NETWORK, wanted)),
-        changed: ({ open, url, obstacle }) => {
-          isOpen = open;
-          const { address } = opened.joining;
-          if (url ? !address.startsWith(`${url}/`) : obstacle !== "listening" && !isLoopback(address)) void leadAnew();
-        },
-      })
-    : null;
   const view = present({
-    opened,
-    network: way,
+    opened: before,
     acts: {
       ...acts,
       heat: (question, temperature) => doing(() => api.send("PUT", `${path}/temperature`, { question, temperature }, secret)),
@@ -207,21 +189,11 @@ function presents(before) {
         doing(async () => {
           listening.abort();
           await api.send("DELETE", path, undefined, secret);
-          if (isOpen) await api.send("PUT", NETWORK, { open: false });
           kept.presented = null;
           enter("");
         }),
     },
   });
-  /** Others join at another address now: show it. */
-  async function leadAnew() {
-    /** @type {?Page.Schemas["Room"]} */
-    const room = await answering(() => api.send("GET", path, undefined, secret));
-    if (!room?.joining || listening.signal.aborted) return;
-    opened.joining = room.joining;
-    kept.presented = { ...(kept.presented ?? opened), joining: room.joining };
-    view.lead(room.joining);
-  }
 
   follows(code, view, {
     headers: secret,
@@ -237,7 +209,7 @@ function presents(before) {
         },
       };
       lesson?.told();
-      if (["room", "row", "removed", "question"].includes(name)) kept.presented = { ...opened, rows: [...room.rows.values()], query: room.question?.query };
+      if (["room", "row", "removed", "question"].includes(name)) kept.presented = { ...before, rows: [...room.rows.values()], query: room.question?.query };
     },
     /** The service was started again: the tab's own record opens the room once more. A room that has ended stays closed. */
     missing(isOver) {

@@ -11,11 +11,12 @@ import { list, rowWords } from "./rows.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LONGEST = 60;
+const COMMAND = "softkv serve --host 0.0.0.0 --allow-anonymous read";
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /**
  * @param {object} how
  * @param {{code: string, joining: Page.Joining, query?: string}} how.opened
- * @param {?HTMLElement} how.network opens the service to the network; null on a machine that cannot
  * @param {object} how.acts
  * @param {(query: string) => Promise<boolean>} how.acts.ask
  * @param {(question: number) => Promise<boolean>} how.acts.reveal
@@ -27,7 +28,7 @@ const LONGEST = 60;
  * @param {(row?: string) => Promise<boolean>} how.acts.release shows a held row to all, or every one
  * @param {() => Promise<boolean>} how.acts.close
  */
-export function present({ opened: { code, joining, query: before = "" }, network, acts }) {
+export function present({ opened: { code, joining, query: before = "" }, acts }) {
   const query = h("input", { type: "text", id: "query", autocomplete: "off", maxLength: 480, value: before });
   const asking = (/** @type {Event} */ event) => {
     event.preventDefault();
@@ -163,14 +164,7 @@ export function present({ opened: { code, joining, query: before = "" }, network
     return [h("h1.query", { dir: "auto" }, question.query), h("p.large", {}, say("present.guess")), h("p.guesses.large.weight", {}), button];
   }
 
-  const address = h("span.number.address", {});
-  const scanned = h("div", {});
-  /** Others now join at this address. @param {Page.Joining} now */
-  function lead(now) {
-    fill(scanned, qr(now));
-    put(address, now.address.replace(/^https?:\/\//, "").replace(/\?.*/, ""));
-  }
-  lead(joining);
+  const address = h("span.number.address", {}, joining.address.replace(/^https?:\/\//, "").replace(/\?.*/, ""));
 
   const element = h(
     "div.present",
@@ -178,7 +172,7 @@ export function present({ opened: { code, joining, query: before = "" }, network
     h(
       "aside.way-in",
       {},
-      scanned,
+      qr(joining),
       h("div.how-in", {}, h("p", {}, `${say("present.address")} `, address), h("p", {}, say("present.code")), letters, listeners, close),
     ),
     h(
@@ -192,12 +186,26 @@ export function present({ opened: { code, joining, query: before = "" }, network
       ),
       waited,
       h("div.holds", {}, h("label", {}, holds, ` ${say("present.hold")}`), holding),
-      network,
+      LOOPBACK.test(new URL(joining.address).hostname) ? alone() : null,
     ),
     stage,
     h("div.column", {}, side, h("section.remembered", {}, remembered, memory)),
   );
-  return { element, show, lead };
+  return { element, show };
+}
+
+/** The command that lets phones in, for a service that only its own machine can reach. */
+function alone() {
+  const copying = h("button", { type: "button", onclick: copy }, say("present.copy"));
+  async function copy() {
+    try {
+      await navigator.clipboard.writeText(COMMAND);
+      copying.textContent = say("present.copied");
+    } catch (failure) {
+      if (!(failure instanceof DOMException || failure instanceof TypeError)) throw failure; // no right to the clipboard: it is copied by hand
+    }
+  }
+  return h("details.alone", { id: "alone" }, h("summary", {}, say("present.alone")), h("p", {}, say("present.alone.how")), h("code", {}, COMMAND), copying);
 }
 
 /** A QR code as an SVG that is drawn, never read as text. @param {Page.Joining} joining */
