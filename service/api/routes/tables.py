@@ -39,7 +39,8 @@ SECONDS = 600
 """The time of a process that reads a file, of the processor and of the clock; waiting for the client does not count."""
 PART_BYTES = 256 * 1024
 ADVICE = "load it with `softkv load`"
-LONGEST_NAME = 100
+LONGEST_NAME = 200
+"""The most bytes of a received file's name; a file system takes 255."""
 
 
 class TableRoute(GuardedRoute):
@@ -154,8 +155,9 @@ async def read_table(
 
 def _safe_name(name: str) -> str:
     """Return a name as that of a file in any folder: its last part, with the endings that it has."""
-    last = re.split(r"[/\\]", name)[-1]
-    return re.sub(r"^[-.]+|[^\w .()+-]", "_", last)[-LONGEST_NAME:] or "_"
+    last = re.split(r"[/\\]", name)[-1].encode(errors="replace")
+    end = last[-LONGEST_NAME:].decode(errors="ignore")  # a letter that is cut goes
+    return re.sub(r"^[-.]+|[^\w .()+-]", "_", end) or "_"
 
 
 async def _answer(first: bytes, lines: AsyncGenerator[bytes], request: Request) -> AsyncGenerator[bytes]:

@@ -421,11 +421,12 @@ class UploadTab {
     const { refused } = upload;
     if (!refused.length) return fill(host);
     const say = this.#say;
-    const save = () =>
-      download(
-        upload.refusals((flaw) => this.#sentence(flaw)),
-        `${table.name.replace(/\.[^.]*$/, "")}-refused.csv`,
-      );
+    const guarded = h("p.soft", { role: "status" });
+    const save = () => {
+      const { csv, isGuarded } = upload.refusals((flaw) => this.#sentence(flaw));
+      download(csv, `${table.name.replace(/\.[^.]*$/, "")}-refused.csv`);
+      guarded.textContent = isGuarded ? say("refused.guarded") : "";
+    };
     return fill(
       host,
       h("h3", {}, say("refused", { count: refused.length, rows: count(refused.length) })),
@@ -438,6 +439,7 @@ class UploadTab {
       ),
       refused.length > SHOWN_REFUSALS ? h("p.soft", {}, say("refused.more", { rows: count(refused.length - SHOWN_REFUSALS) })) : null,
       h("button", { type: "button", id: "save-refused", onclick: save }, say("refused.save")),
+      guarded,
     );
   }
 

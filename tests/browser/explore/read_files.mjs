@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 const { documentOf, guess, noticesAbout, survey } = await import("../../../service/web/explore/upload/columns.js");
 const { openTable, UnreadableFile } = await import("../../../service/web/explore/upload/table.js");
-const { CsvReader, csvLine } = await import("../../../service/web/explore/upload/csv.js");
+const { CsvReader, csvLine, inertText } = await import("../../../service/web/explore/upload/csv.js");
 const { reader } = await import("../../../service/web/shared/words.js");
 const words = JSON.parse(readFileSync(new URL("../../../service/web/explore/upload.json", import.meta.url), "utf-8"));
 const [english, chinese] = [reader(words.en, "en"), reader(words.zh, "zh")];
@@ -31,5 +31,5 @@ function records({ pieces, delimiter, quoted }) {
   return [...pieces.flatMap((piece) => reader.read(piece)), ...reader.end()];
 }
 
-const { files = [], texts = [], cells = [] } = JSON.parse(readFileSync(0, "utf-8"));
-process.stdout.write(JSON.stringify({ files: await Promise.all(files.map(read)), records: texts.map(records), lines: cells.map(csvLine) }));
+const { files = [], texts = [], cells = [], shown = [] } = JSON.parse(readFileSync(0, "utf-8"));
+process.stdout.write(JSON.stringify({ files: await Promise.all(files.map(read)), records: texts.map(records), lines: cells.map(csvLine), inert: shown.map(inertText) }));

@@ -245,6 +245,19 @@ def test_a_column_has_the_type_and_the_remark_of_its_case() -> None:
         assert len(file["notices"]) == ("says" in case) + ("nulls" in case), why
 
 
+def test_a_number_of_more_than_four_hundred_characters_is_a_text_as_in_python(tmp_path: Path) -> None:
+    path, zeros = tmp_path / "t.csv", "0" * 397
+    path.write_text(f"id,key,short,long\na,cats,1.1{zeros},1.1{zeros}0\n")
+    expected = {"short": 1.1, "long": f"1.1{zeros}0"}
+    assert [row.document["metadata"] for row in open_table(path) if row.document] == [expected]
+    assert [document["metadata"] for document in documents(read("t.csv", path.read_bytes()))] == [expected]
+
+
+def test_no_cell_of_the_refused_rows_is_a_formula() -> None:
+    shown = ["=1+1", " =1", "@x", "-1.5", "+5", "-2+3", "＝1", "cats", ""]
+    assert ask(shown=shown)["inert"] == ["'=1+1", "' =1", "'@x", "-1.5", "+5", "'-2+3", "'＝1", "cats", ""]
+
+
 def test_cells_of_ids_and_keys_stay_as_they_are_written() -> None:
     roles = {"nr": "id", "name": "key", "price": "skip"}
     file = read("t.csv", "nr,name,price\n1.10,n/a,1.10\n2.20,2.50,1.20\n", roles=roles)

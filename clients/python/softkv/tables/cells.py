@@ -21,6 +21,8 @@ except ImportError:
     _loads = None  # type: ignore[assignment]
 
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+LONGEST_NUMBER = 400
+"""The most characters of a number in a text; the shortest form of a float has 24, and a longer text is no number."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PRINTED_SCALAR = re.compile(r"np\.float\d+\(([^()]*)\)")
@@ -167,7 +169,7 @@ def to_instant(cell: Any, now: datetime) -> str | float | int | None:
         text = cell.strip()
         if duration := _DURATION.fullmatch(text):
             return _iso(now + timedelta(seconds=float(duration[1]) * _SECONDS[duration[2]]))
-        if NUMBER.fullmatch(text):
+        if is_number(text):
             return force_number(text)
         try:
             cell = datetime.fromisoformat(text)
@@ -240,6 +242,11 @@ def to_finite(vector: Any) -> Any:
     return vector
 
 
+def is_number(text: str) -> bool:
+    """Return whether a text is written as a number."""
+    return len(text) <= LONGEST_NUMBER and NUMBER.fullmatch(text) is not None
+
+
 def force_number(text: str) -> int | float:
     """Return the number that a text reads as, whatever its form.
 
@@ -247,7 +254,7 @@ def force_number(text: str) -> int | float:
         BadCell: it is not a finite number, or a whole number beyond 64 bits.
     """
     stripped = text.strip()
-    if not NUMBER.fullmatch(stripped) or not math.isfinite(number := float(stripped)):
+    if not is_number(stripped) or not math.isfinite(number := float(stripped)):
         raise BadCell(f"wanted a number, got {shorten(text)!r}")
     try:
         integer = int(stripped)

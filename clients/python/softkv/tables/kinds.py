@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from softkv.problems import invalid_value
-from softkv.tables.cells import NUMBER, BadCell, force_number, refuse_constant, shorten
+from softkv.tables.cells import LONGEST_NUMBER, BadCell, force_number, is_number, refuse_constant, shorten
 
 Kind: TypeAlias = Literal["text", "number", "boolean", "json", "date"]
 Remark: TypeAlias = Literal["numbers", "text", "decimal", "missing", "dates", "odd"]
@@ -177,6 +177,8 @@ class ColumnOfTexts:
 
     def _note_number(self, cell: str) -> bool:
         """Note the form of a number; return whether the column still looks like numbers."""
+        if len(cell) > LONGEST_NUMBER:
+            return False
         unit, bare = _split_unit(cell)
         if self._unit not in (None, unit):
             return False
@@ -190,7 +192,7 @@ class ColumnOfTexts:
         """Note the decimals of a number. Of one that cannot be read without its groups of digits, note that."""
         point = "," if "," in bare else "." if "." in bare else ""
         number = bare.replace(",", ".") if "." not in bare else bare
-        if (point and self._point not in ("", point)) or not NUMBER.fullmatch(number.strip()):
+        if (point and self._point not in ("", point)) or not is_number(number.strip()):
             self._grouped = self._grouped or cell
             return
         self._point = self._point or point
@@ -198,7 +200,7 @@ class ColumnOfTexts:
         self._places.add(len(number.partition(".")[2]))
         if not comes_back(number):
             self._changed = self._changed or cell
-            if not comes_back(re.sub(r"(\.\d+?)0+$", r"\1", number)):
+            if not comes_back(_without_zeros(number)):
                 self._flawed = self._flawed or cell
 
     def decide(self) -> ColumnType:
@@ -275,7 +277,13 @@ def comes_back(text: str) -> bool:
     """Return whether a number is written as it would be written again: neither 01234 nor 1.10 nor 1e5 is."""
     if _INTEGER.fullmatch(text):
         return text != "-0" and -(2**63) <= int(text) < 2**64
-    return bool(NUMBER.fullmatch(text)) and repr(float(text)) == text and math.isfinite(float(text))
+    return is_number(text) and repr(float(text)) == text and math.isfinite(float(text))
+
+
+def _without_zeros(number: str) -> str:
+    """Return a number without the zeros at the end of its decimals, of which the first stays."""
+    whole, point, decimals = number.partition(".")
+    return f"{whole}{point}{decimals[:1]}{decimals[1:].rstrip('0')}" if decimals.isdigit() else number
 
 
 def _split_unit(text: str) -> tuple[str, str]:

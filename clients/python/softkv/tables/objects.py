@@ -160,11 +160,17 @@ def export_settings(first: NumberedRow | None) -> tuple[str, dict[str, Any]] | N
         return None
     head = first[1]
     name, settings = head.get("collection"), head.get("settings")
-    if head[EXPORT_MARK] != EXPORT_VERSION or not isinstance(name, str) or not isinstance(settings, dict):
+    if head[EXPORT_MARK] != EXPORT_VERSION:
         raise invalid_value(
             "",
             f"the file begins as an export of version {head[EXPORT_MARK]}, and this softkv reads version "
             f"{EXPORT_VERSION}: read it with the version that wrote it, or leave out its first line",
+        )
+    if not isinstance(name, str) or not isinstance(settings, dict):
+        raise invalid_value(
+            "",
+            "the file begins as an export, but its first line lacks the name of the collection, or an object of its "
+            "settings: export it again, or leave out its first line",
         )
     return name, {setting: settings[setting] for setting in settings if setting in EXPORT_SETTINGS}
 
@@ -180,16 +186,22 @@ def _batch_rows(rows: Iterable[NumberedRow]) -> Iterator[NumberedRow]:
         if isinstance(cells, str):
             yield number, cells
             continue
-        name, response = cells.get("custom_id"), cells.get("response") or {}
-        body = response.get("body") or {}
-        embeddings = body.get("data")
-        if not isinstance(embeddings, list) or not embeddings:
-            error = cells.get("error") or body.get("error") or {}
-            yield number, f"the call {name!r} has no embeddings: {error.get('message', 'it failed')}"
+        name, response = cells.get("custom_id"), cells.get("response")
+        body = response.get("body") if isinstance(response, dict) else None
+        embeddings = body.get("data") if isinstance(body, dict) else None
+        if not isinstance(embeddings, list) or not all(isinstance(one, dict) for one in embeddings) or not embeddings:
+            yield number, f"the call {name!r} has no embeddings: {_reason_of_batch(cells, body)}"
             continue
         for position, embedding in enumerate(embeddings):
             id_ = name if len(embeddings) == 1 else f"{name}/{embedding.get('index', position)}"
             yield number, {"id": id_, "key_vector": _embedding(embedding.get("embedding"))}
+
+
+def _reason_of_batch(cells: Mapping[str, Any], body: Any) -> str:
+    """Return why a call of a batch failed, as its line says."""
+    errors = (cells.get("error"), body.get("error") if isinstance(body, dict) else None)
+    messages = [error.get("message") for error in errors if isinstance(error, dict)]
+    return next((message for message in messages if isinstance(message, str)), "it failed")
 
 
 def _embedding(value: Any) -> Any:

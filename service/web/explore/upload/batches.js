@@ -9,7 +9,7 @@ import { SoftkvError } from "../../vendor/softkv/softkv.js";
 import { clientOf } from "../client.js";
 import { text } from "../text.js";
 import { documentOf } from "./columns.js";
-import { csvLine } from "./csv.js";
+import { csvLine, inertText } from "./csv.js";
 
 /** @typedef {import("./table.js").Row} Row */
 /** @typedef {import("./table.js").Flaw} Flaw */
@@ -85,11 +85,13 @@ export class Upload extends EventTarget {
     this.#wake();
   }
 
-  /** The refused rows as CSV, each with its line, the reason and what it held. @param {(flaw: Flaw | string) => string} reason */
+  /** The refused rows as CSV, each with its line, the reason and what it held. No text in it is a formula; `isGuarded` says whether some got an apostrophe for that. @param {(flaw: Flaw | string) => string} reason */
   refusals(reason) {
     const columns = [...new Set(this.refused.flatMap(({ fields }) => Object.keys(fields)))];
-    const lines = this.refused.map(({ line, fields, flaw }) => csvLine([String(line), reason(flaw), ...columns.map((name) => text(fields[name] ?? ""))]));
-    return [csvLine(["line", "reason", ...columns]), ...lines].join("");
+    const lines = this.refused.map(({ line, fields, flaw }) => [String(line), reason(flaw), ...columns.map((name) => text(fields[name] ?? ""))]);
+    const rows = [["line", "reason", ...columns], ...lines];
+    const csv = rows.map((cells) => csvLine(cells.map(inertText))).join("");
+    return { csv, isGuarded: rows.flat().some((cell) => inertText(cell) !== cell) };
   }
 
   /** @param {State} state */

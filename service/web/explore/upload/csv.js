@@ -158,6 +158,11 @@ export function inert(text) {
   return /^\s*[=+\-@＝＋－＠]|^[\t\r\n]/.test(text) ? `'${text}` : text;
 }
 
+/** A cell that a spreadsheet runs not as a formula; a number with a sign stays one. @param {string} cell */
+export function inertText(cell) {
+  return /^\s*[+-]?[\d.,]+\s*$/.test(cell) ? cell : inert(cell);
+}
+
 /** Hand the reader a file that the page made. @param {string} text @param {string} name */
 export function download(text, name) {
   const url = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" })); // spreadsheets read UTF-8 only with this mark

@@ -34,6 +34,8 @@ const LONGEST_DATE = 60;
 const MISSING_SHARE = 100;
 /** Characters of a cell that is shown in a notice. */
 const SHOWN = 40;
+/** The most characters of a number in a text. */
+const LONGEST_NUMBER = 400;
 /** Whether this browser keeps whole numbers beyond 2^53. */
 const IS_EXACT = typeof exactInteger("9007199254740993") !== "string";
 const INTEGER = /^-?(?:0|[1-9]\d{0,19})$/;
@@ -110,6 +112,7 @@ export class ColumnOfTexts {
 
   /** Note the form of a number; return whether the column still looks like numbers. @param {string} cell */
   #noteNumber(cell) {
+    if (cell.length > LONGEST_NUMBER) return false;
     const [unit, bare] = splitUnit(cell);
     if (unit !== (this.#unit ??= unit)) return false;
     if (unit) this.#changed ||= cell;
@@ -131,7 +134,7 @@ export class ColumnOfTexts {
     this.#places.add(number.split(".")[1]?.length ?? 0);
     if (comesBack(number)) return;
     this.#changed ||= cell;
-    if (!comesBack(number.replace(/(\.\d+?)0+$/, "$1"))) this.#flawed ||= cell;
+    if (!comesBack(withoutZeros(number))) this.#flawed ||= cell;
   }
 
   /** @returns {ColumnType} */
@@ -230,6 +233,14 @@ export function jsonOf(cell) {
     if (failure instanceof SyntaxError) return undefined;
     throw failure;
   }
+}
+
+/** A number without the zeros at the end of its decimals, of which the first stays. @param {string} number */
+function withoutZeros(number) {
+  const point = number.indexOf(".");
+  let end = number.length;
+  while (point >= 0 && !/e/i.test(number) && end > point + 2 && number[end - 1] === "0") end--;
+  return number.slice(0, end);
 }
 
 /** Whether a number is written as Python writes it again: 01234, 1.10 and 1e5 are not, nor whole numbers beyond 64 bits. @param {string} text */

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import softkv
-from softkv.tables.kinds import AMOUNTS, DATES, MISSING, ColumnOfTexts, ColumnType
+from softkv.tables.kinds import AMOUNTS, DATES, MISSING, ColumnOfTexts, ColumnType, _without_zeros
 from tests.clients.python.tables.here import open_table
 
 SHARED = json.loads(Path(__file__).with_name("columns.json").read_text(encoding="utf-8"))
@@ -113,3 +116,28 @@ def test_a_decimal_point_is_a_point_or_a_comma(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,key\na,k\n", encoding="utf-8")
     with pytest.raises(softkv.Invalid, match=r"wanted a decimal point, \. or a comma, got 'x'"):
         open_table(tmp_path / "t.csv", decimal="x")
+
+
+def test_a_number_has_at_most_four_hundred_characters(tmp_path: Path) -> None:
+    path, zeros = tmp_path / "t.csv", "0" * 397
+    path.write_text(f"id,key,short,long,price\na,cats,1.1{zeros},1.1{zeros}0,1.1{zeros}0\n")
+    table = open_table(path)
+    (row,) = table
+    assert row.document == {
+        "id": "a",
+        "key": "cats",
+        "metadata": {"short": 1.1, "long": f"1.1{zeros}0", "price": f"1.1{zeros}0"},
+    }
+    (row,) = open_table(path, number="price")
+    assert "column 'price': wanted a number, got '1.100" in row.flaw
+
+
+@pytest.mark.parametrize("digits", [1000, 100_000])
+def test_zeros_at_the_end_are_looked_at_once(digits: int) -> None:
+    assert _without_zeros(f"1.1{'0' * digits}") == "1.1"
+    assert _without_zeros(f"1.{'0' * digits}1") == f"1.{'0' * digits}1"
+
+
+@given(st.from_regex(r"[+-]?\d{0,3}(\.\d{0,6})?(e[+-]?\d{1,3})?", fullmatch=True))
+def test_zeros_go_as_a_pattern_would_take_them(number: str) -> None:
+    assert _without_zeros(number) == re.sub(r"(\.\d+?)0+$", r"\1", number)

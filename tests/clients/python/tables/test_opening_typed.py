@@ -324,6 +324,35 @@ def test_results_of_batches_of_openai(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"custom_id": "b", "response": 5}',
+        '{"custom_id": "b", "response": {"body": [1]}}',
+        '{"custom_id": "b", "response": {"body": {"data": [1]}}}',
+        '{"custom_id": "b", "response": {"body": {"data": [], "error": "x"}}, "error": 7}',
+        '{"custom_id": "b", "response": {"body": {"error": {"message": 7}}}}',
+    ],
+)
+def test_a_line_of_a_batch_in_another_form_refuses_itself_alone(tmp_path: Path, line: str) -> None:
+    embedding = '{"object": "embedding", "index": 0, "embedding": [1, 2]}'
+    first = f'{{"custom_id": "a", "response": {{"body": {{"data": [{embedding}]}}}}}}'
+    (tmp_path / "out.jsonl").write_text(f"{first}\n{line}\n{first.replace('a', 'c', 1)}\n")
+    rows = [(row.id, row.flaw) for row in open_table(tmp_path / "out.jsonl")]
+    assert rows[1] == (None, "the call 'b' has no embeddings: it failed")
+    assert rows[0] == ("a", "")
+    assert len(rows) == 3
+
+
+@pytest.mark.parametrize(
+    "head", ['"collection": "x", "settings": []', '"collection": 5, "settings": {}', '"settings": {}']
+)
+def test_the_head_of_an_export_in_another_form_says_what_it_lacks(tmp_path: Path, head: str) -> None:
+    (tmp_path / "t.ndjson").write_text(f'{{"softkv_export": 1, {head}}}\n{{"id": "a", "key": "cats"}}\n')
+    with pytest.raises(softkv.Invalid, match="lacks the name of the collection, or an object of its settings"):
+        open_table(tmp_path / "t.ndjson")
+
+
 def test_a_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, module, package in [
         ("t.parquet", "pyarrow", "pyarrow"),

@@ -139,6 +139,16 @@ def test_a_file_that_cannot_be_read_is_named(running, keyed, name, content, opti
     assert received(running) == []
 
 
+@pytest.mark.parametrize(
+    "name", ["猫" * 96 + ".csv", "a" * 900 + ".csv", "é" * 400 + ".csv.gz", "../" + "ก" * 85 + ".csv"]
+)
+def test_a_long_name_of_a_file_keeps_its_endings(keyed, name):
+    content = gzip.compress(CSV) if name.endswith(".gz") else CSV
+    head, *_ = lines_of(post(keyed, name, content, id="nr", key="title"))
+    assert len(head["name"].encode()) <= 200
+    assert name.endswith(head["name"][1:])
+
+
 def test_damage_behind_the_first_rows_ends_the_answer_in_words(keyed):
     packed = bytearray(gzip.compress("".join(f'{{"id": "{i}"}}\n' for i in range(50_000)).encode()))
     packed[-8:-4] = b"sums"
