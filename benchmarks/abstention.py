@@ -43,7 +43,6 @@ from benchmarks.labelled import Labels, Pair, order_of
 from benchmarks.verdict import off_topic_of, sets
 from service.encoding import TOPICS, load_encoder
 from service.retrieval.calibration import (
-    COVERAGE,
     DocumentKeys,
     Gain,
     OffTopic,
@@ -196,8 +195,8 @@ def judge_fit(fit: Fit, profiles: Profiles, kinds: Array, null: Array, *, interv
     """Judge a fit on questions to which it was not fitted, also beside the null key's logits without a calibration."""
     log_total = np.logaddexp(profiles.log_partition[:, *fit.cell], fit.log_count)
     null_weights = np.exp(fit.log_count - log_total)
-    outcomes = fit.predict(profiles, COVERAGE)
-    gain = Gain.between(Outcomes.current(profiles, null, COVERAGE), outcomes)
+    outcomes = fit.predict(profiles)
+    gain = Gain.between(Outcomes.current(profiles, null), outcomes)
     falls = [(fell, error) for fell, error in (gain.label_loss.pair, gain.log_loss.pair)]
     worse = applied and any(fell < -SIGNIFICANT_ERRORS * error for fell, error in falls)
     judged = judge(outcomes, null_weights, kinds, fit.variant, intervals)
@@ -270,7 +269,7 @@ def measure(
     profiles, null = profiles_of(collection, asking)
     made = off_topic_of_service(collection, asking)
     log_total = np.logaddexp(profiles.log_partition[:, 0, profiles.own_index], null)
-    served = judge(Outcomes.current(profiles, null, COVERAGE), np.exp(null - log_total), kinds, None, intervals=True)
+    served = judge(Outcomes.current(profiles, null), np.exp(null - log_total), kinds, None, intervals=True)
     row(table, (name, f"{len(collection.keys):,}", "served"), [served], is_fit=False)
     few, many = ([*drawn(profiles, kinds, null, made, n, runs)] for n in (50, 200))
     of_few, of_many = row(table, ("", "", "50"), few), row(table, ("", "", "200"), many)

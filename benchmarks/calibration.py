@@ -39,7 +39,7 @@ from benchmarks.asking import Array, Asking, Vectors
 from benchmarks.shapes import Shape, shapes
 from benchmarks.shapes.written import written
 from service.encoding import load_encoder
-from service.retrieval.calibration import COVERAGE, OffTopic, Profiles, evaluate
+from service.retrieval.calibration import OffTopic, Profiles, evaluate
 from service.retrieval.calibration.evaluation import log_losses
 from service.retrieval.calibration.fit import Outcomes
 from service.retrieval.labels import group_neighbours
@@ -126,10 +126,10 @@ class Judged:
         assessed = evaluate(
             questions.profiles.of(chosen), groups, questions.nulls[chosen], off_topic=questions.off_topic
         )
-        served = Outcomes.current(profiles, nulls, COVERAGE)
-        outcomes = assessed.plain.predict(profiles, COVERAGE, nulls if assessed.keeps_null else None)
+        served = Outcomes.current(profiles, nulls)
+        outcomes = assessed.plain.predict(profiles, nulls if assessed.keeps_null else None)
         right, confidence = outcomes.right, outcomes.confidence
-        share = (Outcomes.current(questions.profiles.of(chosen), 0.0, COVERAGE).right.sum() + 0.5) / (len(chosen) + 1)
+        share = (Outcomes.current(questions.profiles.of(chosen), 0.0).right.sum() + 0.5) / (len(chosen) + 1)
         gains = -np.log(np.where(right, share, 1 - share)) - log_losses(outcomes)
         gained = float(weights @ gains)
         deviation = float(np.sqrt(weights**2 @ (gains - gained) ** 2))

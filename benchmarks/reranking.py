@@ -48,7 +48,6 @@ from benchmarks.shapes.shape import Shape
 from service.datasets import DEMOS
 from service.encoding import Reranker, load_encoder, load_reranker, write_pair
 from service.retrieval.calibration import (
-    COVERAGE,
     RERANK_WEIGHTS,
     DocumentKeys,
     ProfileBuilder,
@@ -174,7 +173,7 @@ class Judged:
     @classmethod
     def of(cls, fit: Fit, held_out: Profiles) -> Judged:
         """Judge a fit."""
-        outcomes, present = fit.predict(held_out, COVERAGE), held_out.present
+        outcomes, present = fit.predict(held_out), held_out.present
         leads = held_out.log_partition[:, *fit.cell] - fit.log_count
         return cls(
             RERANK_WEIGHTS[fit.cell[0]],
@@ -207,7 +206,7 @@ def compare_ranks(profiles: Profiles) -> tuple[float, float, float, float, bool]
     """
     one = profiles.at(float(profiles.temperatures[fit_temperature(profiles)]))
     folds = assign_folds(np.random.default_rng(0).permutation(len(one.present)), one.present)
-    validation = CrossValidation.run(one, folds, COVERAGE, Weighting(None, None))
+    validation = CrossValidation.run(one, folds, Weighting(None, None))
     without, with_it = (outcomes.reciprocal[one.present] for outcomes in (validation.plain, validation.words))
     gain = with_it - without
     return float(without.mean()), float(with_it.mean()), float(gain.mean()), standard_error(gain), validation.words_gain

@@ -181,7 +181,7 @@ class Questions:
         if self._chance(0.15):
             body["max_error"] = draw.choice([1e-1, 1e-3, 1e-6, 1e-12])
         if self._chance(0.02):
-            body |= draw.choice([{"min_confidence": 0.5}, {"conformal": 0.9}])
+            body["min_confidence"] = 0.5
         if self._chance(0.05):
             body["allow_missing"] = True
         if self._chance(0.15):

@@ -201,13 +201,6 @@ class AttendRequest(Wire):
         "collection, with the settings of its calibration.",
         json_schema_extra={"minimum": 0, "maximum": 1},
     )
-    conformal: Annotated[Number, Ge(0.5), Le(0.99)] | None = Field(
-        None,
-        description="Return the set of matches that contains the right document with this probability, for "
-        "queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the "
-        "settings of its calibration.",
-        json_schema_extra={"minimum": 0.5, "maximum": 0.99},
-    )
     diversity: Annotated[Number, Ge(0), Le(1)] | None = Field(
         None,
         description="Let documents share the place of a heavier match if the cosine distance (1 − cosine) of their "

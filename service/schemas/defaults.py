@@ -28,7 +28,7 @@ class Defaults(Wire):
         "of the calibration, if there is one.",
     )
     top_k: int | None = Field(
-        None, ge=0, le=MAX_TOP_K, description="Matches to return, unless the question has `top_p` or `conformal`."
+        None, ge=0, le=MAX_TOP_K, description="Matches to return, unless the question has `top_p`."
     )
     include: Annotated[list[MatchInclude], InParts] | None = Field(
         None, description="Fields of a match to return, as far as the call has them."

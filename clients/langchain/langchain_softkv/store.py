@@ -32,8 +32,8 @@ class SoftkvVectorStore(SearchableStore):
     """A collection as a vector store. Creating the object sends nothing; the first write creates the collection.
 
     Besides LangChain's arguments, a search takes those of `attend`: `temperature`, `effective_documents`, `top_p`,
-    `filter`, `normaliser`, `null`, `max_error`, `full_text`, `bias`, `rerank`, `min_confidence`, `conformal`,
-    `diversity` and `include`; and three more:
+    `filter`, `normaliser`, `null`, `max_error`, `full_text`, `bias`, `rerank`, `min_confidence`, `diversity`
+    and `include`; and three more:
 
     - `score`: `"weight"`, the share of the answer from 0 to 1, or `"similarity"`.
     - `accept`: `"any"` returns the best documents in any case, `"several"` returns nothing if no document is about the

@@ -46,7 +46,6 @@ SEARCHES = {
     "no score": ({"score": "distance"}, "score: wanted one of weight, similarity, got 'distance'"),
     "no verdict": ({"accept": "none"}, "accept: wanted one of one, several, any, got 'none'"),
     "how sure": ({"min_confidence": 0.5}, "min_confidence needs a calibration, and collection 'library' has none"),
-    "a promise": ({"conformal": 0.9}, "conformal needs a calibration, and collection 'library' has none"),
     "no argument": ({"treshold": 0.5}, "a search has no argument treshold: it has k, accept, bias,"),
 }
 

@@ -188,7 +188,7 @@ export class Collection<Value = unknown> {
    *
    * Each has `coverage`, and a certificate that holds for the whole collection. The last is the answer of `attend`, and
    * is `final`. The computation ends if the caller stops iterating. The options are those of `attend`, except `read`,
-   * `group_by`, `allow_missing`, `min_confidence`, `conformal` and the temperature "auto".
+   * `group_by`, `allow_missing`, `min_confidence` and the temperature "auto".
    */
   attendStream(query: Query, options: AttendOptions = {}, how?: How): AsyncGenerator<StreamedAnswer<Value>, void, undefined> {
     return attendStream<Value>(this.#sender, this.#path, query, options, how);

@@ -141,7 +141,7 @@ def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: 
         assert fitted[0].calibration == fitted[1].calibration
         assert fitted[1].applied
         alone.look()
-        for options in ({"full_text": "auto"}, {"conformal": 0.8}, {"min_confidence": 0.5}):
+        for options in ({"full_text": "auto"}, {"min_confidence": 0.5}):
             check(*[await ask(process, **options) for process in processes])
 
         servers.lost = {"softkv-0", "softkv-1"}

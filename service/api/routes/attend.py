@@ -276,7 +276,7 @@ def _check_matches(body: AttendRequest, queries: int) -> None:
     """Raise InvalidContent if the answers to all queries together may have more matches than one answer holds."""
     top_k = body.top_k
     if top_k is None:
-        top_k = MAX_SET_SIZE if body.top_p is not None or body.conformal is not None else DEFAULT_TOP_K
+        top_k = MAX_SET_SIZE if body.top_p is not None else DEFAULT_TOP_K
     looks_at = top_k if body.diversity is None else get_diverse_head(top_k)
     if queries > 1 and queries * looks_at > MAX_MATCHES:
         shown = "matches each" if body.diversity is None else "documents each for their matches"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
@@ -31,7 +30,7 @@ router = json_router("/v1/collections", "collections", "lookup", "collection", "
     summary="Calibrate a collection",
 )
 async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, running: Running) -> Response:
-    """Fit a calibration to labelled questions: temperature, null key, weights, confidences and answer sets.
+    """Fit a calibration to labelled questions: temperature, null key, weights and confidences.
 
     The quality is measured on questions that the fit did not use.
     """
@@ -99,10 +98,8 @@ def shape_kept(record: CollectionRecord) -> dict[str, Any] | None:
 
 
 def _variant(variant: Variant) -> dict[str, Any]:
-    levels = [{"conformal": probability, "weight": math.exp(log)} for probability, log in variant.thresholds.items()]
     return {
         **pick(variant, "level", "none_from"),
         "confidence": variant.curve,
-        "conformal": levels,
         "errors": variant.bounds,
     }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from service.retrieval.calibration.confidence import COVERAGES, Curve, min_labels, weight_logits
+from service.retrieval.calibration.confidence import Curve, weight_logits
 from service.retrieval.calibration.evaluation import (
-    COVERAGE,
     Evaluation,
     Gain,
     Metric,
@@ -29,4 +28,5 @@ from service.retrieval.calibration.record import (
     LabelSource,
     Rerank,
     TextTerms,
+    has_conformal_sets,
 )

@@ -60,7 +60,8 @@ class ErrorBound:
 def fit_none_from(leads: Array) -> float:
     """Return the null weight from which the verdict is "none", at least ½.
 
-    It is the conformal quantile: a later question with an answer has less null weight with probability KEPT.
+    It is a quantile at the rank of split conformal prediction (Vovk, Gammerman, Shafer 2005): a later question with an
+    answer has less null weight with probability KEPT.
 
     Args:
         leads: float64[q], the logit of the documents' weight against the null key, of the questions with an answer.

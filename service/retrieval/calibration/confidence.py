@@ -1,13 +1,7 @@
-"""Confidence of the first match, and conformal sets of matches.
-
-Split conformal prediction (Vovk, Gammerman, Shafer 2005): take n labelled questions and one more that is like them.
-With probability `coverage`, its right document's weight is not among the (n + 1)(1 − coverage) least. The one weight at
-that rank is noisy, so the quantile is Harrell and Davis's (1982), an average over the ranks around it.
-"""
+"""Confidence of the first match."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,67 +147,3 @@ def weight_logits(best: Array, log_partition: Array) -> Array:
     with np.errstate(divide="ignore"):
         rest = np.log(-np.expm1(gap))
     return np.asarray(np.clip(gap - rest, -_MAX_LOGIT, _MAX_LOGIT))
-
-
-COVERAGES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
-SMOOTHING = 0.75
-"""The scale of n in Harrell and Davis's weights: below 1 they average a few more ranks, for at most one point of
-bias.
-"""
-
-MIN_AVERAGED_RANK = 10
-"""Below this rank the quantile is the value at the rank itself: an average over few ranks would be biased."""
-
-TOLERANCE = 1e-9
-"""The relative amount by which a weight may miss the threshold, because rounding differs between computations."""
-
-_GRID = 4096
-
-
-def min_labels(promise: float) -> int:
-    """Return how many labelled questions with an answer a conformal set needs to promise this coverage.
-
-    Args:
-        promise: the probability that the set contains the right document.
-    """
-    return math.ceil(round(1 / (1 - promise), 6)) - 1
-
-
-def fit_thresholds(log_weights: Array) -> dict[float, float]:
-    """Return, for each coverage, the least log weight of a match in the conformal set.
-
-    A conformal set has the matches above a threshold; the coverage is the probability that it contains the right
-    document. Coverages that need more labels are left out.
-
-    Args:
-        log_weights: float64[n], that of the right document of each question with an answer, without the null key.
-    """
-    ordered = np.sort(log_weights)
-    return {p: estimate_quantile(ordered, 1 - p) - TOLERANCE for p in COVERAGES if len(ordered) >= min_labels(p)}
-
-
-def estimate_quantile(ordered: Array, share: float) -> float:
-    """Return the quantile of ascending values float64[n], by Harrell and Davis's average over the ranks around it.
-
-    At low ranks it is the value at that rank.
-
-    Args:
-        ordered: the values.
-        share: the mean rank of the quantile is (n + 1)·share.
-    """
-    n = len(ordered)
-    rank = math.floor(round((n + 1) * share, 6))
-    if rank < MIN_AVERAGED_RANK:
-        return float(ordered[rank - 1])
-    weights = np.diff(
-        _incomplete_beta(SMOOTHING * (n + 1) * share, SMOOTHING * (n + 1) * (1 - share), np.arange(n + 1) / n)
-    )
-    return float(weights @ ordered)
-
-
-def _incomplete_beta(a: float, b: float, points: Array) -> Array:
-    """Return the distribution function of Beta(a, b), by the trapezoid rule."""
-    grid = (np.arange(_GRID) + 0.5) / _GRID
-    logs = (a - 1) * np.log(grid) + (b - 1) * np.log1p(-grid)
-    sums = np.concatenate([[0.0], np.cumsum(np.exp(logs - logs.max()))])
-    return np.asarray(np.interp(points, np.arange(_GRID + 1) / _GRID, sums / sums[-1]))

@@ -74,8 +74,6 @@ class Metrics:
         none_right: the share of the questions without an answer that have the verdict "none".
         none_wrong: the share of the questions with an answer that have it.
         off_topic_none: the share of made off-topic questions that have it, which are not among the labels.
-        coverage: the share of the questions with an answer whose right document is in the conformal set of coverage
-            0.9.
     """
 
     ece: Metric
@@ -89,7 +87,6 @@ class Metrics:
     none_right: Metric
     none_wrong: Metric
     off_topic_none: Metric
-    coverage: Metric
 
     @classmethod
     def of(cls, outcomes: Outcomes, refused: Array = NOTHING_REFUSED) -> Metrics:
@@ -115,7 +112,6 @@ class Metrics:
             none_right=Metric.mean(outcomes.none[~present]),
             none_wrong=Metric.mean(outcomes.none[present]),
             off_topic_none=Metric.mean(refused),
-            coverage=Metric.mean(outcomes.covered[present]),
         )
 
 
@@ -158,10 +154,6 @@ def _bootstrap_error(confidence: Array, right: Array) -> float:
     random = np.random.default_rng(0)  # a fixed seed, so that equal labels give equal results
     draws = random.integers(len(right), size=(BOOTSTRAP_SAMPLES, len(right)))
     return float(np.std([calibration_error(confidence[draw], right[draw]) for draw in draws], ddof=1))
-
-
-COVERAGE = 0.9
-"""The coverage of the conformal sets that are evaluated."""
 
 
 SURE, MIN_ANSWERS = (0.8, 0.7, 0.6, 0.5), 10
@@ -255,7 +247,7 @@ class Evaluation:
         plain: the fit without full text.
         words: the fit with full text, at the fitted weight λ; None if full text does not gain.
         keeps_null: whether the collection keeps its temperature and its null key, since others do not gain.
-        before: metrics as served: the first match's weight is its confidence, and `top_p` makes the set.
+        before: metrics as served: the first match's weight is its confidence.
         after, after_words: metrics of either fit on held-out questions.
         gain: the gain of the fit without full text on the collection as served.
         log_loss, constant: the log-loss of the confidences on held-out questions, and if every confidence is the share
@@ -279,7 +271,7 @@ class Evaluation:
     found: tuple[int, int]
 
     @property
-    def wanted(self) -> int:
+    def min_right(self) -> int:
         """The least number of questions whose first match is right."""
         return max(MIN_FOUND, math.ceil(MIN_SHARE_FOUND * self.found[1]))
 
@@ -290,7 +282,7 @@ class Evaluation:
         Enough first matches have to be right. One that replaces another has to gain on it. The first has to beat one
         confidence for all, or have weights that gain.
         """
-        if self.found[0] < self.wanted:
+        if self.found[0] < self.min_right:
             return False
         return self.gain.suffices if self.replaces else self.log_loss < self.constant or not self.keeps_null
 
@@ -299,7 +291,7 @@ def _find_refused(off_topic: OffTopic | None, stored: Variant | None) -> Array:
     """Return bool[m], whether made off-topic questions have the verdict "none" as the collection is served."""
     if off_topic is None:
         return NOTHING_REFUSED
-    return Outcomes.current(off_topic.profiles, off_topic.served, COVERAGE, stored).none
+    return Outcomes.current(off_topic.profiles, off_topic.served, stored).none
 
 
 def _both_losses(outcomes: Outcomes) -> Array:
@@ -330,9 +322,9 @@ def evaluate(
         may_keep_null: False if the collection has the null key of `stored`, which this fit replaces.
     """
     folds = assign_folds(groups, profiles.present)
-    served = Outcomes.current(profiles, null_logits, COVERAGE, stored)
+    served = Outcomes.current(profiles, null_logits, stored)
     weighting, other = Weighting(null_logits, off_topic), Weighting(None, off_topic)
-    validation, of_other = (CrossValidation.run(profiles, folds, COVERAGE, one) for one in (weighting, other))
+    validation, of_other = (CrossValidation.run(profiles, folds, one) for one in (weighting, other))
     fell, error = Metric.mean(_both_losses(validation.plain) - _both_losses(of_other.plain)).pair
     keeps_null = may_keep_null and fell <= error
     if not keeps_null:
@@ -381,11 +373,11 @@ def evaluate_reranked(profiles: Profiles, groups: Array, off_topic: OffTopic | N
         off_topic: made off-topic questions, in the same way; None without any.
     """
     weighting, folds = Weighting(None, off_topic), assign_folds(groups, profiles.present)
-    validation = CrossValidation.run(profiles, folds, COVERAGE, weighting)
+    validation = CrossValidation.run(profiles, folds, weighting)
     plain, fit = validation.fit_all(profiles, weighting)
     if fit is not None:
         return RerankEvaluation(fit, Metrics.of(validation.words, validation.refused[1]))
-    unread = CrossValidation.run(replace(profiles, score=np.zeros_like(profiles.score)), folds, COVERAGE, weighting)
+    unread = CrossValidation.run(replace(profiles, score=np.zeros_like(profiles.score)), folds, weighting)
     fell, error = Metric.mean(log_losses(unread.plain) - log_losses(validation.plain)).pair
     if fell <= error:
         return RerankEvaluation(None, None)

@@ -1,4 +1,4 @@
-"""Fits to labelled questions: a temperature, and for each λ a null level, a confidence curve and thresholds.
+"""Fits to labelled questions: a temperature, and for each λ a null level and a confidence curve.
  Temperature, null level and λ maximise the likelihood of "the right document, or none of these". Z is the partition of
 the documents and R the share of the right ones. The null key weighs as much as n keys of similarity c: N = n·exp(c/T).
 A question with an answer has the likelihood R/(Z + N), one without an answer N/(Z + N). Made off-topic questions keep N
@@ -21,7 +21,7 @@ from service.retrieval.calibration.abstention import (
     fit_none_from,
     lead_to_null_weight,
 )
-from service.retrieval.calibration.confidence import Curve, fit_thresholds, weight_logits
+from service.retrieval.calibration.confidence import Curve, weight_logits
 from service.retrieval.calibration.off_topic import OffTopic
 from service.retrieval.calibration.profile import Profiles
 
@@ -161,15 +161,12 @@ class Variant:
     Attributes:
         level: c; the null key weighs as much as n keys of this similarity.
         curve: returns the confidence that the best document is right, from its weight and from the documents' lead.
-        thresholds: by coverage, the least log weight of a match in the conformal set, without the null key. Such a set
-            contains the right document with the probability `coverage`.
         none_from: the weight of this null key from which the verdict is "none".
         bounds: confidences that keep a promised error.
     """
 
     level: float
     curve: Curve
-    thresholds: dict[float, float]
     none_from: float = HALF
     bounds: tuple[ErrorBound, ...] = ()
 
@@ -207,30 +204,27 @@ class Fit:
         """
         null = fit_null(profiles, cell, off_topic)
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
-        right = (profiles.best_right[:, *cell] - partition)[profiles.present]
         logits, leads, first = weight_logits(best, partition), partition - null.log_count, profiles.rank[:, *cell] == 1
         curve = Curve.fit(logits, leads, first, profiles.score[:, *cell])
         none_from = HALF if keeps_null else fit_none_from(leads[profiles.present])
         if off_topic is not None:
             none_from = min(none_from, lead_to_null_weight(off_topic.least_log_count(cell) - null.log_count))
-        return cls(cell, Variant(null.level(profiles), curve, fit_thresholds(right), none_from), null.log_count)
+        return cls(cell, Variant(null.level(profiles), curve, none_from), null.log_count)
 
     def with_bounds(self, held_out: Outcomes) -> Fit:
         """Return this fit with the confidences that keep a promised error on held-out questions."""
         bounds = fit_error_bounds(held_out.confidence, held_out.right)
         return replace(self, variant=replace(self.variant, bounds=bounds))
 
-    def predict(self, profiles: Profiles, promise: float, nulls: float | Array | None = None) -> Outcomes:
+    def predict(self, profiles: Profiles, nulls: float | Array | None = None) -> Outcomes:
         """Return the outcomes that this fit predicts for questions to which it was not fitted.
 
         Args:
             profiles: the profiles of these questions.
-            promise: the coverage of the conformal sets.
             nulls: float64[q], the log weight of the null key beside each question; None if it is the fitted one.
         """
         nulls = self.log_count if nulls is None else nulls
         best, partition = profiles.best[:, *self.cell], profiles.log_partition[:, *self.cell]
-        threshold = self.variant.thresholds.get(promise, np.nan)
         return Outcomes(
             present=profiles.present,
             confidence=self.variant.curve(
@@ -240,7 +234,6 @@ class Fit:
             reciprocal=1 / profiles.rank[:, *self.cell],
             one=best - np.logaddexp(partition, nulls) > LOG_HALF,
             none=np.exp(nulls - np.logaddexp(partition, nulls)) >= self.variant.none_from,
-            covered=_coverage(profiles.best_right[:, *self.cell] - partition, threshold),
             likelihood=log_likelihoods(profiles, self.cell, nulls),
         )
 
@@ -256,7 +249,6 @@ class Outcomes:
         reciprocal: float64[q], 1 / the rank of the right document; 0 without one.
         one: bool[q], whether the first match has more than half of all weight, which is the verdict "one".
         none: bool[q], whether the null key has enough weight for the verdict "none".
-        covered: float64[q], 1 if the right document is in the conformal set, else 0; NaN without a set.
         likelihood: float64[q], the log weight of the label: the right documents, or "none of these".
     """
 
@@ -266,7 +258,6 @@ class Outcomes:
     reciprocal: Array
     one: Array
     none: Array
-    covered: Array
     likelihood: Array
 
     @classmethod
@@ -274,7 +265,6 @@ class Outcomes:
         cls,
         profiles: Profiles,
         null_logits: float | Array,
-        promise: float,
         stored: Variant | None = None,
     ) -> Outcomes:
         """Return the outcomes of labelled questions under the collection's current settings.
@@ -283,15 +273,14 @@ class Outcomes:
             profiles: the profiles of the questions.
             null_logits: float64[q], the logits of the null key at the temperature; −∞ without one. A scalar applies to
                 all.
-            promise: the `top_p` that makes the set if the collection has no calibration.
-            stored: the collection's calibration at that temperature, which then gives confidence and set; None if it
-                has none.
+            stored: the collection's calibration at that temperature, which then gives the confidence; None if it has
+                none.
         """
         cell = (0, profiles.own_index)
         if stored is not None:
             temperature_of_cell = float(profiles.temperatures[cell[1]])
             log_count = stored.level / temperature_of_cell + math.log(max(profiles.keys, 2))
-            return Fit(cell, stored, log_count).predict(profiles, promise, null_logits)
+            return Fit(cell, stored, log_count).predict(profiles, null_logits)
         log_total = np.logaddexp(profiles.log_partition[:, *cell], null_logits)
         return cls(
             present=profiles.present,
@@ -300,7 +289,6 @@ class Outcomes:
             reciprocal=1 / profiles.rank[:, *cell],
             one=profiles.best[:, *cell] - log_total > LOG_HALF,
             none=null_logits - log_total >= LOG_HALF,
-            covered=(profiles.present & (profiles.ahead < promise)).astype(np.float64),
             likelihood=np.where(profiles.present, profiles.right[:, *cell], null_logits) - log_total,
         )
 
@@ -391,13 +379,12 @@ class CrossValidation:
     refused: Array
 
     @classmethod
-    def run(cls, profiles: Profiles, folds: Array, promise: float, weighting: Weighting) -> CrossValidation:
+    def run(cls, profiles: Profiles, folds: Array, weighting: Weighting) -> CrossValidation:
         """For each fold, fit to the questions of all other folds, and predict the outcomes of its own.
 
         Args:
             profiles: the profiles of all questions.
             folds: int64[q], the fold of each question.
-            promise: the coverage of the conformal sets.
             weighting: whether temperature and null key are fitted.
         """
         plain, words = list[tuple[Array, Outcomes]](), list[tuple[Array, Outcomes]]()
@@ -412,10 +399,10 @@ class CrossValidation:
             first, second = training.fit(profiles.of(folds != fold), with_words=True)
             tested = weighting.of(held_out, strange == fold)
             for i, (fit, parts) in enumerate(((first, plain), (second or first, words))):
-                parts.append((held_out, fit.predict(profiles.of(held_out), promise, tested.nulls)))
+                parts.append((held_out, fit.predict(profiles.of(held_out), tested.nulls)))
                 if tested.off_topic is not None:
                     served = None if tested.nulls is None else tested.off_topic.served
-                    refused[i, strange == fold] = fit.predict(tested.off_topic.profiles, promise, served).none
+                    refused[i, strange == fold] = fit.predict(tested.off_topic.profiles, served).none
         return cls(Outcomes.join(plain, len(folds)), Outcomes.join(words, len(folds)), refused)
 
     def fit_all(self, profiles: Profiles, weighting: Weighting) -> tuple[Fit, Fit | None]:
@@ -432,10 +419,6 @@ class CrossValidation:
         gain = self.words.likelihood - self.plain.likelihood
         ranks = (self.words.reciprocal - self.plain.reciprocal)[self.plain.present].mean()
         return bool(ranks >= 0 and gain.mean() > (1 if ranks > 0 else 2) * standard_error(gain))
-
-
-def _coverage(log_weights: Array, threshold: float) -> Array:
-    return np.where(log_weights >= threshold, 1.0, 0.0) if np.isfinite(threshold) else np.full(len(log_weights), np.nan)
 
 
 def standard_error(values: Array) -> float:

@@ -108,10 +108,8 @@ class Profiles:
         log_partition: the mass of all documents, without the null key.
         best: the mass of the best document.
         right: the mass of all right documents together; −∞ without any.
-        best_right: the mass of the best right document; −∞ without one.
         rank: the rank of the best right document, from 1, ties by id; infinite without one.
         score: the reranker's logit of the best document; 0 without a reranker, or if it has not read that document.
-        ahead: float64[q], the share of the documents that currently rank before the best right one; 1 without one.
     """
 
     temperatures: Array
@@ -121,10 +119,8 @@ class Profiles:
     log_partition: Array
     best: Array
     right: Array
-    best_right: Array
     rank: Array
     score: Array
-    ahead: Array
 
     @property
     def own_index(self) -> int:
@@ -138,13 +134,13 @@ class Profiles:
     def at(self, temperature: float) -> Profiles:
         """Return the same profiles at one temperature alone, the nearest in the tables."""
         one = [self.nearest(temperature)]
-        names = ("log_partition", "best", "right", "best_right", "rank", "score")
+        names = ("log_partition", "best", "right", "rank", "score")
         tables = {name: getattr(self, name)[:, :, one] for name in names}
         return replace(self, temperatures=self.temperatures[one], **tables)
 
     def of(self, chosen: Array) -> Profiles:
         """Return the profiles of some questions, int64[k] or bool[q]."""
-        tables = ("present", "log_partition", "best", "right", "best_right", "rank", "score", "ahead")
+        tables = ("present", "log_partition", "best", "right", "rank", "score")
         return Profiles(self.temperatures, self.words, self.keys, *(getattr(self, name)[chosen] for name in tables))
 
 
@@ -164,7 +160,7 @@ class ProfileBuilder:
     ) -> None:
         self._temperatures, self._scored = temperatures_around(temperature), scored
         self._words, self.keys = words, keys
-        self._rows = list[tuple[bool, Array, float]]()
+        self._rows = list[tuple[bool, Array]]()
 
     def add(
         self,
@@ -192,8 +188,8 @@ class ProfileBuilder:
         max_boost = np.array(self._words) * bm25.max(initial=0.0)
         boosts = np.exp(addends - max_boost[:, None])
         max_similarity = float(similarities.max())
-        table = np.full((6, len(self._words), len(self._temperatures)), -np.inf)
-        table[4], table[5] = np.inf, 0.0
+        table = np.full((5, len(self._words), len(self._temperatures)), -np.inf)
+        table[3], table[4] = np.inf, 0.0
         for t, temperature in enumerate(self._temperatures.tolist()):
             logs = documents.log_masses((similarities - max_similarity) / temperature)
             masses = np.exp(logs)
@@ -204,17 +200,17 @@ class ProfileBuilder:
             best, other = (with_words + addends).max(axis=1, initial=-np.inf), unranked_logs.max(initial=-np.inf)
             table[1, :, t] = np.maximum(best, other)
             if self._scored and len(boosted):
-                table[5, :, t] = np.where(best >= other, bm25[(with_words + addends).argmax(axis=1)], 0.0)
+                table[4, :, t] = np.where(best >= other, bm25[(with_words + addends).argmax(axis=1)], 0.0)
             if len(answers):
                 gained = np.zeros(len(logs))
                 # Without documents that full text ranks, every λ has the same table.
                 for i, addend in enumerate(addends if len(boosted) else addends[:1]):
                     gained[boosted] = addend
-                    table[2:5, i, t] = _rank_answers(logs + gained, answers, by_id)
+                    table[2:4, i, t] = _rank_answers(logs + gained, answers, by_id)
                 if not len(boosted):
-                    table[2:5, 1:, t] = table[2:5, :1, t]
-            table[:4, :, t] += max_similarity / temperature
-        self._rows.append((len(right) > 0, table, self._ahead(similarities, documents, answers)))
+                    table[2:4, 1:, t] = table[2:4, :1, t]
+            table[:3, :, t] += max_similarity / temperature
+        self._rows.append((len(right) > 0, table))
 
     @property
     def has_words(self) -> bool:
@@ -229,23 +225,12 @@ class ProfileBuilder:
         """Return the nearest temperature in the tables."""
         return float(self._temperatures[np.argmin(np.abs(np.log(self._temperatures / temperature)))])
 
-    def _ahead(self, similarities: Array, documents: DocumentKeys, answers: Array) -> float:
-        if not len(answers):
-            return 1.0
-        temperature = self._temperatures[len(self._temperatures) // 2]
-        logs = documents.log_masses((similarities - similarities.max()) / temperature)
-        masses = np.exp(logs)
-        return float(masses[logs > logs[answers].max()].sum() / masses.sum())
-
     def build(self) -> Profiles:
         """Return the profiles of all questions that were added, in order."""
-        tables = np.stack([table for _, table, _ in self._rows], axis=1)
-        present = np.array([present for present, _, _ in self._rows], dtype=np.bool_)
-        ahead = np.array([ahead for _, _, ahead in self._rows])
-        partition, best, right, best_right, rank, score = tables
-        return Profiles(
-            self._temperatures, self._words, self.keys, present, partition, best, right, best_right, rank, score, ahead
-        )
+        tables = np.stack([table for _, table in self._rows], axis=1)
+        present = np.array([present for present, _ in self._rows], dtype=np.bool_)
+        partition, best, right, rank, score = tables
+        return Profiles(self._temperatures, self._words, self.keys, present, partition, best, right, rank, score)
 
 
 def _locate_ranks(documents: DocumentKeys, relevant: tuple[Array, Array] | None) -> tuple[Array, Array]:
@@ -265,8 +250,8 @@ def _locate_ranks(documents: DocumentKeys, relevant: tuple[Array, Array] | None)
     return indices[present], bm25[present]
 
 
-def _rank_answers(scores: Array, answers: Array, by_id: Array) -> tuple[float, float, float]:
-    """Return the log mass of all right documents, that of the best one, and its rank; equal masses rank by id.
+def _rank_answers(scores: Array, answers: Array, by_id: Array) -> tuple[float, float]:
+    """Return the log mass of all right documents, and the rank of the best one; equal masses rank by id.
 
     Args:
         scores: float64[m], the log mass (unnormalised weight) of each document.
@@ -278,4 +263,4 @@ def _rank_answers(scores: Array, answers: Array, by_id: Array) -> tuple[float, f
     rank = 1 + np.count_nonzero(scores > best)
     first = by_id[answers[masses == best]].min()
     rank += np.count_nonzero((scores == best) & (by_id < first))
-    return best + float(np.log(np.exp(masses - best).sum())), best, float(rank)
+    return best + float(np.log(np.exp(masses - best).sum())), float(rank)

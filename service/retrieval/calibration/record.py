@@ -20,6 +20,9 @@ VERSION = 2
 _FORMER = ("itself", "promised", "refit")
 """Fields that earlier builds stored: a fit to the collection's own texts, and what later feedback said of the fit."""
 
+_FORMER_SETS = "thresholds"
+"""The field of a variant in which earlier builds stored the least weights of conformal sets."""
+
 OUTGROWN_FACTOR = 2.0
 """A collection outgrows its calibration if its number of documents grows or shrinks by more than this factor."""
 
@@ -144,12 +147,7 @@ class Calibration:
 
     def text(self) -> str:
         """Return the calibration as JSON text, in the form in which it is stored."""
-        fields = asdict(self) | {
-            "plain": _encode_variant(self.plain),
-            "words": self.words and _encode_variant(self.words),
-            "reranked": self.reranked and _encode_variant(self.reranked),
-        }
-        return json.dumps({"version": VERSION} | fields, separators=(",", ":"))
+        return json.dumps({"version": VERSION} | asdict(self), separators=(",", ":"))
 
     @classmethod
     def read(cls, text: str | None) -> Calibration | None:
@@ -173,11 +171,12 @@ class Calibration:
         )
 
 
-def _encode_variant(variant: Variant) -> dict[str, Any]:
-    return asdict(variant) | {"thresholds": list(variant.thresholds.items())}
+def has_conformal_sets(text: str | None) -> bool:
+    """Return whether a stored calibration has conformal sets, which an earlier build fitted and this one leaves out."""
+    return text is not None and f'"{_FORMER_SETS}":' in text
 
 
 def _decode_variant(fields: dict[str, Any]) -> Variant:
     bounds = tuple(ErrorBound(**bound) for bound in fields.pop("bounds", ()))
-    curve, thresholds = Curve(**fields.pop("curve")), dict(map(tuple, fields.pop("thresholds")))
-    return Variant(curve=curve, thresholds=thresholds, bounds=bounds, **fields)
+    fields.pop(_FORMER_SETS, None)
+    return Variant(curve=Curve(**fields.pop("curve")), bounds=bounds, **fields)

@@ -14,6 +14,7 @@ import structlog
 
 from attention.lookup import Limits
 from service.encoding import Encoders
+from service.retrieval.calibration import has_conformal_sets
 from service.retrieval.collections.aliases import Aliases
 from service.retrieval.collections.collection import MAX_UNLOADED_DOCUMENTS, Collection
 from service.retrieval.collections.expiry import Clock, read_clock
@@ -156,6 +157,8 @@ class Catalogue(Handle):
             self._collections[record.name] = made
         if names := [record.name for record in records if record.settings.has_lost_calibration]:
             log.warning("calibrations of a collection's own texts are not read any more", collections=names)
+        if names := [record.name for record in records if has_conformal_sets(record.settings.calibration)]:
+            log.warning("conformal sets of stored calibrations are not read any more", collections=names)
         self._shadows |= {number: self._of(record, ready=False) for number, record in shadows.items()}
         if sealed is not None:
             SealedBlocks.remove_others(sealed, [*(record.id for record in records), *shadows])

@@ -132,7 +132,7 @@ async def calibrate_collection(
     apply: bool,
     reranker: Rerank | None = None,
 ) -> CalibrationResult:
-    """Fit a calibration to labelled questions: temperature, null key, weights, confidences and answer sets.
+    """Fit a calibration to labelled questions: temperature, null key, weights and confidences.
 
     Args:
         catalogue: the collections.
@@ -546,10 +546,10 @@ def _build_calibration(
 
 def _explain_no_gain(assessed: Evaluation) -> str:
     right, present = assessed.found
-    if right < assessed.wanted:
+    if right < assessed.min_right:
         return (
             f"the first match is right for {right} of {present} questions with an answer, wanted at least "
-            f"{assessed.wanted}: check that the ids are those of the answers"
+            f"{assessed.min_right}: check that the ids are those of the answers"
         )
     if not assessed.replaces:
         return (

@@ -286,7 +286,7 @@ class Plan:
     def lookup_only(self) -> bool:
         """Whether its lookup is most of the work that answering takes."""
         options = self.options
-        bounded = options.top_k is not None or (options.top_p is None and options.conformal is None)
+        bounded = options.top_k is not None or options.top_p is None
         sums = any(isinstance(query, EncodedSum) for query in self.queries)
         return bounded and self.terms is None and not options.weighs_all and not sums
 
@@ -399,8 +399,7 @@ class PlannedQueries:
         """
         snapshot, options = self.snapshot, self.plan.options
         record, model, labels = snapshot.record, None, UNCALIBRATED
-        needs_model = options.min_confidence is not None or options.conformal is not None
-        if needs_model or record.settings.calibration is not None:
+        if options.min_confidence is not None or record.settings.calibration is not None:
             of_part = snapshot.restriction is not None
             model = ConfidenceModel.of(record, options, of_part=of_part)
             labels = describe_labels(record, options, model, of_part=of_part)

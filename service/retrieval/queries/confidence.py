@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attention.lookup import HALF, Answer, AnyView, Background, Question, Verdict, answers
-from service.retrieval.calibration import COVERAGES, Calibration, LabelSource, Variant, min_labels, weight_logits
+from service.retrieval.calibration import Calibration, LabelSource, Variant, weight_logits
 from service.retrieval.collections import CALIBRATED, require_calibration
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array, Options
@@ -23,14 +23,10 @@ _MIN_DOCUMENT_WEIGHT = 1e-6  # beside a null weight near 1, float64 keeps ten di
 class ConfidenceModel:
     """The part of a collection's calibration that turns the weights of one answer into confidences.
 
-    A conformal set has the matches above a fitted weight; with a known probability it contains the right document.
-
     Attributes:
         variant: the parameters that were fitted for the query's weight of full text.
         temperature: the temperature for which they were fitted.
         min_confidence: the confidence that the first match needs for the verdict "one"; None if not requested.
-        threshold: the least log weight of a match in the conformal set; None if no set was requested.
-        most: the largest number of matches that the set may have.
         labels: the number of questions to which they were fitted.
         source: where these questions came from.
         none_from: the null weight from which the verdict is "none"; ½ if the null key is not the calibrated one.
@@ -41,8 +37,6 @@ class ConfidenceModel:
     variant: Variant
     temperature: float
     min_confidence: float | None
-    threshold: float | None
-    most: int
     labels: int
     source: LabelSource
     none_from: float = HALF
@@ -61,35 +55,32 @@ class ConfidenceModel:
             of_part: whether the caller sees only a part of the collection, so that documents are left out.
 
         Raises:
-            InvalidContent: `min_confidence` or `conformal` was sent without such a calibration, or the calibration had
-                too few labels for the coverage.
+            InvalidContent: `min_confidence` was sent without such a calibration.
         """
-        field = "conformal" if options.conformal is not None else "min_confidence"
-        is_required = options.conformal is not None or options.min_confidence is not None
+        is_required = options.min_confidence is not None
         if record.settings.calibration is None and not is_required:
             return None
         calibration = (
-            require_calibration(record, f"/{field}") if is_required else Calibration.read(record.settings.calibration)
+            require_calibration(record, "/min_confidence")
+            if is_required
+            else Calibration.read(record.settings.calibration)
         )
         mismatch = calibration and explain_mismatch(calibration, record, options, of_part=of_part)
         if is_required and mismatch:
             raise InvalidContent.at(
-                f"/{field}",
-                f"{field} holds for questions as they were calibrated, and {mismatch}: ask without one of them",
+                "/min_confidence",
+                f"min_confidence holds for questions as they were calibrated, and {mismatch}: ask without one of them",
             )
         variant = None
         if calibration is not None and not mismatch:
             variant = calibration.variant(options.text_terms)
         if calibration is None or variant is None:
             return None
-        threshold = None if options.conformal is None else _choose_threshold(calibration, variant, options.conformal)
         null = record.settings.null if options.null is None else options.null
         return cls(
             variant,
             calibration.temperature,
             options.min_confidence,
-            threshold,
-            most=(options.top_k or 1) - 1,
             labels=calibration.present + calibration.absent,
             source=calibration.source,
             none_from=variant.none_from if null == CALIBRATED else HALF,
@@ -128,15 +119,6 @@ class ConfidenceModel:
             replace(self, partition=_compute_log_partition(answer), score=score)
             for answer, score in zip(precise, scores, strict=True)
         ]
-
-    def cut(self, answer: Answer) -> Answer:
-        """Return the answer with its matches cut to the conformal set."""
-        if self.threshold is None:
-            return answer
-        size = int(
-            np.count_nonzero(answer.logits + answer.log_weight_of_other_parts - self.partition >= self.threshold)
-        )
-        return replace(answer, matches=min(self.most, size), complete=size <= self.most)
 
     def verdict(self, answer: Answer) -> Verdict:
         """Return the verdict of an answer: one document stands out, several share the weight, or none matches.
@@ -252,24 +234,6 @@ def explain_mismatch(
 def _name(options: Options, name: str) -> str:
     """Return an option in words, with the way to take it away if it is a default of the collection."""
     return f'the collection\'s default {name} (without it: "{name}": null)' if name in options.defaults else f"a {name}"
-
-
-def _choose_threshold(calibration: Calibration, variant: Variant, coverage: float) -> float:
-    """Return the least log weight of a match in a conformal set of at least this coverage.
-
-    Args:
-        calibration: the collection's calibration.
-        variant: its parameters for the query's weight of full text.
-        coverage: the requested probability that the set contains the right document.
-    """
-    level = next(level for level in COVERAGES if level >= coverage)
-    if level not in variant.thresholds:
-        raise InvalidContent.at(
-            "/conformal",
-            f"a promise of {coverage} needs {min_labels(level)} labelled questions that have an answer, the "
-            f"calibration has {calibration.present}: ask for less, or calibrate with more",
-        )
-    return variant.thresholds[level]
 
 
 def _read_score(answer: Answer, terms: LogitTerms | None) -> float:

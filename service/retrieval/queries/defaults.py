@@ -77,7 +77,7 @@ def apply_defaults(
         options.pop("full_text", None)
     if "full_text" in options and not _has_words(record, options["full_text"], queries):
         del options["full_text"]
-    if sent.get("top_p") is not None or sent.get("conformal") is not None:
+    if sent.get("top_p") is not None:
         options.pop("top_k", None)
     applied = dict(options)
     if "filter" in stored and sent.get("filter") is not None:

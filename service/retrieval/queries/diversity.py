@@ -92,7 +92,6 @@ def check_diversity(record: CollectionRecord, options: Options) -> None:
     assert options.diversity is not None
     for name, reason in (
         ("top_p", "counts documents by their own weight"),
-        ("conformal", "is a set of single documents"),
         ("min_confidence", "is of a single document"),
     ):
         if getattr(options, name) is not None:

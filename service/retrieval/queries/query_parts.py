@@ -249,13 +249,12 @@ def check_sums(queries: Sequence[Query], options: Options) -> None:
     """Raise InvalidContent for options that do not apply to a weighted sum."""
     if not any(isinstance(query, WeightedSum) for query in queries):
         return
-    for name in ("min_confidence", "conformal"):
-        if getattr(options, name) is not None:
-            raise InvalidContent.at(
-                f"/{name}",
-                f"{name} holds for questions as they were calibrated, and a query is a weighted sum: send one text or "
-                f"vector, or leave {name} out",
-            )
+    if options.min_confidence is not None:
+        raise InvalidContent.at(
+            "/min_confidence",
+            "min_confidence holds for questions as they were calibrated, and a query is a weighted sum: send one text "
+            "or vector, or leave min_confidence out",
+        )
     without_words = any(isinstance(query, WeightedSum) and find_words(query) is None for query in queries)
     if options.full_text and options.searched is None and without_words:
         raise InvalidContent.at(

@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 DEFAULT_TOP_K = 10
 
 MAX_SET_SIZE = 1000
-"""The most matches of a conformal set if `top_k` is not sent."""
+"""The most matches of a set with `top_p` if `top_k` is not sent."""
 
 MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
 """Limits of a text that is ranked in full text: the time grows with its words, even those that no document has."""
@@ -192,7 +192,6 @@ class Options:
     read: Sequence[Aggregation] = ()
     group_by: Grouping | None = None
     min_confidence: float | None = None
-    conformal: float | None = None
     defaults: frozenset[str] = frozenset()
     rerank: Rerank | None = None
     searched: tuple[SearchTerm, ...] | None = None
@@ -235,12 +234,9 @@ def resolve_options(record: CollectionRecord, options: Options) -> Options:
     """Return the options with the calibration's full-text weight in place of "auto", and the terms of a search of its
     own.
 
-    If a conformal set is requested, ask for one match more than it may have. The additional match shows whether the set
-    is complete.
-
     Raises:
-        InvalidContent: a set is requested with `top_p`, `min_confidence` with no match, or "auto" for a collection that
-            is not calibrated; or the text of `full_text` is invalid.
+        InvalidContent: `min_confidence` is sent with no match, or "auto" for a collection that is not calibrated; or
+            the text of `full_text` is invalid.
     """
     if isinstance(options.full_text, Mapping):
         searched = parse_full_text_query(options.full_text["query"])
@@ -258,11 +254,7 @@ def resolve_options(record: CollectionRecord, options: Options) -> Options:
         raise InvalidContent.at(
             "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"
         )
-    if options.conformal is None:
-        return options
-    if options.top_p is not None:
-        raise InvalidContent.at("/conformal", "conformal and top_p both say where the matches end: send one of them")
-    return replace(options, top_k=1 + (MAX_SET_SIZE if options.top_k is None else options.top_k))
+    return options
 
 
 def fits_full_text(text: str) -> bool:

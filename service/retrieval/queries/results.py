@@ -393,7 +393,6 @@ def build_result(
     leader = None
     if groups is not None and not query.words_unknown:
         verdict, alike, leader = judge_groups(groups, options, verdict, alike=alike)
-    answer = answer if confidence_model is None else confidence_model.cut(answer)
     sharing = None
     if options.diversity is not None:
         similarity, ids = record.settings.similarity, reading.ids(answer.numbers)

@@ -79,9 +79,10 @@ def _check(options: Options) -> None:
         raise InvalidContent.at(
             f"/{option}", f"the best documents of a part are not those of all: leave stream out, or {option}"
         )
-    for name in ("min_confidence", "conformal"):
-        if getattr(options, name) is not None:
-            raise InvalidContent.at(f"/{name}", f"the confidence of a part is unknown: leave stream out, or {name}")
+    if options.min_confidence is not None:
+        raise InvalidContent.at(
+            "/min_confidence", "the confidence of a part is unknown: leave stream out, or min_confidence"
+        )
     if options.temperature == "auto":
         raise InvalidContent.at("/temperature", "a stream has one temperature from first to last: give a number")
 

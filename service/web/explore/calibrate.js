@@ -20,8 +20,7 @@ const SHOWN_FLAWS = 20;
 /** A fit encodes all questions and scans for each. */
 const FIT_MS = 600_000;
 /** Figures that are shares of one, and whether more is better. */
-const SHARES = { ece: false, one_right: true, one_wrong: false, none_right: true, none_wrong: false, off_topic_none: true, recall: true, coverage: true };
-const PROMISED = 0.9;
+const SHARES = { ece: false, one_right: true, one_wrong: false, none_right: true, none_wrong: false, off_topic_none: true, recall: true };
 
 /** The pasted labels, by collection: they stay while other tabs are shown. @type {Map<string, string>} */
 const pasted = new Map();
@@ -295,7 +294,6 @@ class CalibrateTab {
       h("p", { id: "summary" }, say("report.summary", { summary: result.summary })),
       each("dl.dumbbells", {}, Object.entries(SHARES), ([name, isMore]) => this.#dumbbell(name, isMore, before[name], after[name])),
       h("p.soft", {}, say("report.held-out")),
-      this.#promise(result, after.coverage),
       h(
         "p",
         {},
@@ -314,16 +312,6 @@ class CalibrateTab {
     );
   }
 
-  /** The promised and the measured error of sets of matches. @param {any} result @param {Figure} coverage */
-  #promise(result, coverage) {
-    const say = this.#say;
-    const level = result.conformal.find((/** @type {any} */ one) => one.conformal === PROMISED);
-    if (!level) return h("p", { id: "promise" }, say("promise.none"));
-    const held =
-      coverage.value === null ? say("promise.unknown") : say("promise.held", { share: percent(coverage.value), error: percent(coverage.error ?? 0) });
-    return h("p", { id: "promise" }, say("promise", { share: percent(PROMISED), weight: percent(level.weight) }), " ", held);
-  }
-
   /** A figure before and after, on a line from 0 to 1. @param {string} name @param {boolean} isMore @param {Figure} before @param {Figure} after */
   #dumbbell(name, isMore, before, after) {
     const say = this.#say;
@@ -331,7 +319,6 @@ class CalibrateTab {
     const [was, is] = places;
     const line = h("span.line-of", { "aria-hidden": "true" });
     if (was !== null && is !== null) line.append(h("span.between", { style: { left: `${100 * Math.min(was, is)}%`, width: `${100 * Math.abs(is - was)}%` } }));
-    if (name === "coverage") line.append(h("span.wanted", { style: { left: `${100 * PROMISED}%` } }));
     if (was !== null) line.append(h("span.was", { style: { left: `${100 * was}%` } }));
     if (is !== null) line.append(h("span.is", { style: { left: `${100 * is}%` } }));
     const texts = [before, after].map(({ value }) => (value === null ? "–" : percent(value)));

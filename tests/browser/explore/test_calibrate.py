@@ -53,7 +53,7 @@ def test_a_calibration_is_measured_kept_and_removed(explore: Explore, books: htt
     assert page.inner_text("#counted") == "60 questions: 45 with an answer, 15 without."
     fit(page)
     answer = books.post("/v1/collections/books/calibrate", json={"questions": questions}).json()
-    for name in ("ece", "recall", "coverage"):
+    for name in ("ece", "recall"):
         told = page.inner_text(f"#figure-{name} .number")
         shares = [percent(answer[when][name]["value"]) for when in ("before", "after")]
         assert told == " → ".join(shares)

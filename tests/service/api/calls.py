@@ -273,7 +273,7 @@ EVERY_FIELD = [
     *(Call("get_projection", query={"vector_format": each}) for each in ("numbers", "base64")),
     *(Call("patch_collection", {"expire_after": after}) for after in ("30d", 3600, None)),
     Call("start_re_encoding", {"encoder": MINILM, "temperature": 0.1, "null": "lenient", "vectors": "keep"}),
-    _ask(query=[1, 0], min_confidence=0.5, conformal=0.9),
+    _ask(query=[1, 0], min_confidence=0.5),
     _ask(query=[1, 0], null="calibrated"),
     Call(
         "sweep",

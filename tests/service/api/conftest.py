@@ -22,9 +22,7 @@ from tests.running import RunningService
 from tests.service.api.contract import Contract
 
 SECRET = "X-Room-Secret"
-CALIBRATION = Calibration(
-    2, None, 0.05, 0.0, 30, 30, Variant(0.2, Curve(1, 1, 0, 0, 0), {0.9: -3.0}), None, (0.05, False)
-)
+CALIBRATION = Calibration(2, None, 0.05, 0.0, 30, 30, Variant(0.2, Curve(1, 1, 0, 0, 0)), None, (0.05, False))
 READING = {
     *("attend", "attend_arrays", "compare", "compare_rows", "decode_source", "describe_fields", "embeddings"),
     *("encode", "get_collection", "get_document", "list_aliases", "list_collections", "query_documents"),

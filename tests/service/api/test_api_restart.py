@@ -15,7 +15,7 @@ from service.storage import SQLiteStore
 from tests.bfloat16 import needs_bfloat16
 from tests.running import RunningService
 from tests.service.api.repeats import Write, new, same
-from tests.service.storage.making import OF_ITSELF, SETTINGS
+from tests.service.storage.making import OF_ITSELF, SETTINGS, WITH_SETS
 
 ASKED = {"query": "why does my pet purr?", "include": ["value"], "top_k": 2}
 # A service that kills itself once the first write to a document is on disk, before it is answered.
@@ -77,11 +77,30 @@ def test_a_calibration_of_its_own_texts_is_dropped_and_questions_go_on(tmp_path,
         answer = client.post(f"{path}/attend", json={**ASKED, "min_confidence": 0.8})
         assert (answer.status_code, answer.json()["evidence"]["verdict"]) == (200, plain["verdict"]), answer.text
         assert "so min_confidence has no effect" in answer.json()["reason"]
-        assert client.post(f"{path}/attend", json={**ASKED, "conformal": 0.8}).status_code == 422
         client.patch(path, json={"calibration": None})
         kept = client.get(path).json()
         assert (kept["temperature"], kept["null"], kept["notice"]) == (0.2, 0.31, None)
         assert client.post(f"{path}/attend", json={**ASKED, "min_confidence": 0.8}).status_code == 422
+
+
+def test_a_calibration_with_conformal_sets_goes_on_without_them(tmp_path, capfd):
+    with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
+        calibrated = replace(SETTINGS, temperature=0.05832645197880583, null="calibrated", calibration=WITH_SETS)
+        writer.create_collection("sets", calibrated)
+    path = "/v1/collections/sets"
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        running.wait_until_ready()
+        assert "conformal sets of stored calibrations are not read any more collections=['sets']" in (
+            capfd.readouterr().err
+        )
+        documents = [{"id": name, "key_vector": vector} for name, vector in (("a", [1, 0]), ("b", [0, 1]))]
+        assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
+        kept = client.get(path).json()["calibration"]
+        assert (kept["temperature"], kept["labels"]) == (0.05832645197880583, {"present": 120, "absent": 120})
+        answer = client.post(f"{path}/attend", json={"query": [1, 0], "min_confidence": 0.5}).json()
+        assert 0.5 < answer["matches"][0]["confidence"] < 1
+        refused = client.post(f"{path}/attend", json={"query": [1, 0], "conformal": 0.9})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/conformal")
 
 
 def test_keys_in_float32_are_compared_with_questions_in_int16_and_stay_as_they_are(tmp_path):

@@ -16,6 +16,8 @@ WIDTH = 3
 SETTINGS = CollectionSettings(similarity="cosine", temperature=0.05)
 OF_ITSELF = JSONText((ROOT / "tests/service/storage/self_calibration.json").read_text())
 """A calibration of a collection's own texts, as an earlier version stored it."""
+WITH_SETS = JSONText((ROOT / "tests/service/storage/conformal_calibration.json").read_text())
+"""A calibration with conformal sets, and what feedback said of it, as an earlier build stored it."""
 
 
 def document(identity: str, seed: int = 0, **fields: Any) -> DocumentRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import islice, product
 from typing import Any
@@ -10,13 +11,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from service.retrieval.calibration import Calibration, has_conformal_sets
+from service.retrieval.collections import Catalogue
 from service.storage import SQLiteStore, Store
 from service.storage.conditions import Comparison
 from service.storage.errors import Unstorable, WidthMismatch
 from service.storage.fields import paths
 from service.storage.records import DROPPED_CALIBRATION
-from tests.service.storage.making import OF_ITSELF, SETTINGS, collection, document, plain
+from tests.service.storage.making import OF_ITSELF, SETTINGS, WITH_SETS, collection, document, plain
 from tests.service.storage.meaning import readings
 from tests.thorough import examples
 
@@ -156,3 +160,25 @@ def test_a_calibration_of_its_own_texts_is_dropped_with_its_settings(
         writer.update_collection("own", again)
     with store.reading() as reader:
         assert reader.collection("own").settings == again, "what a caller sets later stays"
+
+
+def test_a_calibration_with_conformal_sets_is_read_without_them_and_named(store: Store) -> None:
+    with store.writing() as writer:
+        writer.create_collection("sets", replace(SETTINGS, calibration=WITH_SETS))
+        writer.create_collection("none", SETTINGS)
+    with capture_logs() as lines:
+        record = Catalogue(store, None).collection("sets").record
+    assert [(line["log_level"], line["event"], line["collections"]) for line in lines] == [
+        ("warning", "conformal sets of stored calibrations are not read any more", ["sets"])
+    ]
+    calibration, stored = Calibration.read(record.settings.calibration), json.loads(WITH_SETS)
+    assert calibration is not None
+    assert (calibration.temperature, calibration.present) == (stored["temperature"], stored["present"])
+    assert (calibration.plain.level, calibration.plain.none_from) == (
+        stored["plain"]["level"],
+        stored["plain"]["none_from"],
+    )
+    assert [bound.min_confidence for bound in calibration.plain.bounds] == [
+        bound["min_confidence"] for bound in stored["plain"]["bounds"]
+    ]
+    assert not has_conformal_sets(calibration.text())

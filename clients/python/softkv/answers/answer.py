@@ -228,7 +228,7 @@ class AttendAnswer(TypedDict):
     Attributes:
         matches: the matches in the order of weight, then similarity, then id.
         rest_weight: the weight of all other documents that pass, together.
-        complete: false if `top_k` cut off matches that `top_p` or the `conformal` set needs.
+        complete: false if `top_k` cut off matches that `top_p` needs.
         output: σ weight · value vector over all documents that pass, if `include` lists `output`.
         reason: the reason for the verdict, in two sentences for a person: where the weight lies; how similar the
             first match is, and what the labels of a calibration say about it. Without them it claims no

@@ -42,8 +42,7 @@ class CalibrationFigure(TypedDict):
 
 
 class CalibrationFigures(TypedDict):
-    """Measures of the quality of a calibration: of its confidences, the ranks of right documents, and its sets of
-    matches.
+    """Measures of the quality of a calibration: of its confidences, and the ranks of right documents.
 
     Attributes:
         ece: the expected calibration error of the confidence of the first match, over ten bins with equally many
@@ -60,8 +59,6 @@ class CalibrationFigures(TypedDict):
         none_wrong: the share of questions with an answer that have the verdict `none`.
         off_topic_none: the share of made questions on other topics that have the verdict `none`. They are not among
             the labels. It is None without an encoder, or if the collection is about nearly all of these topics.
-        coverage: the share of questions with an answer whose right document is in the set for 0.9: of `conformal`,
-            and in `before` of `top_p`.
     """
 
     ece: CalibrationFigure
@@ -75,7 +72,6 @@ class CalibrationFigures(TypedDict):
     none_right: CalibrationFigure
     none_wrong: CalibrationFigure
     off_topic_none: CalibrationFigure
-    coverage: CalibrationFigure
 
 
 class CalibrationGain(TypedDict):
@@ -123,19 +119,6 @@ class ConfidenceCurve(TypedDict):
     most: float
 
 
-class ConformalLevel(TypedDict):
-    """A conformal level: the matches of at least this weight make a set that contains the right document with a given
-    probability.
-
-    Attributes:
-        conformal: the probability that the right document is in the set, if there is one.
-        weight: the smallest weight, computed without the null key.
-    """
-
-    conformal: float
-    weight: float
-
-
 class WithWords(TypedDict):
     """The part of a calibration for queries with one more term in their logits, `full_text` or `rerank`, if it has the
     fitted weight.
@@ -149,7 +132,6 @@ class WithWords(TypedDict):
     level: float
     none_from: float
     confidence: ConfidenceCurve
-    conformal: list[ConformalLevel]
     errors: list[ErrorBound]
 
 
@@ -208,8 +190,7 @@ class Calibration(Record, schema="CalibrateAnswer", sent={"source": "from"}):
         full_text: λ; 0 if words improve the likelihood of the labels by no more than its standard error, or worsen
             the ranking.
         confidence: slope, slope_above, lead_slope, lead_slope_above and offset of the curve.
-        conformal: for each promised probability, the least weight of a match in the set that keeps it.
-        words: level, confidence and conformal fitted with full text, at the fitted `full_text`; None if that is 0.
+        words: level and confidence fitted with full text, at the fitted `full_text`; None if that is 0.
         summary: one sentence on what the labels bought: how many questions are answered, and how many of them wrongly.
         before, after, after_words, after_reranked: figures by name, each a value and its standard error.
         gained: the decrease of these losses, question by question, without words and reranker.
@@ -231,7 +212,6 @@ class Calibration(Record, schema="CalibrateAnswer", sent={"source": "from"}):
     level: float
     full_text: float
     confidence: Annotated[Mapping[str, float], ConfidenceCurve]
-    conformal: list[ConformalLevel]
     words: WithWords | None
     before: Figures
     after: Figures

@@ -17,7 +17,7 @@ class FeedbackRecord(Record):
         id: the document; None for "the collection has no answer".
         right: whether that is right.
         at: when it came, in UTC (RFC 3339).
-        first: the id of the first match at that time; None without one, or for a caller who sees a part of the
+        first: the id of the first match at that time; None without one, or for a caller that sees a part of the
             collection.
     """
 

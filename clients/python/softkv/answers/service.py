@@ -65,8 +65,7 @@ class Limits(TypedDict):
         temperatures: `temperatures` of one sweep.
         top_k: `top_k`, in every call that has it.
         answer_matches: `top_k` times the number of `queries` of one attend. Without `top_k`, 10 matches count for
-            each query, or 1,000 with `top_p` or `conformal`. With `diversity`, ten times `top_k`, but 100 to 1,000
-            of them.
+            each query, or 1,000 with `top_p`. With `diversity`, ten times `top_k`, but 100 to 1,000 of them.
         query_parts: parts of one `query` that is a list.
         request_parts: parts of all `queries` of one attend together.
         read_fields: fields of one `read`.

@@ -163,14 +163,6 @@ class AttendOptions(TypedDict, total=False):
             group="Matches",
         ),
     ]
-    conformal: Annotated[
-        float | None,
-        Option(
-            "the probability with which the returned set must contain the right document. Needs a calibrated "
-            "collection.",
-            group="Matches",
-        ),
-    ]
     diversity: Annotated[
         float | None,
         Option(
@@ -229,7 +221,7 @@ class AttendOptions(TypedDict, total=False):
 
 _TYPES = get_type_hints(AttendOptions)
 _MATCHES, _MATCHES_OF_A_SET = 10, 1000
-"""The most matches of a query without `top_k`; of a set with `top_p` or `conformal`."""
+"""The most matches of a query without `top_k`; of a set with `top_p`."""
 ATTEND_OPTIONS: Mapping[str, Option] = MappingProxyType(
     {name: hint.__metadata__[0] for name, hint in get_type_hints(AttendOptions, include_extras=True).items()}
 )
@@ -307,8 +299,8 @@ def attend_stream(collection: CollectionRef, query: Any, **options: Unpack[Atten
 
     Args:
         query: a text, a vector or a list of parts.
-        options: the options of `attend`, except `read`, `group_by`, `allow_missing`, `min_confidence`, `conformal` and
-            the temperature "auto".
+        options: the options of `attend`, except `read`, `group_by`, `allow_missing`, `min_confidence` and the
+            temperature "auto".
 
     Returns:
         An iterator of `Answer`; an asynchronous iterator for `AsyncCollection`.
@@ -420,7 +412,7 @@ def _count_matches(options: Mapping[str, Any]) -> int:
         return min(max(10 * (_MATCHES if top_k is None else top_k), 100), 1000)  # the documents that it compares
     if top_k is not None:
         return top_k
-    return _MATCHES_OF_A_SET if options.get("top_p") is not None or options.get("conformal") is not None else _MATCHES
+    return _MATCHES_OF_A_SET if options.get("top_p") is not None else _MATCHES
 
 
 SweptField: TypeAlias = Literal["key", "value", "metadata", "key_vector", "value_vector"]

@@ -40,7 +40,6 @@ FIGURES = {
     "none_right": "none, without an answer",
     "none_wrong": "none, with an answer",
     "off_topic_none": "none, on made questions of other topics",
-    "coverage": "in the set of 0.9",
 }
 
 

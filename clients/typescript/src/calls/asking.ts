@@ -112,7 +112,7 @@ async function queriesAtOnce(sender: Sender, options: AttendOptions, parts: numb
   const each =
     diversity != null
       ? Math.min(Math.max(10 * (top_k ?? 10), 100), 1000)
-      : (top_k ?? (options.top_p != null || options.conformal != null ? 1000 : 10));
+      : (top_k ?? (options.top_p != null ? 1000 : 10));
   if (matches === undefined) return queries;
   const most = [queries, matches / Math.max(1, each)];
   if (parts) most.push((await sender.limit("request_parts", how)) / parts);

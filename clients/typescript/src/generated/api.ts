@@ -529,7 +529,7 @@ export interface paths {
         put?: never;
         /**
          * Calibrate a collection
-         * @description Fit a calibration to labelled questions: temperature, null key, weights, confidences and answer sets.
+         * @description Fit a calibration to labelled questions: temperature, null key, weights and confidences.
          *
          *     The quality is measured on questions that the fit did not use.
          *
@@ -1473,7 +1473,7 @@ export interface components {
             matches: components["schemas"]["Match"][];
             /** @description The weight of all other documents that pass, together. */
             rest_weight: number;
-            /** @description False if `top_k` cut off matches that `top_p` or the `conformal` set needs. */
+            /** @description False if `top_k` cut off matches that `top_p` needs. */
             complete: boolean;
             /** @description Σ weight · value vector over all documents that pass, if `include` lists `output`. */
             output?: components["schemas"]["VectorAnswer"];
@@ -1564,8 +1564,6 @@ export interface components {
             rerank?: components["schemas"]["Rerank"];
             /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
-            /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
-            conformal?: number;
             /** @description Let documents share the place of a heavier match if the cosine distance (1 − cosine) of their keys is at most this: the match then has their weight, too. Left out: each document has a place of its own. */
             diversity?: number;
             /**
@@ -1664,8 +1662,6 @@ export interface components {
             rerank?: components["schemas"]["Rerank"];
             /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
-            /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
-            conformal?: number;
             /** @description Let documents share the place of a heavier match if the cosine distance (1 − cosine) of their keys is at most this: the match then has their weight, too. Left out: each document has a place of its own. */
             diversity?: number;
             /**
@@ -1954,9 +1950,7 @@ export interface components {
             full_text: number;
             /** @description Slope, slope_above, lead_slope, lead_slope_above and offset of the curve. */
             confidence: components["schemas"]["ConfidenceCurve"];
-            /** @description For each promised probability, the least weight of a match in the set that keeps it. */
-            conformal: components["schemas"]["ConformalLevel"][];
-            /** @description Level, confidence and conformal fitted with full text, at the fitted `full_text`; null if that is 0. */
+            /** @description Level and confidence fitted with full text, at the fitted `full_text`; null if that is 0. */
             words: components["schemas"]["WithWords"] | null;
             /** @description Figures by name, each a value and its standard error. */
             before: components["schemas"]["CalibrationFigures"];
@@ -2235,7 +2229,7 @@ export interface components {
             value: number | null;
             error: number | null;
         };
-        /** @description Measures of the quality of a calibration: of its confidences, the ranks of right documents, and its sets of matches. */
+        /** @description Measures of the quality of a calibration: of its confidences, and the ranks of right documents. */
         CalibrationFigures: {
             /** @description The expected calibration error of the confidence of the first match, over ten bins with equally many questions. */
             ece: components["schemas"]["CalibrationFigure"];
@@ -2259,8 +2253,6 @@ export interface components {
             none_wrong: components["schemas"]["CalibrationFigure"];
             /** @description The share of made questions on other topics that have the verdict `none`. They are not among the labels. It is null without an encoder, or if the collection is about nearly all of these topics. */
             off_topic_none: components["schemas"]["CalibrationFigure"];
-            /** @description The share of questions with an answer whose right document is in the set for 0.9: of `conformal`, and in `before` of `top_p`. */
-            coverage: components["schemas"]["CalibrationFigure"];
         };
         /** @description The decrease of two losses of the answers by a calibration, which decides whether it is stored. */
         CalibrationGain: {
@@ -2608,13 +2600,6 @@ export interface components {
             score_slope: number;
             /** @description The largest confidence that the labels support: (k + 1)/(k + 2) after k right first matches. */
             most: number;
-        };
-        /** @description A conformal level: the matches of at least this weight make a set that contains the right document with a given probability. */
-        ConformalLevel: {
-            /** @description The probability that the right document is in the set, if there is one. */
-            conformal: number;
-            /** @description The smallest weight, computed without the null key. */
-            weight: number;
         };
         /**
          * @description A comparison: a list contains the value as an element, or a text contains it as a part.
@@ -3331,7 +3316,7 @@ export interface components {
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
             /** @description λ of full text, if every query is a text; or an object with a text of its own. `"auto"`: the λ of the calibration, if there is one. */
             full_text?: number | "auto" | components["schemas"]["FullTextQuery"];
-            /** @description Matches to return, unless the question has `top_p` or `conformal`. */
+            /** @description Matches to return, unless the question has `top_p`. */
             top_k?: number;
             /** @description Fields of a match to return, as far as the call has them. */
             include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation" | "highlight")[];
@@ -3963,7 +3948,7 @@ export interface components {
             right: boolean;
             /** @description When it came, in UTC (RFC 3339). */
             at: string;
-            /** @description The id of the first match at that time; null without one, or for a caller who sees a part of the collection. */
+            /** @description The id of the first match at that time; null without one, or for a caller that sees a part of the collection. */
             first: string | null;
         };
         /**
@@ -4378,7 +4363,7 @@ export interface components {
             temperatures: number;
             /** @description `top_k`, in every call that has it. */
             top_k: number;
-            /** @description `top_k` times the number of `queries` of one attend. Without `top_k`, 10 matches count for each query, or 1,000 with `top_p` or `conformal`. With `diversity`, ten times `top_k`, but 100 to 1,000 of them. */
+            /** @description `top_k` times the number of `queries` of one attend. Without `top_k`, 10 matches count for each query, or 1,000 with `top_p`. With `diversity`, ten times `top_k`, but 100 to 1,000 of them. */
             answer_matches: number;
             /** @description Parts of one `query` that is a list. */
             query_parts: number;
@@ -6109,7 +6094,6 @@ export interface components {
             /** @description The weight of this null key from which the verdict is `none`, at least ½. 19 of 20 questions with an answer are below it, unless made questions on other topics would be below it, too. */
             none_from: number;
             confidence: components["schemas"]["ConfidenceCurve"];
-            conformal: components["schemas"]["ConformalLevel"][];
             /** @description The promised errors for which there are enough labels. */
             errors: components["schemas"]["ErrorBound"][];
         };
@@ -6187,7 +6171,6 @@ export type SchemaCompareAnswer = components['schemas']['CompareAnswer'];
 export type SchemaCompareRequest = components['schemas']['CompareRequest'];
 export type SchemaCompareRowsRequest = components['schemas']['CompareRowsRequest'];
 export type SchemaConfidenceCurve = components['schemas']['ConfidenceCurve'];
-export type SchemaConformalLevel = components['schemas']['ConformalLevel'];
 export type SchemaContainment = components['schemas']['Containment'];
 export type SchemaCoverage = components['schemas']['Coverage'];
 export type SchemaDateTime = components['schemas']['DateTime'];

@@ -60,7 +60,6 @@ def test_a_calibration_is_of_plain_questions(stocked):
     assert "confidence" in plain["matches"][0]
     assert "confidence" not in summed["matches"][0]
     assert "does not hold here, because the query is a weighted sum" in summed["reason"]
-    for name in ("min_confidence", "conformal"):
-        pointer, detail = flaw(stocked, f"{path}/attend", queries=queries, **{name: 0.8})
-        assert pointer == f"/{name}"
-        assert "a query is a weighted sum" in detail
+    pointer, detail = flaw(stocked, f"{path}/attend", queries=queries, min_confidence=0.8)
+    assert pointer == "/min_confidence"
+    assert "a query is a weighted sum" in detail

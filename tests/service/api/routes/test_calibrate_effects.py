@@ -104,12 +104,11 @@ def test_beside_a_null_key_that_has_all_the_weight_it_is_as_sure(client, path, n
         matches = [[(match["id"], match["confidence"]) for match in result["matches"]] for result in results]
         return [[result["evidence"]["verdict"] for result in results], *matches]
 
-    for option in ({"min_confidence": 0.5}, {"conformal": 0.9}):
-        (_, *alone), (beside, *rest) = told(**option, null=False), told(**option, null=null)
-        assert beside == ["none", "none"]  # as the weights say
-        for first, same in zip(alone, rest, strict=True):
-            assert [match for match, _ in first] == [match for match, _ in same]
-            assert [sure for _, sure in first] == pytest.approx([sure for _, sure in same], rel=1e-9)
+    (_, *alone), (beside, *rest) = told(min_confidence=0.5, null=False), told(min_confidence=0.5, null=null)
+    assert beside == ["none", "none"]  # as the weights say
+    for first, same in zip(alone, rest, strict=True):
+        assert [match for match, _ in first] == [match for match, _ in same]
+        assert [sure for _, sure in first] == pytest.approx([sure for _, sure in same], rel=1e-9)
     refused = client.post(f"{path}/attend", json={"query": queries[0], "min_confidence": 0.5, "top_k": 0})
     assert pointed(refused) == (422, "/min_confidence")
 

@@ -35,20 +35,19 @@ def test_each_question_is_judged_by_a_fit_to_the_others():
     for fold in range(FOLDS):
         training, held_out = PROFILES.of(folds != fold), PROFILES.of(folds == fold)
         fit = Fit.of(training, (0, fit_temperature(training)))
-        outcomes = fit.predict(held_out, 0.9)
+        outcomes = fit.predict(held_out)
         losses[folds == fold], unlikely[folds == fold] = log_losses(outcomes), label_losses(outcomes)
-        share = (Outcomes.current(training, -math.inf, 0.9).right.sum() + 0.5) / (len(training.present) + 1)
+        share = (Outcomes.current(training, -math.inf).right.sum() + 0.5) / (len(training.present) + 1)
         constant[folds == fold] = -np.log(np.where(outcomes.right, share, 1 - share))
     assert not evaluation.keeps_null
     assert evaluation.log_loss == evaluation.after.log_loss.value == pytest.approx(losses.mean())
     assert evaluation.constant == pytest.approx(constant.mean())
-    served = Outcomes.current(PROFILES, -math.inf, 0.9)
+    served = Outcomes.current(PROFILES, -math.inf)
     assert evaluation.gain.log_loss.value == pytest.approx((log_losses(served) - losses).mean())
     assert evaluation.gain.label_loss.value == pytest.approx((label_losses(served) - unlikely).mean())
     assert label_losses(served)[~PROFILES.present] == pytest.approx(-math.log(1e-6))
     assert evaluation.gains
     assert evaluation.after.ece.value < evaluation.before.ece.value
-    assert evaluation.after.coverage.value == pytest.approx(0.9, abs=0.06)
     assert evaluation == evaluate(PROFILES, ORDER, np.full(400, -math.inf))
 
 
@@ -77,7 +76,7 @@ def test_temperature_and_null_key_stay_unless_others_gain():
 
 def test_a_curve_of_weights_that_say_nothing_is_not_kept():
     profiles = drawn(60, 3)
-    masses = ("best", "log_partition", "right", "best_right")
+    masses = ("best", "log_partition", "right")
     alike = replace(profiles, **{name: np.zeros_like(getattr(profiles, name)) for name in masses})
     served = np.full(60, Fit.of(alike, (0, alike.own_index)).log_count)
     judged = [evaluate(alike, np.random.default_rng(seed).permutation(60), served) for seed in range(20)]
@@ -98,7 +97,7 @@ def test_labels_of_another_collection_are_not_kept():
 
 
 def test_the_sentence_counts_answers_and_wrong_ones_among_a_hundred():
-    outcomes = evaluate(PROFILES, ORDER, np.zeros(400)).plain.predict(PROFILES, 0.9)
+    outcomes = evaluate(PROFILES, ORDER, np.zeros(400)).plain.predict(PROFILES)
     confidence, right = np.repeat([0.9, 0.3], 200), np.arange(400) >= 20
     fixed = replace(outcomes, confidence=confidence, right=right, none=np.zeros(400, dtype=np.bool_))
     bought = Bought.measure(fixed)
@@ -115,9 +114,8 @@ def test_the_sentence_counts_answers_and_wrong_ones_among_a_hundred():
 def test_the_figures_before_a_fit_are_those_of_the_stored_calibration():
     stored = Fit.of(PROFILES, (0, PROFILES.own_index))
     evaluation = evaluate(PROFILES, ORDER, np.full(400, stored.log_count), stored.variant)
-    outcomes = stored.predict(PROFILES, 0.9)
+    outcomes = stored.predict(PROFILES)
     assert evaluation.before.log_loss.value == pytest.approx(log_losses(outcomes).mean())
-    assert evaluation.before.coverage.value == pytest.approx(outcomes.covered[PROFILES.present].mean())
     bad = replace(stored.variant, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
     assert evaluate(PROFILES, ORDER, np.full(400, stored.log_count), bad).gains
 
@@ -166,8 +164,7 @@ def test_a_reranker_that_ranks_no_better_still_informs_the_confidence(informs):
     said = np.random.default_rng(6).normal(np.where(right, 2.0, -2.0) if informs else np.zeros(400))
     # Its weight changes nothing: all columns of the tables are the first.
     tables = {
-        name: np.repeat(getattr(one, name)[:, :1], 5, axis=1)
-        for name in ("log_partition", "best", "right", "best_right", "rank")
+        name: np.repeat(getattr(one, name)[:, :1], 5, axis=1) for name in ("log_partition", "best", "right", "rank")
     }
     scored = replace(one, **tables, score=np.tile(said[:, None, None], (1, 5, 1)))
     fit, after = evaluate_reranked(scored, ORDER)
@@ -177,4 +174,4 @@ def test_a_reranker_that_ranks_no_better_still_informs_the_confidence(informs):
         assert fit.variant.curve.score_slope > 0.5
         assert after.log_loss.value < evaluate(PROFILES, ORDER, np.zeros(400)).after.log_loss.value
         moved = replace(scored, score=scored.score + 1)
-        assert (fit.predict(moved, 0.9).confidence >= fit.predict(scored, 0.9).confidence).all()
+        assert (fit.predict(moved).confidence >= fit.predict(scored).confidence).all()

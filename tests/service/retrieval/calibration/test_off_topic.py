@@ -29,11 +29,11 @@ def test_questions_about_the_collection_are_left_out():
 
 
 def test_a_fit_refuses_all_but_one():
-    loose = evaluate(PROFILES, np.arange(60), LIGHT).plain.predict(MADE, 0.9).none
+    loose = evaluate(PROFILES, np.arange(60), LIGHT).plain.predict(MADE).none
     off_topic = OffTopic(MADE, np.full(100, -np.inf))
     evaluation = evaluate(PROFILES, np.arange(60), LIGHT, off_topic=off_topic)
     assert loose.mean() < 0.9
-    assert np.count_nonzero(evaluation.plain.predict(MADE, 0.9).none) >= 99
+    assert np.count_nonzero(evaluation.plain.predict(MADE).none) >= 99
     assert evaluation.plain.variant.none_from == 0.5
     assert evaluation.before.off_topic_none.value == 0
     assert 0.9 < evaluation.after.off_topic_none.value < 1

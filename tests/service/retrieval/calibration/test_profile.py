@@ -32,7 +32,7 @@ def test_profiles_at_one_temperature_are_a_column_of_the_tables():
     one = profiles.at(float(profiles.temperatures[7]))
     assert one.temperatures.tolist() == [profiles.temperatures[7]]
     assert one.own_index == 0
-    for name in ("log_partition", "best", "right", "best_right", "rank"):
+    for name in ("log_partition", "best", "right", "rank"):
         assert (getattr(one, name)[:, :, 0] == getattr(profiles, name)[:, :, 7]).all()
     assert (one.present == profiles.present).all()
 
@@ -62,7 +62,6 @@ def test_every_cell_of_a_profile_matches_its_definition(similarities, several, r
             assert profiles.best[cell] == pytest.approx(max(logs.values()), rel=1e-9, abs=1e-9)
             best = max(logs.get(row, -math.inf) for row in right)
             if best > -math.inf:
-                assert profiles.best_right[cell] == pytest.approx(best, rel=1e-9, abs=1e-9)
                 both = math.log(sum(masses[row] for row in right)) + peak
                 assert profiles.right[cell] == pytest.approx(both, rel=1e-9, abs=1e-9)
                 above = sum(log > best + 1e-9 for log in logs.values())
@@ -87,4 +86,3 @@ def test_a_question_without_an_answer_has_no_rank():
     assert not profiles.present[0]
     assert np.isinf(profiles.rank).all()
     assert np.isneginf(profiles.right).all()
-    assert profiles.ahead[0] == 1

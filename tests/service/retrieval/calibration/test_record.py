@@ -11,8 +11,8 @@ from service.retrieval.calibration import Calibration, Curve, Rerank, TextTerms,
 from service.retrieval.calibration.abstention import ErrorBound
 
 BOUNDS = (ErrorBound(0.05, "questions", 0.7, 0.2),)
-PLAIN = Variant(0.2, Curve(0.7, 0.3, 0.2, 0.1, -1.0), {0.5: -1.5, 0.9: -4.25}, 0.75, BOUNDS)
-WORDS = Variant(0.25, Curve(0.6, 0.2, 0.3, 0.0, -1.1), {0.5: -1.25})
+PLAIN = Variant(0.2, Curve(0.7, 0.3, 0.2, 0.1, -1.0), 0.75, BOUNDS)
+WORDS = Variant(0.25, Curve(0.6, 0.2, 0.3, 0.0, -1.1))
 KEPT = Calibration(1000, "all-MiniLM-L6-v2", 0.06, 0.1, 100, 90, PLAIN, WORDS, (0.05, "auto"))
 
 

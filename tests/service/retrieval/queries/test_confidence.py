@@ -14,10 +14,8 @@ from service.retrieval.queries.confidence import ConfidenceModel
 @pytest.mark.parametrize("level", [-1.0, 0.0])
 def test_no_match_has_more_than_a_heavier_one_and_all_together_have_one(offset: float, level: float) -> None:
     logs = np.array([0.0, -0.01, -0.2, -3.0])
-    variant = Variant(level, Curve(1.0, 1.0, offset, 0.0, 0.0), {}, 0.5, ())
-    model = ConfidenceModel(
-        variant, 0.05, None, None, most=10, labels=50, source="labels", partition=float(np.logaddexp.reduce(logs))
-    )
+    variant = Variant(level, Curve(1.0, 1.0, offset, 0.0, 0.0), 0.5, ())
+    model = ConfidenceModel(variant, 0.05, None, labels=50, source="labels", partition=float(np.logaddexp.reduce(logs)))
     confidences = model.of_matches(logs, 4)
     assert confidences == sorted(confidences, reverse=True)
     assert min(confidences) > 0
