@@ -58,7 +58,6 @@ from attention.lookup.memory.view import AnyMask, AnyView, Mask, View
 from attention.lookup.planner import answer, answers, attend, sweep
 from attention.lookup.question import Auto, Question
 from attention.lookup.sealed import SealedBlock, SealedError, seal, sealable_segments, unseal
-from attention.lookup.shards.prefixes import Prefix, view_prefixes
 from attention.lookup.softmax.evidence import HALF, Background, BoundedBackground, Evidence, Stands, Verdict
 
 __all__ = [
@@ -82,7 +81,6 @@ __all__ = [
     "Mask",
     "Memory",
     "PassingRows",
-    "Prefix",
     "Question",
     "RowSelection",
     "Rows",
@@ -111,7 +109,6 @@ __all__ = [
     "summary_of",
     "sweep",
     "unseal",
-    "view_prefixes",
     "weight_error",
     "weighted_mean",
     "weighted_quantiles",

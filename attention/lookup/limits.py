@@ -49,8 +49,6 @@ class Limits:
         max_tile_rows: the most rows of a tile, the unit that one thread scans at a time; a tile has 1,024 or more.
         max_document_lookups: the most rows that are looked up to choose between documents of several keys; for more,
             the exact path is as fast.
-        min_prefix_rows: a view of fewer rows gives no early answers from part of its rows, because the whole answers in
-            a few milliseconds.
 
     Raises:
         ParameterError: a limit is out of its range.
@@ -67,7 +65,6 @@ class Limits:
     min_rows_per_candidate: int = 8
     max_tile_rows: int = 32_768
     max_document_lookups: int = 2**17
-    min_prefix_rows: int = 2**17
 
     def __post_init__(self) -> None:
         if not 1 <= self.block_rows <= MAX_BLOCK_ROWS:
@@ -95,5 +92,4 @@ _NOT_NEGATIVE = (
     "min_file_bytes",
     "removed_in_last",
     "max_document_lookups",
-    "min_prefix_rows",
 )

@@ -32,13 +32,11 @@ class Event(NamedTuple):
         name: the type that a browser subscribes to.
         data: the content: anything that orjson can serialise, including NumPy arrays.
         id: the id that a reconnecting browser sends back in `Last-Event-ID`, or None.
-        last: whether this event ends the stream; not even a shutdown is reported after it.
     """
 
     name: str
     data: Any
     id: str | None = None
-    last: bool = False
 
     def serialise(self) -> bytes:
         """Return the event as the bytes that are sent."""
@@ -92,8 +90,6 @@ async def _event_bytes(
             event = pending.result()
             check_key()
             yield event.serialise()
-            if event.last:
-                return
     except StopAsyncIteration:
         return
     except tuple(CODES) as error:

@@ -212,11 +212,6 @@ class AttendRequest(Wire):
         description="Whether to answer with `coverage` if some documents are unavailable. If false, such a "
         "request is a 503 `shards_missing`.",
     )
-    stream: bool = Field(
-        False,
-        description="Whether to answer one `query` as server-sent events: `partial` answers over growing "
-        "parts of the collection, whose certificates hold for all of it, then the final `answer`.",
-    )
     read: ReadOrList | None = Field(
         None,
         description="A metadata field whose values are combined over every document that passes, or a list of at most "

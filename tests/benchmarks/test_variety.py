@@ -26,7 +26,7 @@ def test_documents_and_questions_are_the_same_every_time(shape):
     assert {request.path.rpartition("/")[2] for request in requests} == {"attend", "sweep"}
 
 
-LEFT_OUT = {"stream", "group_by", "rerank", "diversity"}
+LEFT_OUT = {"group_by", "rerank", "diversity"}
 """Options that the commits to compare with may lack, or that need more than a collection."""
 
 

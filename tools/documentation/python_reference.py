@@ -26,8 +26,8 @@ PAGES = {
     "lookup": ("attention.lookup", "attention.lookup", LOOKUP),
 }
 # A method of a client is made from a function that builds its call, as in `call_method(documents.put)`.
-MADE = re.compile(r"\b(?:call|stream|upload|page)_method\((\w+)\.(\w+)\)")
-PLANS = re.compile(r"\b(?:Plan|Call|Paging|EventStream)\[")
+MADE = re.compile(r"\b(?:call|upload|page)_method\((\w+)\.(\w+)\)")
+PLANS = re.compile(r"\b(?:Plan|Call|Paging)\[")
 MENTION = re.compile(r"(?<![\w/`(])docs/([\w/-]+\.md)")
 LONGEST = 100
 # The page whose text is the docstrings of a package's modules: the proofs of bounds stand in them.

@@ -30,11 +30,6 @@ def summary_of(view: View) -> KeySummary:
     return replace(total, documents=view.documents, removed=removed)
 
 
-def is_summarised(view: View) -> bool:
-    """Return whether the keys of all rows of a view were summed before, so that `summary_of` reads none."""
-    return all(_summaries.get(segment.block, (-1, None))[0] == segment.count for segment in view.segments)
-
-
 def _summarise(similarity: str, segment: Segment) -> KeySummary:
     count, summary = _summaries.get(segment.block, (0, None))
     if summary is None or count > segment.count:

@@ -14,7 +14,7 @@ from softkv.answers.service import Readiness
 from softkv.calls import arrays, collections, documents, feedback, queries, service, writing
 from softkv.calls.call import CollectionRef, RetryPolicy, ServiceCache
 from softkv.errors import TimedOut, Unavailable
-from softkv.methods import AttendMethod, Method, Methods, S, call_method, page_method, stream_method, upload_method
+from softkv.methods import AttendMethod, Method, Methods, S, call_method, page_method, upload_method
 from softkv.sending import AsyncSender, Connections, Sender, SendOptions, adjust_options, http_options, running_loop
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ class _CollectionMethods(Methods[S]):
     projection = call_method(collections.projection)
 
     attend = cast("Method[_Attend, _AsyncAttend]", call_method(queries.attend))
-    attend_stream = stream_method(queries.attend_stream)
     sweep = call_method(queries.sweep)
     compare = call_method(queries.compare)
     calibrate = call_method(queries.calibrate)

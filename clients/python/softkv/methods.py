@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from softkv.answers.documents import Report
-from softkv.calls.call import Call, EventStream, Page, Paging, Plan
+from softkv.calls.call import Call, Page, Paging, Plan
 from softkv.calls.writing import Upload
 from softkv.problems import unexpected_argument
 from softkv.sending import AsyncSender, Sender
@@ -207,24 +207,6 @@ def call_method(
         return result
 
     return Method(copy_signature(build, method), copy_signature(build, async_method))
-
-
-def stream_method(
-    build: Callable[Concatenate[Target, P], EventStream[T]],
-) -> Method[Callable[P, Iterator[T]], Callable[P, AsyncIterator[T]]]:
-    """Make methods that return an iterator of a streamed response's items; the call itself is not awaited."""
-
-    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        from softkv.sending import run_stream
-
-        return run_stream(self._sender, _build(self, build, *args, **kwargs))
-
-    def async_method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
-        from softkv.sending import run_stream_async
-
-        return run_stream_async(self._sender, _build(self, build, *args, **kwargs))
-
-    return Method(copy_signature(build, method, "Iterator"), copy_signature(build, async_method, "AsyncIterator"))
 
 
 def upload_method(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cache, lru_cache, partial
 from typing import Any, Generic, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import httpx2
 
 from softkv import settings
-from softkv.calls.call import Call, EventStream, Plan, RetryPolicy
+from softkv.calls.call import Call, Plan, RetryPolicy
 from softkv.errors import Error, TimedOut, Unreachable
 from softkv.problems import Reply, foreign_response_error, invalid_value
 from softkv.record import Record
@@ -186,15 +186,11 @@ class Sender:
         """Send a request once and read its response."""
         with closing(http.send(_build_request(http, call, self.options), stream=True)) as response:
             call.require_own_response(response.headers)
-            if not call.is_streamed or not call.is_success(response.status_code):
+            if call.on_chunk is None or not call.is_success(response.status_code):
                 return _to_reply(response, response.read())
             with _foreign_content(response):
-                if call.on_event is not None:
-                    for event in httpx2.EventSource(response, max_event_size=None):
-                        call.on_event(event.event, event.data)
-                if call.on_chunk is not None:
-                    for chunk in response.iter_bytes():
-                        call.on_chunk(chunk)
+                for chunk in response.iter_bytes():
+                    call.on_chunk(chunk)
             return _to_reply(response, b"")
 
     def with_options(self, options: SendOptions) -> Sender:
@@ -255,15 +251,11 @@ class AsyncSender:
         response = await http.send(_build_request(http, call, self.options), stream=True)
         try:
             call.require_own_response(response.headers)
-            if not call.is_streamed or not call.is_success(response.status_code):
+            if call.on_chunk is None or not call.is_success(response.status_code):
                 return _to_reply(response, await response.aread())
             with _foreign_content(response):
-                if call.on_event is not None:
-                    async for event in httpx2.EventSource(response, max_event_size=None):
-                        call.on_event(event.event, event.data)
-                if call.on_chunk is not None:
-                    async for chunk in response.aiter_bytes():
-                        call.on_chunk(chunk)
+                async for chunk in response.aiter_bytes():
+                    call.on_chunk(chunk)
             return _to_reply(response, b"")
         finally:
             await response.aclose()
@@ -380,60 +372,5 @@ def _foreign_content(response: httpx2.Response) -> Iterator[None]:
     """Convert the errors of content that cannot be read to `Refused`, because then the response is not softkv's."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, httpx2.SSEError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise foreign_response_error(_to_reply(response, b"")) from error
-
-
-def run_stream(sender: Sender, stream: EventStream[T]) -> Generator[T, None, None]:
-    """Yield the items of a stream as they arrive, from a thread; closing the generator ends the call."""
-    from queue import SimpleQueue
-    from threading import Event, Thread
-
-    queue: SimpleQueue[Any] = SimpleQueue()
-    stopped, process = Event(), os.getpid()
-
-    def listen() -> None:
-        try:
-            sender.run(stream.open(_event_handler(queue.put, stream, stopped.is_set)))
-        except Exception as error:
-            queue.put(error)
-        finally:
-            queue.put(None)
-
-    Thread(target=listen, name="softkv-stream", daemon=True).start()
-    try:
-        while (item := queue.get()) is not None:
-            if isinstance(item, Exception):
-                raise item
-            yield item
-            if os.getpid() != process:  # its thread runs in the parent process only
-                raise Error("this stream belongs to the process that forked this one: ask again in this process")
-    finally:
-        stopped.set()
-
-
-async def run_stream_async(sender: AsyncSender, stream: EventStream[T]) -> AsyncGenerator[T, None]:
-    """Yield the items of a stream as they arrive, from a task. Closing the generator cancels the call."""
-    import asyncio
-
-    queue: asyncio.Queue[Any] = asyncio.Queue()
-    task = asyncio.ensure_future(sender.run(stream.open(_event_handler(queue.put_nowait, stream, lambda: False))))
-    task.add_done_callback(lambda _: queue.put_nowait(None))
-    try:
-        while (item := await queue.get()) is not None:
-            yield item
-        await task
-    finally:
-        task.cancel()
-
-
-def _event_handler(
-    put: Callable[[Any], object], stream: EventStream[T], is_stopped: Callable[[], bool]
-) -> Callable[[str, Any], bool]:
-    """Return an event handler that parses each event to an item, and passes the item to `put`."""
-
-    def handle(name: str, data: Any) -> bool:
-        put(stream.parse(name, data))
-        return is_stopped()
-
-    return handle

@@ -2,8 +2,8 @@
 
 import { calibrate, encodeLabels } from "./calls/calibrating.ts";
 import type { CalibrateOptions, Calibration, LabelledQuestion } from "./calls/calibrating.ts";
-import { attendMany, attendOne, attendStream, compare, isMany, sweep } from "./calls/asking.ts";
-import type { AttendOptions, ComparedQuery, CompareOptions, Query, StreamedAnswer, SweepOptions } from "./calls/asking.ts";
+import { attendMany, attendOne, compare, isMany, sweep } from "./calls/asking.ts";
+import type { AttendOptions, ComparedQuery, CompareOptions, Query, SweepOptions } from "./calls/asking.ts";
 import type { Answer, Comparison, Swept } from "./calls/answer.ts";
 import { decodeFields, encodeFields, readWritten } from "./calls/documents.ts";
 import type {
@@ -181,17 +181,6 @@ export class Collection<Value = unknown> {
   async attend(query: Query | readonly Query[], options: AttendOptions = {}, how?: How): Promise<unknown> {
     if (isMany(query)) return attendMany<Value>(this.#sender, this.#path, query, options, how);
     return attendOne<Value>(this.#sender, this.#path, query, options, how);
-  }
-
-  /**
-   * Attend with one query, and yield answers over growing parts of a large collection.
-   *
-   * Each has `coverage`, and a certificate that holds for the whole collection. The last is the answer of `attend`, and
-   * is `final`. The computation ends if the caller stops iterating. The options are those of `attend`, except `read`,
-   * `group_by`, `allow_missing`, `min_confidence` and the temperature "auto".
-   */
-  attendStream(query: Query, options: AttendOptions = {}, how?: How): AsyncGenerator<StreamedAnswer<Value>, void, undefined> {
-    return attendStream<Value>(this.#sender, this.#path, query, options, how);
   }
 
   /** Ask one question at many temperatures; the service reads the keys once. */

@@ -30,7 +30,6 @@ export type {
   Query,
   QueryPart,
   Row,
-  StreamedAnswer,
   SweepOptions,
 } from "./calls/asking.ts";
 export type { FeedbackRecord, Judgement } from "./calls/feedback.ts";

@@ -21,7 +21,6 @@ from service.retrieval.queries import (
     WeightedSum,
     attend_collection,
     compare_collection,
-    stream_collection,
     sweep_collection,
 )
 from service.storage import open_shared
@@ -126,13 +125,6 @@ def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: 
         check(compared[0].attention, compared[1].attention)
         assert [match.id for match in compared[0].nearest] == [match.id for match in compared[1].nearest]
         assert compared[0].full_text.found == compared[1].full_text.found
-
-        streamed = [
-            [part async for part in stream_collection(process, QUESTION, Options(full_text=0.1))]
-            for process in processes
-        ]
-        assert [part.final for part in streamed[0]] == [True]
-        check(streamed[0][-1].result, streamed[1][-1].result)
 
         fitted = [
             await calibrate_collection(process, "c", labels(), now=0.0, apply=apply)

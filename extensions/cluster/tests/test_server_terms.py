@@ -24,7 +24,6 @@ from service.retrieval.queries import (
     Options,
     ValueRange,
     attend_collection,
-    stream_collection,
     sweep_collection,
 )
 from service.retrieval.queries.terms import build_terms
@@ -239,10 +238,7 @@ def test_words_and_a_bias_are_summed_as_in_one_process(
         np.testing.assert_allclose(one.weights, other.weights, atol=bound, rtol=0)
 
 
-def test_a_sweep_and_a_stream_are_those_of_one_process(processes: tuple[Any, Any]) -> None:
-    async def streamed(collection: Any, options: Options) -> list[Any]:
-        return [part async for part in stream_collection(collection, document("", 4).keys[0], options)]
-
+def test_a_sweep_is_that_of_one_process(processes: tuple[Any, Any]) -> None:
     options = Options(bias=[RECENT, PRIOR], top_k=6, filter=FILTERS[1])
     swept = [
         asyncio.run(sweep_collection(process, document("", 4).keys[0], [0.0, 0.2, 2.0], options))
@@ -251,9 +247,6 @@ def test_a_sweep_and_a_stream_are_those_of_one_process(processes: tuple[Any, Any
     assert [match.document.id for match in swept[0].matches] == [match.document.id for match in swept[1].matches]
     for actual, expected in zip(swept[0].temperatures, swept[1].temperatures, strict=True):
         np.testing.assert_allclose(actual.weights, expected.weights, rtol=1e-9, atol=1e-15)
-    (actual,), (expected,) = (asyncio.run(streamed(process, options)) for process in processes)
-    assert actual.final
-    check(actual.result, expected.result)
 
 
 def test_a_field_that_is_too_large_is_refused_as_in_one_process(

@@ -28,7 +28,6 @@ READS: dict[str, tuple[str, str, Any]] = {
     "fields": ("POST", f"{PATH}/documents/fields", {}),
     "attend": ("POST", f"{PATH}/attend", {"query": [1, 0], "include": ["value"]}),
     "filtered": ("POST", f"{PATH}/attend", {"query": [1, 0], "filter": ONLY_A}),
-    "stream": ("POST", f"{PATH}/attend", {"query": [1, 0], "filter": ONLY_A, "stream": True}),
     "vote": ("POST", f"{PATH}/attend", {"query": [1, 0], "read": {"field": "metadata.n", "as": "vote"}}),
     "list": ("GET", "/v1/collections?prefix=c", None),
 }

@@ -5,24 +5,20 @@ request.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-import orjson
 from fastapi import Request, Response
 
 from attention.lookup import Evidence, Verdict
 from service.api.body import wait_if_heavy
 from service.api.document_json import required_detail, shape_fields, shape_matches, shape_warnings
-from service.api.events import Event, Events, event_responses
 from service.api.json import ArraysAnswer, JSONAnswer, pick
 from service.api.problems.table import ANSWERING, WITH_BODY, refusals
 from service.api.routing import collection_behind, json_router
 from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import InvalidContent
 from service.retrieval.calibration import Rerank
-from service.retrieval.collections import Collection
 from service.retrieval.documents import decode_cursor, encode_cursor
 from service.retrieval.queries import (
     DEFAULT_TOP_K,
@@ -35,7 +31,6 @@ from service.retrieval.queries import (
     Query,
     QueryPart,
     Result,
-    StreamedResult,
     ValueRange,
     WeightedSum,
     apply_defaults,
@@ -43,7 +38,6 @@ from service.retrieval.queries import (
     attend_over_arrays,
     find_words,
     get_diverse_head,
-    stream_collection,
     sweep_collection,
 )
 from service.scheduling import ARRAYS, BODIES
@@ -58,7 +52,6 @@ from softkv.answers.arrays import Attended
 # The fields with the same name in the request and in the options of the lookup.
 OPTIONS = (AttendRequest.model_fields.keys() & Options.__dataclass_fields__) - {"read", "group_by", "rerank"}
 MANY_MATCHES = 1000
-EVENTS_EXAMPLE = 'event: partial\ndata: {"matches":[],"coverage":{"documents":131072,"total":1000000}}\n\n'
 
 router = json_router("/v1/collections", "attend", "lookup", "collection", "filtered")
 
@@ -66,8 +59,8 @@ router = json_router("/v1/collections", "attend", "lookup", "collection", "filte
 @router.post(
     "/{name}/attend",
     response_model=AttendAnswer | AttendAnswers,
-    responses=refusals(*WITH_BODY, *ANSWERING) | event_responses(EVENTS_EXAMPLE),
-    response_description="An answer to `query`, or `results` for `queries`; with `stream`, events.",
+    responses=refusals(*WITH_BODY, *ANSWERING),
+    response_description="An answer to `query`, or `results` for `queries`.",
     summary="Attend over every document of a collection",
 )
 async def attend(name: NameInPath, body: AttendRequest, request: Request, running: Running) -> Response:
@@ -80,8 +73,6 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     queries = [parse_query(query) for query in sent]
     body, applied = with_defaults(body, collection.record, queries)
     _check_matches(body, len(queries))
-    if body.stream and body.queries is not None:
-        raise InvalidContent.at("/queries", "a stream answers one query: send query, or leave stream out")
     options = Options(
         **{name: getattr(body, name) for name in OPTIONS},
         now=None if body.filter is None and body.bias is None else instant_of(request),
@@ -96,8 +87,6 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     )
     if body.top_k is not None:
         await wait_if_heavy(request.scope, len(queries) * body.top_k, MANY_MATCHES)
-    if body.stream:
-        return await _stream_answers(collection, queries[0], body, options, applied, request, started)
     results = await attend_collection(collection, queries, options, pointers)
     took_ms, alias_field = (time.perf_counter() - started) * 1e3, collection_behind(request)
     shared = shape_applied(applied) | alias_field
@@ -223,40 +212,6 @@ def with_defaults(body: Body, record: CollectionRecord, queries: Sequence[Query]
 def shape_applied(applied: Mapping[str, Any]) -> dict[str, Any]:
     """Return the field with the defaults of the collection that an answer has; empty without any."""
     return {"applied": applied} if applied else {}
-
-
-async def _stream_answers(
-    collection: Collection,
-    query: Query,
-    body: AttendRequest,
-    options: Options,
-    applied: Mapping[str, Any],
-    request: Request,
-    started: float,
-) -> Response:
-    """Return the response of a stream. Errors before its first event become an ordinary refusal."""
-    request.app.state.shutdown.check_streams()
-    results = stream_collection(collection, query, options)
-    first, shared = await anext(results), shape_applied(applied) | collection_behind(request)
-
-    async def events() -> AsyncGenerator[Event]:
-        async with aclosing(results):
-            yield await event(first)
-            async for result in results:
-                yield await event(result)
-
-    async def event(result: StreamedResult) -> Event:
-        took_ms = (time.perf_counter() - started) * 1e3
-
-        def serialise() -> orjson.Fragment:
-            answer = shape_result(result.result, body.include, body.vector_format, took_ms) | shared
-            return orjson.Fragment(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
-
-        many = len(result.result.matches) > MANY_MATCHES
-        data = await BODIES.run(serialise) if many else serialise()
-        return Event("answer" if result.final else "partial", data, last=result.final)
-
-    return Events(events(), request)
 
 
 def _queries(body: AttendRequest, max_queries: int) -> tuple[list[Any], list[str]]:

@@ -1,4 +1,4 @@
-"""Queries: attend, stream, sweep, compare, leave words out, aggregate, and trace the model.
+"""Queries: attend, sweep, compare, leave words out, aggregate, and trace the model.
 
 A request becomes a `Plan` (`attend.py`). For each version of the collection that is asked, every query becomes a
 `Question` of the lookup. Its filter becomes a mask. Its full-text ranks and metadata terms (`terms.py`) become a bias.
@@ -35,7 +35,6 @@ from service.retrieval.queries.question import (
 from service.retrieval.queries.reason import LOST_CALIBRATION
 from service.retrieval.queries.rerank import MAX_DEPTH, MAX_RERANK_QUERY, resolve_rerank
 from service.retrieval.queries.results import BestKey, Document, FullText, GroupedWeight, Match, Result
-from service.retrieval.queries.stream import StreamedResult, stream_collection
 from service.retrieval.queries.sweep import sweep_collection
 from service.retrieval.queries.terms import RerankTerm
 from service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, trace_text

@@ -213,11 +213,6 @@ class Options:
         """The option that needs the weight of every document in float64; None without one."""
         return "read" if self.read else None if self.group_by is None else "group_by"
 
-    @property
-    def reads_head(self) -> Literal["rerank"] | None:
-        """The option that reads the best documents before the answer; None without one."""
-        return None if self.rerank is None else "rerank"
-
     @cached_property
     def text_terms(self) -> TextTerms:
         """The terms that the text of each query adds to logits; for options that `resolve_options` has returned."""

@@ -15,7 +15,7 @@ from tests.clients.cases import Case, jsonable
 from tests.clients.python.ways import Awaited
 
 FIRST = {
-    "attend": ("query", "queries"), "attend_stream": ("query",),
+    "attend": ("query", "queries"),
     "sweep": ("query", "temperatures"), "compare": ("query", "rows"), "put": ("id",),
     "encode": ("texts",), "get": ("id",), "patch": ("id",), "remove": ("id",), "exists": ("id",), "get_many": ("ids",),
     "write": ("documents",), "upsert": ("documents",), "values": ("field",), "collections": ("prefix",),
@@ -53,8 +53,6 @@ def ask(client: Client | Awaited, case: Case) -> dict[str, Any]:
     try:
         target = client.collection(case["collection"]) if "collection" in case else client
         answer = getattr(target, call)(*first, **named)
-        if call == "attend_stream":
-            return {"answer": [plain(part) | {"final": part.final} for part in answer]}
         return {"answer": plain(answer)}
     except Error as error:
         flaws = [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in error.errors]

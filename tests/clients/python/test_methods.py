@@ -54,7 +54,6 @@ NAMED = {
     "patch": "value",
     "limit": "page",
     "Idempotency-Key": None,  # each write has its own, and keeps it as it is sent again
-    "stream": None,  # a method of its own
     "vector_format": None,  # always base64, and arrays here
     "encoding_format": None,
     "cursor": None,  # lists are gone through
@@ -207,7 +206,7 @@ def where_defined(function: Callable[..., Any]) -> str:
 
 def test_every_described_call_is_a_method_of_both():
     built = {build for build, _ in BUILT.values()} | {
-        service.access, service.rerankers, queries.attend_stream, writing.upsert, documents.count, documents.exists,
+        service.access, service.rerankers, writing.upsert, documents.count, documents.exists,
         documents.get_many, collections.values,
     }  # fmt: skip
     for faces in ((Client, Collection), (AsyncClient, AsyncCollection)):

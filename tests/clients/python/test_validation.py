@@ -164,7 +164,6 @@ def test_names_of_another_api_are_refused_with_ours(shelf):
     question = [1.0, 0.0]
     for call, *arguments in (
         (shelf.attend, question),
-        (shelf.attend_stream, question),
         (shelf.sweep, question, [1.0]),
         (shelf.compare, "cats"),
         (shelf.values, "year"),
@@ -179,8 +178,6 @@ def test_names_of_another_api_are_refused_with_ours(shelf):
 def test_an_unknown_option_is_a_type_error(shelf):
     with pytest.raises(TypeError, match=r"attend\(\) got an unexpected keyword argument 'topk'"):
         shelf.attend([1.0, 0.0], topk=3)
-    with pytest.raises(TypeError, match=r"attend_stream\(\) got an unexpected keyword argument 'topk'"):
-        list(shelf.attend_stream([1.0, 0.0], topk=3))
 
 
 def test_a_missing_collection_is_answered_with_the_existing_names_and_a_call(shelf, softkv_client):

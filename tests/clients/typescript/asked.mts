@@ -14,7 +14,7 @@ type Method = (...given: unknown[]) => unknown;
 
 // Arguments that stand before the others, in the words of the wire.
 const FIRST: Readonly<Record<string, readonly string[]>> = {
-  attend: ["query", "queries"], attend_stream: ["query"], sweep: ["query", "temperatures"], compare: ["query", "rows"], put: ["id"],
+  attend: ["query", "queries"], sweep: ["query", "temperatures"], compare: ["query", "rows"], put: ["id"],
   calibrate: ["questions"],
   encode: ["texts"], get: ["id"], patch: ["id"], remove: ["id"], exists: ["id"], get_many: ["ids"],
   write: ["documents"], upsert: ["documents"], values: ["field"], trace: ["text"],

@@ -252,7 +252,6 @@ EVERY_FIELD = [
     _ask(query=[1, 0], group_by={"field": "metadata.year", "cursor": "Mg=="}),
     _ask(query=[{"id": "a", "weight": 2}, {"vector": {"base64": TWO}, "weight": -0.5}]),
     _ask(query=[1, 0], diversity=0.5),
-    *(_ask(query=[1, 0], stream=each) for each in (True, False)),
     _ask(query=[1, 0], filter={"field": "id", "operator": "==", "value": "none"}, include=["value", "metadata"]),
     *(Call("attend", {"queries": ["cats", "dogs"], "null": name}) for name in ("auto", "lenient", "strict")),
     Call("calibrate", {"questions": [*LABELLED, {"query": "pets", "ids": ["qa76"]}], "apply": True, "from": "labels"}),

@@ -29,9 +29,6 @@ def without_streams(description: dict[str, Any]) -> dict[str, Any]:
     whole = copy.deepcopy(description)
     del whole["paths"]["/v1/rooms/{code}/events"], whole["paths"]["/v1/lab/train"]
     del whole["paths"]["/v1/collections/{name}/documents"]["post"]["requestBody"]["content"]["application/x-ndjson"]
-    schemas = whole["components"]["schemas"]
-    for name in [name for name, schema in schemas.items() if "stream" in schema.get("properties", {})]:
-        _without(schemas, name, "stream")
     return whole
 
 

@@ -102,17 +102,3 @@ async def test_a_client_that_hangs_up_during_the_last_event_hears_nothing_more(
     with pytest.raises(asyncio.CancelledError):
         await answering
     assert closed
-
-
-def test_no_event_follows_the_last_one_at_the_end_of_the_service():
-    async def told(draining: Shutdown) -> AsyncGenerator[Event]:
-        yield Event("answer", 1, last=True)
-        draining.begin()
-        await asyncio.sleep(60)
-
-    async def run() -> bytes:
-        draining = Shutdown()
-        async with asyncio.timeout(30):
-            return await sent(told(draining), draining)
-
-    assert asyncio.run(run()) == b"event: answer\ndata: 1\n\n"

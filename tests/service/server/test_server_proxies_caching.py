@@ -171,8 +171,7 @@ def test_a_client_reads_its_last_write(before_plain):
             assert notes.exists(f"new-{k}")
             assert notes.count() == 2
             notes.remove(f"new-{k}")
-        *_, answer = notes.attend_stream([1.0, 0.0])
-        assert answer.ids == ["w"]
+        assert notes.attend([1.0, 0.0]).ids == ["w"]
 
 
 def test_a_cache_keeps_the_files_of_the_page_and_not_its_documents(before_plain):

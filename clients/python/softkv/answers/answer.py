@@ -233,7 +233,7 @@ class AttendAnswer(TypedDict):
         reason: the reason for the verdict, in two sentences for a person: where the weight lies; how similar the
             first match is, and what the labels of a calibration say about it. Without them it claims no
             probability.
-        coverage: present with `allow_missing`, and in the partial answers of a `stream`.
+        coverage: present with `allow_missing`.
         unknown_tokens: for a query that is a text: the number of its tokens that the model does not know. If it
             knows none of the tokens with a letter or a digit, the verdict is never `one`.
         full_text: the effect of `full_text`, if the request has it.
@@ -297,7 +297,6 @@ class Answer(Sequence[Match]):
     Attributes:
         question: the query if it was a text, else None.
         request_id: the id of the request in the service's log.
-        final: False for an intermediate answer of a stream, which covers a part of the collection.
         applied: the defaults of the collection that this answer has, because the question did not send its own; None
             without any.
     """
@@ -310,12 +309,10 @@ class Answer(Sequence[Match]):
         *,
         question: str | None = None,
         request_id: str | None = None,
-        final: bool = True,
     ) -> None:
         self._content = content
         self.question = question
         self.request_id = request_id
-        self.final = final
         self.applied = content.get("applied")
 
     @cached_property
@@ -366,7 +363,7 @@ class Answer(Sequence[Match]):
 
     @cached_property
     def coverage(self) -> Coverage | None:
-        """The share of the collection that was read; None unless requested by `allow_missing`, or in a stream."""
+        """The share of the collection that was read; None unless requested by `allow_missing`."""
         coverage = self._content.get("coverage")
         return None if coverage is None else Coverage.read(coverage)
 

@@ -407,8 +407,7 @@ class Match(SweptMatch):
         confidence: the probability that this document is the right one. Present if the collection is calibrated and
             the request uses the settings of the calibration.
         highlight: the sentence of `key` that is most similar to the query, in characters; of a document with parts,
-            among the sentences of the most similar part. None without a key text, and in partial answers of a
-            stream.
+            among the sentences of the most similar part. None without a key text.
     """
 
     logit: Annotated[float | None, ALWAYS_SENT] = None

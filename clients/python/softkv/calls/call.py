@@ -5,7 +5,6 @@ Nothing is sent here: `Client` and `AsyncClient` do that.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -50,7 +49,6 @@ class Call(Record, Generic[T]):
         on_chunk: receives the chunks of a successful response as they arrive; the parsed reply is then empty. A
             ValueError from it counts as an unreadable response. A repeated call starts from the first byte, so only
             refused ones may be repeated.
-        on_event: receives the name and the text of each server-sent event, as `on_chunk` receives chunks.
         extra_headers: additional headers.
         id: the request id in the service's log, and the idempotency key if `idempotent` is set.
     """
@@ -66,7 +64,6 @@ class Call(Record, Generic[T]):
     timeout: float = QUERY_TIMEOUT
     expected: tuple[int, ...] = ()
     on_chunk: Callable[[bytes], object] | None = None
-    on_event: Callable[[str, str], object] | None = None
     extra_headers: tuple[tuple[str, str], ...] = ()
     id: str = ""
 
@@ -83,11 +80,6 @@ class Call(Record, Generic[T]):
         if self.idempotent:
             headers["Idempotency-Key"] = self.id
         return headers
-
-    @property
-    def is_streamed(self) -> bool:
-        """Whether the content of a successful response is read in parts."""
-        return self.on_chunk is not None or self.on_event is not None
 
     def bypass_caches(self) -> Self:
         """Return this call for sending it again: no cache may answer it."""
@@ -217,51 +209,6 @@ class CollectionRef(Record):
     def document(self, document_id: str) -> str:
         """Return the URL path of one document."""
         return f"{self.documents}/{quote(document_id, safe='')}"
-
-
-EventHandler = Callable[[str, Any], object]
-"""Function of an event's name and data; it returns True to stop listening."""
-
-
-class EventStream(Record, Generic[T]):
-    """The server-sent events of one call.
-
-    Attributes:
-        open: builds the plan that passes each event to a handler.
-        parse: converts an event's name and data to an item; raises the error that an event reports.
-    """
-
-    open: Callable[[EventHandler], Plan[None]]
-    parse: Callable[[str, Any], T]
-
-
-def listen(method: str, path: str, handler: EventHandler, content: bytes | None = None) -> Plan[None]:
-    """Pass events to a handler until they end or the handler returns True.
-
-    If the service runs in the same process, all events arrive at the end.
-    """
-
-    def on_event(name: str, data: str) -> None:
-        if data and handler(name, json.loads(data)) is True:
-            raise _StopListening("The handler returned True.")
-
-    call = Call(
-        method,
-        path,
-        ignore_content,
-        content=content,
-        on_event=on_event,
-        repeatable=False,
-        timeout=WRITE_TIMEOUT,
-    )
-    try:
-        yield from call
-    except _StopListening:
-        return
-
-
-class _StopListening(Error):
-    """The exception by which the client stops reading events when the handler returns True."""
 
 
 _FIRST_DELAY, _MAX_DELAY = 0.25, 8.0

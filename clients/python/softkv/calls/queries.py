@@ -1,4 +1,4 @@
-"""Queries to a collection: attend, stream, sweep, compare and calibrate."""
+"""Queries to a collection: attend, sweep, compare and calibrate."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from softkv import filters, validation
 from softkv.answers.answer import Answer, Comparison, Swept, parse_comparison
 from softkv.answers.calibration import Calibration, LabelSource
 from softkv.answers.documents import Document, encode_fields
-from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, EventHandler, EventStream, Plan, ServiceCache, listen
+from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Plan, ServiceCache
 from softkv.calls.collections import Null
 from softkv.calls.options import COMPARED_DEFAULTS, Bias, IgnoredDefaults, encode_bias, null_fields
 from softkv.calls.service import get_limit
 from softkv.filters import Field, Where, encode_field_option
-from softkv.problems import Reply, invalid_value, invalid_value_at, problem_error, unexpected_argument
+from softkv.problems import Reply, invalid_value, invalid_value_at, unexpected_argument
 from softkv.validation import is_list_like
 from softkv.wire import VECTOR_FORMAT, drop_omitted, encode_json, encode_vector, is_vector
 
@@ -285,54 +285,14 @@ def attend(collection: CollectionRef, query: Any, **options: Unpack[AttendOption
         >>> answer = client.collection("library").attend("pets that purr", top_k=3)
         >>> answer.best.value if answer.best else "not found"
     """
-    fields = _encode_options("attend", options)
+    fields = _encode_options(options)
     if isinstance(query, str) or is_parts(query) or (is_vector(query) and len(query)):
         return (yield from _attend_one(collection, query, fields))
     return (yield from _attend_many(collection, query, fields))
 
 
-def attend_stream(collection: CollectionRef, query: Any, **options: Unpack[AttendOptions]) -> EventStream[Answer]:
-    """Yield intermediate answers to one query, over growing parts of a large collection, and last the final answer.
-
-    Each answer has `coverage` and a certificate that holds for all documents. The last answer is what `attend` returns
-    and has `final` set. docs/guide/streaming.md explains the stages.
-
-    Args:
-        query: a text, a vector or a list of parts.
-        options: the options of `attend`, except `read`, `group_by`, `allow_missing`, `min_confidence` and the
-            temperature "auto".
-
-    Returns:
-        An iterator of `Answer`; an asynchronous iterator for `AsyncCollection`.
-
-    Raises:
-        Invalid: an argument is out of range.
-
-    Example:
-        >>> for answer in collection.attend_stream("pets that purr"):
-        ...     print(answer.final, answer.ids)
-    """
-    content = encode_json(
-        {"query": encode_query(query, "/query"), "stream": True, **_encode_options("attend_stream", options)}
-    )
-
-    def open_stream(on_event: EventHandler) -> Plan[None]:
-        return listen("POST", f"{collection.path}/attend", on_event, content)
-
-    def answer(name: str, data: Any) -> Answer:
-        if name == "problem":
-            raise problem_error(data, Reply(data["status"], {}, b"", collection.path))
-        return Answer(data, question=query_text(query), final=name == "answer")
-
-    return EventStream(open_stream, answer)
-
-
-def _encode_options(call: str, options: AttendOptions) -> dict[str, Any]:
+def _encode_options(options: AttendOptions) -> dict[str, Any]:
     """Return the options of a query as fields of the request.
-
-    Args:
-        call: the name of the method, for errors.
-        options: the arguments of the method.
 
     Raises:
         Invalid: a filter, a field or a term of a bias is invalid.
@@ -341,7 +301,7 @@ def _encode_options(call: str, options: AttendOptions) -> dict[str, Any]:
     values: Mapping[str, Any] = options
     for name in values:
         if name not in ATTEND_OPTIONS:
-            raise unexpected_argument(call, name)
+            raise unexpected_argument("attend", name)
     converted = ("where", "bias", "read", "group_by", "ignore_defaults")
     read: Any = values.get("read")
     fields = drop_omitted(

@@ -9,15 +9,12 @@ import type {
   SchemaCompareAnswer,
   SchemaCompareRequest,
   SchemaCompareRowsRequest,
-  SchemaProblem,
   SchemaQueryOrParts,
   SchemaQueryPart,
   SchemaSweepAnswer,
   SchemaSweepRequest,
 } from "../generated/api.ts";
-import { ofProblem } from "../problems.ts";
 import type { Reply } from "../types.ts";
-import { events } from "../wire/events.ts";
 import type { How, Sender } from "../wire/sending.ts";
 import { FORMAT, outgoing } from "../wire/vectors.ts";
 import type { Vector } from "../wire/vectors.ts";
@@ -33,10 +30,7 @@ export type QueryPart = { readonly weight?: number } & (
 );
 
 /** The fields of a question besides its query; docs/guide/asking.md describes each. */
-export type AttendOptions = Omit<SchemaAttendOne, "query" | "queries" | "stream" | "vector_format">;
-
-/** An answer of a stream: over a part of the collection, or `final`. */
-export type StreamedAnswer<Value = unknown> = Answer<Value> & { readonly final: boolean };
+export type AttendOptions = Omit<SchemaAttendOne, "query" | "queries" | "vector_format">;
 
 /** The fields of a sweep besides its query and temperatures. */
 export type SweepOptions = Omit<SchemaSweepRequest, "query" | "temperatures" | "vector_format">;
@@ -61,25 +55,6 @@ export function attendOne<Value>(
   const read = (content: SchemaAttendAnswer, { requestId }: Reply) => new Answer<Value>(content, requestId);
   const body = { query: onWire(query, "/query"), ...options, ...FORMAT };
   return sender.ask(`${path}/attend`, body, how, read);
-}
-
-/** Ask one question; yield answers over growing parts of the collection, and last the answer over all documents. */
-export async function* attendStream<Value>(
-  sender: Sender,
-  path: string,
-  query: Query,
-  options: AttendOptions,
-  how: How = {},
-): AsyncGenerator<StreamedAnswer<Value>, void, undefined> {
-  const body = { query: onWire(query, "/query"), ...options, stream: true, ...FORMAT };
-  for await (const { name, data } of events<SchemaAttendAnswer | SchemaProblem>(sender, `${path}/attend`, { ...how, body })) {
-    if ("matches" in data) yield Object.assign(new Answer<Value>(data), { final: name === "answer" });
-    else throw ofProblem(data, reply(path, data));
-  }
-}
-
-function reply(url: string, { status }: SchemaProblem): Reply {
-  return { url, status, type: undefined, text: "", requestId: "", retryAfter: undefined };
 }
 
 /** Ask any number of questions, sent to the service in parts. */

@@ -1481,7 +1481,7 @@ export interface components {
             reason: string;
             evidence: components["schemas"]["Evidence"];
             certificate: components["schemas"]["Certificate"];
-            /** @description Present with `allow_missing`, and in the partial answers of a `stream`. */
+            /** @description Present with `allow_missing`. */
             coverage?: components["schemas"]["Coverage"];
             /** @description For a query that is a text: the number of its tokens that the model does not know. If it knows none of the tokens with a letter or a digit, the verdict is never `one`. */
             unknown_tokens?: number;
@@ -1571,11 +1571,6 @@ export interface components {
              * @default false
              */
             allow_missing?: boolean;
-            /**
-             * @description Whether to answer one `query` as server-sent events: `partial` answers over growing parts of the collection, whose certificates hold for all of it, then the final `answer`.
-             * @default false
-             */
-            stream?: boolean;
             /** @description A metadata field whose values are combined over every document that passes, or a list of at most 10 of them. */
             read?: components["schemas"]["Read"] | components["schemas"]["Read"][];
             /** @description A metadata field by which the documents that pass are grouped: the answer has the weight of each group and its best documents. */
@@ -1669,11 +1664,6 @@ export interface components {
              * @default false
              */
             allow_missing?: boolean;
-            /**
-             * @description Whether to answer one `query` as server-sent events: `partial` answers over growing parts of the collection, whose certificates hold for all of it, then the final `answer`.
-             * @default false
-             */
-            stream?: boolean;
             /** @description A metadata field whose values are combined over every document that passes, or a list of at most 10 of them. */
             read?: components["schemas"]["Read"] | components["schemas"]["Read"][];
             /** @description A metadata field by which the documents that pass are grouped: the answer has the weight of each group and its best documents. */
@@ -4499,7 +4489,7 @@ export interface components {
             key_vectors?: components["schemas"]["VectorAnswer"][];
             parts?: components["schemas"]["Part"][];
             explanation?: components["schemas"]["Explanation"];
-            /** @description The sentence of `key` that is most similar to the query, in characters; of a document with parts, among the sentences of the most similar part. null without a key text, and in partial answers of a stream. */
+            /** @description The sentence of `key` that is most similar to the query, in characters; of a document with parts, among the sentences of the most similar part. null without a key text. */
             highlight?: components["schemas"]["Part"] | null;
         };
         /** @description The key of a document that matched best, and the part of the key text that it encodes: characters `start` to `end` (exclusive). */
@@ -6376,7 +6366,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description An answer to `query`, or `results` for `queries`; with `stream`, events. */
+            /** @description An answer to `query`, or `results` for `queries`. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6384,11 +6374,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AttendAnswer"] | components["schemas"]["AttendAnswers"];
-                    /**
-                     * @example event: partial
-                     *     data: {"matches":[],"coverage":{"documents":131072,"total":1000000}}
-                     */
-                    "text/event-stream": string;
                 };
             };
             /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */

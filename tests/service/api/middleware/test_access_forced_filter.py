@@ -84,7 +84,6 @@ RECENCY = [{"field": "metadata.year", "half_life": 2}, {"filter": HIDDEN, "adden
 BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/attend", {"query": [1, 2, 3], "include": [*ALL, "explanation", "output"]}),
     ("/attend", {"queries": [[1, 0, 0], [1, 2, 777_123.5]], "top_k": 100, "include": ALL, "vector_format": "base64"}),
-    ("/attend", {"query": [1, 2, 3], "stream": True, "include": ALL}),
     ("/attend", {"query": [1, 2, 3], "temperature": "auto", "top_p": 1, "allow_missing": True}),
     ("/attend", {"query": [1, 2, 3], "bias": RECENCY, "include": ["explanation", "metadata"]}),
     ("/attend", {"query": [1, 2, 3], "read": {"field": "metadata.note", "as": "vote"}}),

@@ -106,7 +106,6 @@ ATTEND = [
     ({"group_by": {"field": "metadata.i", "ranges": [[0, 1], [2, 1]]}}, "/group_by/ranges/1"),
     ({"group_by": {"field": "metadata.i", "cursor": "MTAwMDE="}}, "/group_by/cursor"),
     ({"group_by": {"field": "metadata.i"}, "allow_missing": True}, "/group_by"),
-    ({"group_by": {"field": "metadata.i"}, "stream": True}, "/group_by"),
     (
         {"query": None, "queries": [Q] * 11, "group_by": {"field": "metadata.i", "groups": 100}},
         "/group_by/groups",
@@ -133,13 +132,6 @@ PARTS = [
     ([{"id": "a", "weight": None}], "/0/weight", "wanted a number"),
     ([{"id": ""}], "/0/id", "wanted an id of 1 to 256 characters"),
     ([{"id": "a"}, "cats"], "/1", "wanted an object"),
-]
-STREAM = [
-    ({"query": None, "queries": [Q]}, "/queries"),
-    ({"read": {"field": "metadata.i", "as": "mean"}}, "/read"),
-    ({"allow_missing": True}, "/allow_missing"),
-    ({"temperature": "auto"}, "/temperature"),
-    ({"query": [1, 0, 0]}, "/query"),
 ]
 ADDENDS = [
     ({"full_text": -0.1}, "/full_text"),
@@ -274,7 +266,6 @@ REFUSED = [
     *rows("vectors", "POST attend", {"query": Q}, ATTEND),
     *rows("vectors", "POST attend", {}, (({"query": parts}, f"/query{at}", said) for parts, at, said in PARTS)),
     *rows("vectors", "POST attend", {}, (({"queries": [Q, parts]}, f"/queries/1{at}") for parts, at, _ in PARTS)),
-    *rows("vectors", "POST attend", {"query": Q, "stream": True}, STREAM),
     *rows("texts", "POST attend", {"query": "cats"}, ADDENDS),
     *rows(
         "texts", "POST attend", {"query": "cats"}, [({"full_text": w}, f"/full_text{at}", *s) for w, at, *s in WORDS]

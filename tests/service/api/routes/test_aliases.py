@@ -205,9 +205,6 @@ def test_answers_name_the_collection_behind_the_alias(client: httpx.Client) -> N
     ):
         assert client.post(f"/v1/collections/current/{call}", json=body).json()["collection"] == "docs-1"
         assert "collection" not in client.post(f"/v1/collections/docs-1/{call}", json=body).json()
-    with client.stream("POST", "/v1/collections/current/attend", json={"query": [1, 2], "stream": True}) as stream:
-        data = [json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line.startswith("data: ")]
-    assert {answer["collection"] for answer in data} == {"docs-1"}
 
 
 def test_an_upload_goes_to_one_collection_where_the_alias_moves_meanwhile(client: httpx.Client) -> None:

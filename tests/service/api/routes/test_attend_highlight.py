@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -56,7 +54,7 @@ def test_the_sentence_most_similar_to_the_query_is_shown(client, path):
     assert texts["none"] is None
 
 
-def test_a_vector_several_queries_groups_and_a_stream_have_it(client, path):
+def test_a_vector_several_queries_and_groups_have_it(client, path):
     of_text = {match["id"]: match["highlight"] for match in attend(client, path)["matches"]}
     vector = encode(client, [QUERY], "query")[0].tolist()
     body = {"queries": [vector, "what does a ticket cost?"], "include": ["highlight", "key"]}
@@ -65,10 +63,6 @@ def test_a_vector_several_queries_groups_and_a_stream_have_it(client, path):
     assert next(shown(match) for match in second["matches"] if match["id"] == "long") == "Tickets cost four euros."
     grouped = attend(client, path, group_by={"field": "metadata.kind"})["group_by"]["groups"]
     assert {match["id"]: match["highlight"] for group in grouped for match in group["matches"]} == of_text
-    streamed = client.post(f"{path}/attend", json={"query": QUERY, "include": ["highlight"], "stream": True}).text
-    last = json.loads(streamed.rstrip().rpartition("data: ")[2])
-    assert {match["id"]: match["highlight"] for match in last["matches"]} == of_text
-    assert all("key" not in match for match in last["matches"])
 
 
 def test_too_many_sentences_are_refused(client, path):

@@ -196,7 +196,6 @@ REFUSED: Sequence[tuple[dict[str, Any], str, str]] = [
     ({"rerank": {}, "query": "cat " * 2501}, "/query", "10004 characters came, a reranker takes 10000"),
     ({"rerank": {}, "temperature": "auto"}, "/temperature", "give a number"),
     ({"rerank": {}, "normaliser": "sparsemax"}, "/normaliser", "rerank is for softmax"),
-    ({"rerank": {}, "stream": True}, "/rerank", "leave stream out"),
     ({"rerank": {"depth": 1000}, "query": None, "queries": ["a cat"] * 11}, "/rerank/depth", "reranks 10000 documents"),
 ]
 

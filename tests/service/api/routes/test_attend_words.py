@@ -58,15 +58,13 @@ def test_words_of_a_text_without_spaces_are_found_beside_an_english_question(cli
         client.delete(f"{path}/documents/{document['id']}")
 
 
-def test_a_vector_several_queries_a_stream_and_a_sweep_have_it(client, path):
+def test_a_vector_several_queries_and_a_sweep_have_it(client, path):
     wish, query = {"weight": 0.5, "query": SEARCH}, vector(client, "machines")
     expected = ranked(attend(client, path, full_text=wish))
     assert ranked(attend(client, path, query=query, full_text=wish)) == expected
     body = {"queries": ["cats", query], "full_text": wish, **EXPLAINED}
     results = client.post(f"{path}/attend", json=body).json()["results"]
     assert [ranked(result) for result in results] == [expected] * 2
-    streamed = client.post(f"{path}/attend", json={"query": query, "full_text": wish, "stream": True})
-    assert '"full_text":{"weight":0.5' in streamed.text
     swept = client.post(f"{path}/sweep", json={"query": query, "temperatures": [0.05], "full_text": wish}).json()
     assert swept["full_text"]["documents"] == 2
 

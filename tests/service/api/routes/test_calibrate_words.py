@@ -77,8 +77,3 @@ def test_auto_without_a_calibration_is_refused(client, path):
     assert "needs a calibration" in refused.json()["detail"]
     wrong = asked(client, path, full_text="much")
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/full_text")
-
-
-def test_a_part_of_a_stream_has_no_confidence(client, path):
-    refused = asked(client, path, stream=True, min_confidence=0.5)
-    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/min_confidence")

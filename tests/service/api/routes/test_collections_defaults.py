@@ -111,14 +111,12 @@ def test_words_count_for_texts_and_not_for_vectors(client, collection):
     assert all("full_text" not in result for result in mixed["results"])
 
 
-def test_several_queries_a_stream_and_a_sweep_have_them(client, collection):
+def test_several_queries_and_a_sweep_have_them(client, collection):
     defaults = {"filter": EVEN, "top_k": 2, "bias": BIAS, "include": ["value", "output"]}
     path = numbered(client, collection(encoder=None, similarity="dot", temperature=1), defaults)
     several = client.post(f"{path}/attend", json={"queries": [QUERY, QUERY]}).json()
     assert several["applied"] == defaults
     assert [ids(result) for result in several["results"]] == [["d4", "d6"]] * 2
-    stream = client.post(f"{path}/attend", json={"query": QUERY, "stream": True}).text
-    assert '"applied":{"filter":' in stream
     body = {"query": QUERY, "temperatures": [0.5, 1]}
     swept = client.post(f"{path}/sweep", json=body).json()
     assert swept["applied"] == defaults

@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from service.retrieval.queries import Options, stream_collection, sweep_collection
+from service.retrieval.queries import Options, sweep_collection
 from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend
 
@@ -75,11 +75,7 @@ def test_no_other_answers_are_alike(faq):
     assert ask(faq, QUERY, temperature=100.0, null=False) == [("several", False)]
 
 
-def test_each_temperature_of_a_sweep_and_each_part_of_a_stream_are_judged(faq):
-    async def stream():
-        return [part.result.alike async for part in stream_collection(faq, QUERY, Options())]
-
-    assert asyncio.run(stream()) == [True]
+def test_each_temperature_of_a_sweep_is_judged(faq):
     swept = asyncio.run(sweep_collection(faq, QUERY, [0.0, 0.05, 100.0], Options(top_k=1)))
     assert [step.alike for step in swept.temperatures] == [True, True, False]
 

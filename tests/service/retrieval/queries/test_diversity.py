@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 
 from attention.lookup import Limits
 from service.retrieval import InvalidContent
-from service.retrieval.queries import Options, stream_collection
 from service.retrieval.queries.diversity import share_places
 from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
@@ -97,15 +95,6 @@ def test_copies_that_share_a_place_are_several_alike(shelf):
     assert ids(result) == [("a", ["copy"])]
     assert result.matches[0].weight == pytest.approx(1, abs=1e-3)
     assert (result.verdict.stands, result.alike) == ("several", True)
-
-
-def test_a_stream_lets_documents_share_places_in_its_last_answer(shelf):
-    options = {"temperature": 1.0, "diversity": 0.1}
-
-    async def last() -> Any:
-        return [streamed async for streamed in stream_collection(shelf, EAST, Options(**options))][-1]
-
-    assert ids(asyncio.run(last()).result) == ids(attend(shelf, EAST, **options)[0])
 
 
 def test_an_option_of_single_documents_is_refused(shelf):
