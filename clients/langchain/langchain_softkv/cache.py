@@ -274,9 +274,9 @@ class _Entry:
 
 
 def _split_chat(prompt: str) -> tuple[str | None, str]:
-    """Return the text of the last message, and all else of a chat; the text is None if that message is no text.
+    """Return the text of the last message, and all else of a chat; the text is None if that message has none.
 
-    A prompt that is no chat is a text.
+    A prompt of another form is a text.
     """
     try:
         messages = json.loads(prompt)

@@ -127,7 +127,7 @@ class ServiceFailed(Refused):
 def error_class(status: int, code: object) -> type[Refused]:
     """Return the class of the error for a status and the service's code; None if a proxy or another program answered.
 
-    Only the service knows what exists, so an answer without a code is no `NotFound`, `Conflict` or `Invalid`.
+    Only the service knows what exists, so an answer without a code is not a `NotFound`, `Conflict` or `Invalid`.
     """
     return Refused if code is None and status in (404, 409, 422) else _CLASSES.get(status, Refused)
 

@@ -269,7 +269,7 @@ def _field_in_python(name: str) -> str:
 def metadata_field(field: Any) -> Any:
     """Return the name of a metadata field in the API, `metadata.year`, for `F.year`, its name or "year".
 
-    The fields `id` and `key` stay as they are, and so do values that are no fields: the service refuses them.
+    The fields `id` and `key` stay as they are, and so do values other than fields: the service refuses them.
     """
     name = field.name if isinstance(field, Field) else field
     if not isinstance(name, str) or name in _TEXT_FIELDS or name.startswith(METADATA):
