@@ -325,7 +325,7 @@ $(VENV)/.multilingual: $(LINGUAL)
 	$(call install,$(VENV)) --no-deps $(LINGUAL)
 	@touch $@
 
-bench: install $(RIVALS)/.installed .venv-langgraph/.installed
+bench: install $(RIVALS)/.installed
 	$(call install,$(VENV)) -c constraints.txt -e clients/python -e '.[bench]'
 	$(BIN)/python -m benchmarks --record
 

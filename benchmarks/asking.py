@@ -1,20 +1,18 @@
-"""Collections of labelled sets as the service would hold them, with its null keys, in this process.
+"""Collections with questions as the service would hold them, with its null keys, in this process.
 
-Of a set of `benchmarks.labelled.Labels` collections of any size are made: of some questions the documents that answer
-them are there, and of as many they are not. A question is asked of the core, as the service asks it.
+A question is asked of the core, as the service asks it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
+from xxhash import xxh3_64_intdigest
 
 from attention.lookup import Background, Memory, Question, Rows, answers
-from benchmarks.labelled import Labels, order_of
 from service.encoding import Encoder, EncoderFacts
 from service.retrieval.collections import (
     SAMPLE_DOCUMENTS,
@@ -60,24 +58,6 @@ class Collection:
     keys: dict[str, str]
     present: list[tuple[str, tuple[str, ...]]]
     absent: list[str]
-
-
-def collections(labels: Labels, size: int, questions: int) -> Iterator[Collection]:
-    """Yield enough collections of one size for `asked` questions of either kind; none if the set is too small."""
-    by_chance = sorted(labels.keys, key=order_of)
-    for draw in range(max(1, round(2 * questions / size))):
-        expected = min(questions, size // 2)
-        chosen = list(islice(labels.apart(f"{draw} "), 2 * expected))
-        absent, present = chosen[:expected], chosen[expected:]
-        gone = {identity for _, answers in absent for identity in answers}
-        documents = dict.fromkeys(identity for _, answers in present for identity in answers)
-        documents |= dict.fromkeys(identity for identity in by_chance if identity not in gone)
-        if len(present) < expected or len(documents) < size:
-            return
-        keys = {identity: labels.keys[identity] for identity in islice(documents, size)}
-        yield Collection(
-            keys, [pair for pair in present if keys.keys() >= set(pair[1])], [question for question, _ in absent]
-        )
 
 
 @dataclass(frozen=True)
@@ -221,3 +201,8 @@ def ask_all(
         Said.together(absent),
         Said.together(other) if other else None,
     )
+
+
+def order_of(text: str) -> int:
+    """Return a text's position in an arbitrary order, which is the same everywhere."""
+    return int(xxh3_64_intdigest(text.encode()))

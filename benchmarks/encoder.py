@@ -1,129 +1,165 @@
-"""The sentence encoder beside other engines on a CPU from Python: texts a second, fidelity, first embedding.
+"""The sentence encoder beside sentence-transformers on a CPU: texts a second, and how far their vectors are apart.
 
-    python -m benchmarks.encoder [--engines softkv,openvino] [--rounds 7] [--texts 500] [--starts 5]
-                                 [--threads 1,2]
+    python -m benchmarks.encoder [--rounds 7] [--threads 1,2]
 
 All engines have the same model, texts and threads, and one process calls them in turns: one query of some ten tokens
 (another one each call), 64 of them, one passage of some 145 tokens, 64. Tokenising counts. sentence-transformers has
-its defaults, with batches of 32; softkv packs texts; the others get texts of similar length in their best batch size.
-ONNX Runtime has torch's export, fused by its optimiser, OpenVINO the same before fusion, CTranslate2 the output of its
-own converter; the exports include the pooling. int8 is dynamic. The error of an engine is measured against the
-definition in float64.
+its defaults, with batches of 32; softkv packs texts. A number format that this processor lacks is left out.
 
 Each number of threads in `--threads` has its own process, in which every engine and the tokeniser use that number: by
 default one, then all cores. With one thread, the time is that of the processor.
-
-`--engines` takes parts of names. An engine that is not installed (`pip install -e '.[bench]'`) or refuses this
-processor is left out with the reason. If the machine multiplies matrices by a fifth faster or slower after the run than
-before, other work disturbed it, and there are no ratios.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import cycle, islice
+from statistics import median
+from typing import get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
-from benchmarks.engines import contest, fidelity, products, starts, tables, texts
-from benchmarks.engines.engine import Engine, Setting
-from benchmarks.engines.onnxruntime import FUSED
-from benchmarks.engines.reading import tokenizer
+from attention.errors import ParameterError
 from benchmarks.results import machine
-from service.encoding import default_checkpoint
+from service.datasets import DEMOS
+from service.encoding import DEFAULT_MODEL, default_checkpoint, load_encoder
+from service.encoding.background import TOPICS
+from service.encoding.models.network import Precision
 
-STARTED = {"softkv": "softkv", "sentence-transformers": "sentence-transformers", "ONNX Runtime float32": "onnxruntime"}
-"""The engine to restart for each beginning of an engine's name."""
+Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+PEER = "sentence-transformers"
+REST, WARM_UP = 0.05, 0.03
+"""Seconds before each measurement: for threads of the one before that still spin, and for caches and clocks."""
+PIECES = (5, 6, 7, 8)  # of one passage after another: about 145 tokens
+DOCSTRINGS = 2_000
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: texts, and the number of texts per call."""
+
+    name: str
+    texts: Sequence[str]
+    at_a_time: int
+
+
+def columns() -> list[Column]:
+    """One query (another one each call), 64, one passage, 64."""
+    questions, written = [topic.question for topic in TOPICS][:64], passages(64)
+    return [
+        Column("one query", questions, 1),
+        Column("64 queries", questions, 64),
+        Column("one passage", written[:8], 1),
+        Column("64 passages", written, 64),
+    ]
+
+
+def passages(count: int) -> list[str]:
+    """Return passages of about 145 tokens each, some of 80 and some of 200; the pieces repeat in a cycle."""
+    following = cycle(pieces())
+    return [" ".join(islice(following, PIECES[position % len(PIECES)])) for position in range(count)]
+
+
+@cache
+def pieces() -> Sequence[str]:
+    """Return texts of the project of about 25 tokens each, in an arbitrary order that is the same every time."""
+    keys = [str(document["key"]) for name in ("library", "videos") for document in DEMOS[name].documents()]
+    docstrings = [str(document["key"]) for document in islice(DEMOS["python"].documents(), DOCSTRINGS)]
+    unique = list(dict.fromkeys([topic.text for topic in TOPICS] + keys + docstrings))
+    random.Random(0).shuffle(unique)
+    return unique
+
+
+def engines(threads: int) -> dict[str, Encode]:
+    """Return the engines that this processor can run, by name."""
+    by_name: dict[str, Encode] = {}
+    for precision in get_args(Precision):
+        try:
+            encoder = load_encoder(DEFAULT_MODEL, precision=precision, threads=threads)
+        except ParameterError as error:
+            print(f"left out: softkv {precision}: {error}", file=sys.stderr)
+            continue
+        by_name[f"softkv {precision}"] = lambda texts, encoder=encoder: encoder.encode(texts, "document").vectors
+    from sentence_transformers import SentenceTransformer  # seconds to import
+
+    model = SentenceTransformer(str(default_checkpoint()), device="cpu")
+    by_name[PEER] = lambda texts: np.asarray(model.encode(list(texts), show_progress_bar=False), np.float32)
+    return by_name
+
+
+def timed(
+    by_name: Mapping[str, Encode], compared: Sequence[Column], rounds: int, clock: Callable[[], float]
+) -> dict[str, dict[str, float]]:
+    """Time all columns of all engines in turns, after a warm-up → medians of texts a second, by column and engine."""
+    rates: dict[str, dict[str, list[float]]] = {column.name: {name: [] for name in by_name} for column in compared}
+    names = list(by_name)
+    for turn in range(rounds + 1):
+        for column in compared:
+            for name in names:
+                rate = texts_a_second(by_name[name], column, clock)
+                if turn:
+                    rates[column.name][name].append(rate)
+        names = names[1:] + names[:1]  # no engine always runs after the same one
+    return {column: {name: median(values) for name, values in row.items()} for column, row in rates.items()}
+
+
+def texts_a_second(encode: Encode, column: Column, clock: Callable[[], float]) -> float:
+    """Encode all texts of a column once."""
+    parts = [column.texts[start : start + column.at_a_time] for start in range(0, len(column.texts), column.at_a_time)]
+    time.sleep(REST)
+    warm = time.perf_counter() + WARM_UP
+    while time.perf_counter() < warm:
+        encode(parts[-1][:1])
+    began = clock()
+    for part in parts:
+        encode(part)
+    return len(column.texts) / (clock() - began)
+
+
+def least_cosines(by_name: Mapping[str, Encode], texts: Sequence[str]) -> dict[str, float]:
+    """Return the least cosine of a text's vectors by each engine and by sentence-transformers."""
+    expected = by_name[PEER](texts).astype(np.float64)
+    return {name: float((encode(texts).astype(np.float64) * expected).sum(1).min()) for name, encode in by_name.items()}
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engines", default=",".join(contest.ENGINES), help="parts of names, with commas between them")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--texts", type=int, default=500, help="to compare vectors of")
-    parser.add_argument("--starts", type=int, default=5, help="of a process, to its first embedding; 0 for none")
-    parser.add_argument("--threads", type=counts, help="of each engine, with commas between them")
-    options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
-    (threads, *further_threads) = options.threads or dict.fromkeys((1, cores))
-    if further_threads:
-        sys.exit(max(in_a_process(sys.argv[1:], count) for count in (threads, *further_threads)))
-    try:
-        names = contest.chosen(options.engines.split(","))
-    except ValueError as error:
-        parser.error(str(error))
-    console = Console(width=220, markup=False, highlight=False)
+    parser.add_argument("--threads", default=f"1,{cores}", help="of each engine, with commas between them")
+    options = parser.parse_args()
+    counts = list(dict.fromkeys(options.threads.split(",")))
+    if len(counts) > 1:
+        command = [sys.executable, "-m", "benchmarks.encoder", "--rounds", str(options.rounds), "--threads"]
+        sys.exit(max(subprocess.run([*command, count], check=False).returncode for count in counts))
+    threads = int(counts[0])
+    os.environ["RAYON_NUM_THREADS"] = str(threads)  # read by the tokeniser, when it is first used
     torch.set_num_threads(threads)
-    with tempfile.TemporaryDirectory() as folder:
-        setting = Setting(default_checkpoint(), Path(folder), threads)
-        console.print(f"{machine()}; {threads} threads each")
-        engines, left_out = contest.made(names, setting)
-        moments = {"before": products.rates()}
-        columns = texts.columns()
-        clock = time.process_time if threads == 1 else time.perf_counter
-        rates = contest.timed(engines, columns, options.rounds, clock)
-        moments["after"] = products.rates()
-        steady = products.steady(moments["before"], moments["after"])
-        fidelities = distances(engines, setting.model, options.texts)
-        for column in columns:
-            console.print(described(column, setting.model))
-        console.print(tables.speed(engines, rates, ratios=steady))
-        if steady:
-            console.print(tables.against_best(rates, fidelities))
-        console.print(tables.distances(fidelities, options.texts, len(texts.questions())))
-        again = [name for begins, name in STARTED.items() if any(engine.startswith(begins) for engine in engines)]
-        if options.starts and again:
-            moments["before starts"] = products.rates()
-            result = starts.seconds_to_first(again, setting.model, setting.folder / FUSED, threads, options.starts)
-            moments["after starts"] = products.rates()
-            unmoved = products.steady(moments["before starts"], moments["after starts"])
-            console.print(tables.starts(result, ratios=unmoved))
-    console.print(tables.products(moments))
-    console.print("no ratios stand where a rate after is by more than a fifth another than before")
-    for name, reason in left_out.items():
-        console.print(f"left out: {name}: {reason}")
-
-
-def counts(text: str) -> list[int]:
-    """Numbers of threads, such as `1,2`.
-
-    Raises:
-        ValueError: one is not a whole number above 0.
-    """
-    numbers = [int(number) for number in text.split(",")]
-    if min(numbers) < 1:
-        raise ValueError("threads are at least 1")
-    return numbers
-
-
-def in_a_process(arguments: Sequence[str], threads: int) -> int:
-    """Measure with this number of threads, the tokeniser's too; return the process's exit status."""
-    command = [sys.executable, "-m", "benchmarks.encoder", *arguments, "--threads", str(threads)]
-    return subprocess.run(command, env=os.environ | {"RAYON_NUM_THREADS": str(threads)}, check=False).returncode
-
-
-def described(column: texts.Column, model: Path) -> str:
-    """Describe the token counts of its texts."""
-    lengths = [len(encoding.ids) for encoding in tokenizer(model).encode_batch(list(column.texts))]
-    return f"{column.name}: {sum(lengths) / len(lengths):.1f} tokens, from {min(lengths)} to {max(lengths)}"
-
-
-def distances(engines: Mapping[str, Engine], model: Path, count: int) -> dict[str, fidelity.Fidelity]:
-    """Return the distance of each engine from the definition, over all questions and `count` texts."""
-    question_texts, written = texts.questions(), texts.mixture(count)
-    expected = fidelity.definition(model, question_texts), fidelity.definition(model, written)
-    return {
-        name: fidelity.compared((engine.encode(question_texts), engine.encode(written)), expected)
-        for name, engine in engines.items()
-    }
+    by_name, compared = engines(threads), columns()
+    rates = timed(by_name, compared, options.rounds, time.process_time if threads == 1 else time.perf_counter)
+    cosines = least_cosines(by_name, [text for column in compared for text in column.texts])
+    title = f"{machine()}; {threads} threads: texts a second, and times {PEER}"
+    table = Table(title=title, box=box.MARKDOWN)
+    for name in ("", *rates, "least cosine"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for name in by_name:
+        cells = [f"{row[name]:,.0f} ({row[name] / row[PEER]:.2f}×)" for row in rates.values()]
+        table.add_row(name, *cells, f"{cosines[name]:.6f}")
+    Console(width=160).print(table)
 
 
 if __name__ == "__main__":

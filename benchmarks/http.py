@@ -2,7 +2,7 @@
 
     python -m benchmarks.http [--size 1000 10000 100000] [--seconds 0.6] [--rounds 3]
     python -m benchmarks.http --size 1000000 --seconds 5 --data DIR
-    python -m benchmarks.http --before FOLDER --texts 10000 --without "pgvector exact" --no-ceilings
+    python -m benchmarks.http --before FOLDER --texts 10000 --without "pgvector exact"
 
 Every server is stopped after it was filled, and started anew before it is asked. The 1,000 questions differ. An answer
 is the ten nearest of clustered unit vectors of width 384, with their texts and metadata; softkv's also has
@@ -12,7 +12,7 @@ ten nearest. softkv also answers texts, over fewer documents; chroma's own encod
 cell has one round if some connection has no answer within ten times its seconds.
 
 With --before, another commit's softkv takes part under the name "before": of a checkout with its own .venv. Both also
-answer /livez, take uploads, and answer short questions while another connection asks for scans of --long documents.
+answer /livez and take uploads.
 "core ms" is the processor time of all processes of a server, divided by its answers.
 
 With --data, the loaded data are kept for the next run. chroma and pgvector are in their own environment,
@@ -34,7 +34,7 @@ from rich.console import Console
 
 from benchmarks.contenders import commits, tables
 from benchmarks.contenders.chroma import Chroma
-from benchmarks.contenders.comparison import Maker, by_text, ceilings, compared
+from benchmarks.contenders.comparison import Maker, by_text, compared
 from benchmarks.contenders.pgvector import Pgvector
 from benchmarks.contenders.rounds import callers
 from benchmarks.contenders.softkv import Softkv
@@ -99,9 +99,7 @@ def main() -> int:
     parser.add_argument("--stores", nargs="+", choices=STORES, default=STORES)
     parser.add_argument("--data", type=Path, help="where to keep what is loaded; a temporary directory if left out")
     parser.add_argument("--before", type=Path, help="the folder of another commit, to compare with")
-    parser.add_argument("--long", type=int, default=300_000, help="with --before: documents of long scans; 0 for none")
     parser.add_argument("--without", nargs="+", default=(), metavar="WAY", help='such as "pgvector exact"')
-    parser.add_argument("--no-ceilings", action="store_true", help="do not measure the callers' own limits")
     parser.add_argument("--others", type=Path, default=OTHERS, help="the environment of chroma and pgvector")
     options = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else a start compiles every module, as no user's second one does
@@ -127,21 +125,15 @@ def main() -> int:
                 )
             )
             console.print(tables.calls(outcomes[-1], options.connections, f"{size:,} documents, asked with vectors"))
-        if not options.no_ceilings:
-            ceiling = ceilings(outcomes[0], options.connections, calling)
         checkouts = {"softkv": None} | ({} if options.before is None else {"before": options.before})
         if options.texts:
             texts = by_text(options.texts, checkouts, options.connections, calling)
             title = f"{options.texts:,} documents, asked with texts that are encoded for the answer"
             console.print(tables.calls(texts, options.connections, title))
         if options.before:
-            duel = commits.in_turns(checkouts, options.long, options.connections, calling)
-            console.print(commits.livez_table(duel, options.connections))
-            console.print(commits.table_of(duel, options.long))
+            livez, uploads = commits.in_turns(checkouts, options.connections, calling)
+            console.print(commits.table_of(livez, uploads, options.connections))
     console.print(tables.holdings(outcomes))
-    if not options.no_ceilings:
-        console.print(tables.ceilings(ceiling, options.connections))
-        console.print(tables.nearest_to_ceiling(outcomes, ceiling))
     for outcome in outcomes:
         for (name, below), error in outcome.measured.error.items():
             console.print(f"{name}, {outcome.size:,} documents, filter {below}, was refused first with {error[:300]!r}")

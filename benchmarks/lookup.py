@@ -6,7 +6,7 @@ Every contender answers the same queries in turn, again and again, after a rest 
 stop spinning, and warmed up; the medians are compared. NumPy, torch and FAISS are
 exact in float32; FAISS SQ8 and hnswlib are not, and FAISS and hnswlib only give the ten best, without a weight.
 Contenders that are not installed are left out: `pip install -e '.[bench]'`. Data are 2,000 clusters of unit vectors,
-or rows of a .npy file, as `benchmarks.embeddings` makes one; `benchmarks.certificates` tells how far answers are off.
+or rows of a .npy file.
 """
 
 from __future__ import annotations

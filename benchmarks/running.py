@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +14,15 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.contenders.server import free_port
+HOST = "127.0.0.1"
+
+
+def free_port() -> int:
+    """Return a free port below the ephemeral ones, so that the system gives it to no other process meanwhile."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
+            return port
 
 
 class Service:

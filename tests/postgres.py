@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contenders.server import free_port
+from benchmarks.running import free_port
 
 OLDEST = 15
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h

@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 
 from tools import ROOT
-from tools.walls import WALLS
 
 PACKAGES = ("attention", "service", "clients", "extensions", "workshop", "benchmarks")
 VAGUE = frozenset({
@@ -108,18 +107,10 @@ class Source:
 
 
 def python_files(folder: Path) -> list[Path]:
-    """Return the Python files below a folder, without build output, and without tests and benchmarks in it."""
-    skipped = {"benchmarks", "build", "dist", "node_modules", ".venv", "tests"}
+    """Return the Python files below a folder, without build output, and without tests in it."""
+    skipped = {"build", "dist", "node_modules", ".venv", "tests"}
     files = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
     return [path for path in files if not skipped & set(path.relative_to(folder).parts)]
-
-
-def package_files(package: str) -> list[Path]:
-    """Return the Python files of a package, and those of the walls' benchmarks with the core's."""
-    folders = [ROOT / package]
-    if package == "benchmarks":
-        folders += [ROOT / wall.folder / package for wall in WALLS.values()]
-    return [path for folder in folders for path in python_files(folder)]
 
 
 def count(paths: list[Path]) -> Counts:
@@ -356,7 +347,7 @@ def main() -> None:
     for page in pages:
         for mark in marks_of_page(page.read_text(encoding="utf-8")):
             print(f"{page.relative_to(ROOT)}: {mark}")
-    columns = {path: count(package_files(path)) for path in arguments.paths}
+    columns = {path: count(python_files(ROOT / path)) for path in arguments.paths}
     if arguments.list:
         print("\n".join(marked_script_comments()))
         print("\n".join(line for counts in columns.values() for line in counts.lines))

@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 
+from benchmarks.callers import Http, body_of, request_of
 from benchmarks.contenders.documents import TOP, Documents, id_of
-from benchmarks.contenders.server import HOST, Server, free_port
+from benchmarks.contenders.server import Server
 from benchmarks.contenders.store import Store, Way, until_answered
-from benchmarks.contenders.wire import Http, body_of, request_of
 from benchmarks.keys import Array
+from benchmarks.running import HOST, free_port
 
 COLLECTIONS = "/api/v2/tenants/default_tenant/databases/default_database/collections"
 SETTINGS: dict[str, Any] = {

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from benchmarks.contenders.bare import answering
 from benchmarks.contenders.documents import Documents, questions, recall, texts_of
 from benchmarks.contenders.rounds import Callers, Measured
 from benchmarks.contenders.server import memory, wait_until_idle
@@ -185,14 +184,3 @@ def by_text(size: int, checkouts: Mapping[str, Path | None], connections: Sequen
         for holding in holdings:
             holding.memory = memory(holding.store.pid)
     return Outcome(size, measured, recalls, holdings)
-
-
-def ceilings(outcome: Outcome, connections: Sequence[int], callers: Callers) -> Measured:
-    """Send the same requests to servers that return the same bytes at once: the limit of the callers."""
-    with ExitStack() as running:
-        bare = []
-        for way in outcome.ways:
-            if answers := outcome.measured.answers[way.name, None]:
-                address = running.enter_context(answering(way.wire, next(iter(answers.values()))))
-                bare.append(Way(way.name, address, way.wire, {None: way.requests[None]}, way.ids))
-        return callers.measure(bare, connections)

@@ -5,24 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import secrets
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-HOST = "127.0.0.1"
 SECONDS_TO_STOP = 60
 NOT_ROOT = "nobody"  # the user for programs that refuse to run as root
-
-
-def free_port() -> int:
-    """Return a free port below the ephemeral ones, so that the system gives it to no other process meanwhile."""
-    while True:
-        port = 10_000 + secrets.randbelow(20_000)
-        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
-            return port
 
 
 class Server:

@@ -10,9 +10,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from benchmarks.callers import Http, address_of, body_of, get_of, request_of
 from benchmarks.contenders.documents import TOP, Documents, id_of
 from benchmarks.contenders.store import Store, Way
-from benchmarks.contenders.wire import Http, address_of, body_of, get_of, request_of
 from benchmarks.keys import Array
 from benchmarks.running import Service
 from benchmarks.upload import LINES_AT_ONCE

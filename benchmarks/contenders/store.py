@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.callers import CallRefused, ask
+from benchmarks.callers import Address, CallRefused, Wire, ask
 from benchmarks.contenders.documents import Documents
 from benchmarks.contenders.server import Server
-from benchmarks.contenders.wire import Address, Wire
 from benchmarks.keys import Array
 from benchmarks.running import Service
 

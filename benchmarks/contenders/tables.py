@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.contenders.comparison import Outcome
-from benchmarks.contenders.rounds import Cell, Measured
+from benchmarks.contenders.rounds import Cell
 
 FIRST = "softkv"
 
@@ -87,34 +87,3 @@ def holdings(outcomes: Sequence[Outcome]) -> Table:
                 f"{holding.disk:,.0f} MiB",
             )
     return table
-
-
-def ceilings(measured: Measured, connections: Sequence[int]) -> Table:
-    """Return the table of the callers' limits for each contender's answers."""
-    table = Table(title="the callers' ceiling: the same bytes from a server that does nothing", box=box.MARKDOWN)
-    for name in ("", *(part for count in connections for part in (f"{count}: a second", "p50 / p99 ms", "of a core"))):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for name in dict.fromkeys(name for name, _, _ in measured.cells):
-        row = [measured.cells[name, None, count] for count in connections]
-        shown = (part for cell in row for part in (rate(cell, None), latency(cell), f"{median(cell.processor):.0%}"))
-        table.add_row(name, *shown)
-    return table
-
-
-def nearest_to_ceiling(outcomes: Sequence[Outcome], ceiling: Measured) -> str:
-    """The cell that came closest to what its callers could have taken, and what they took of the processor."""
-    shares = [
-        (cell.rate / top.rate, median(cell.processor), name, below, count, outcome.size)
-        for outcome in outcomes
-        for (name, below, count), cell in outcome.measured.cells.items()
-        if (top := ceiling.cells.get((name, None, count))) and top.rate
-    ]
-    if not shares:
-        return "no answer came, so none is near its ceiling"
-    share, processor, name, below, count, size = max(shares, key=lambda each: each[0])
-    of = "" if below is None else f", a filter that {below} % pass"
-    highest = max(taken for _, taken, *_ in shares)
-    return (
-        f"nearest to its ceiling, {share:.0%}, is {name} with {size:,} documents and {count} connections{of}: the "
-        f"callers took {processor:.0%} of a core; the most they took anywhere is {highest:.0%}"
-    )

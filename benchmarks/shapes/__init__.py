@@ -15,10 +15,8 @@ whose answer is there, questions about things of the same subject that the colle
 
 from __future__ import annotations
 
-from benchmarks.shapes.catalogues import courses, goods
+from benchmarks.shapes.generated import courses, faults, goods, lending, memory, services, terms
 from benchmarks.shapes.manual import manual
-from benchmarks.shapes.records import faults, memory, terms
-from benchmarks.shapes.rules import lending, services
 from benchmarks.shapes.shape import Shape
 
 __all__ = ["Shape", "shapes"]

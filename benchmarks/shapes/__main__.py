@@ -1,10 +1,10 @@
 """Are the verdicts right on data of the shapes that people have: FAQs, rules, catalogues, manuals, memories, logs?
 
-    python -m benchmarks.shapes [--sizes 12 50] [--names goods faults]
+    python -m benchmarks.shapes [--sizes 12 30] [--names goods faults]
 
 `benchmarks.shapes` describes the eight collections. First each is asked as a whole, under each null key.
 
-Then come draws of 12 and of 50 rows. There, a question whose rows were not drawn counts as near-absent. Next are the
+Then come draws of 12 and of 30 rows. There, a question whose rows were not drawn counts as near-absent. Next are the
 demo collections, which are asked in the words that people would use. Near-absent questions are the same ones, to a
 collection without the documents that answer them.
 
@@ -14,8 +14,9 @@ share of questions with a right document among the first three matches.
 
 The columns are the shares of one, several and none, in percent. "Right" are the questions whose first match is right,
 so its third share are right answers that are refused. "Near" questions are about the subject, and their answer is
-missing. "Decided" is the share of right decisions, as in `benchmarks.verdict`. The worst shape has the largest share of
-right answers that are refused, and the smallest share of the others.
+missing. A decision is right if the verdict is "one" and the first match is right, or if it is not "one" and the first
+match is wrong. "Decided" is the mean of its shares among questions with an answer and near-absent ones. The worst shape
+has the largest share of right answers that are refused, and the smallest share of the others.
 
 The exit code is 1 if `auto` misses a bound in BOUNDS.
 """
@@ -36,13 +37,14 @@ from rich.table import Table
 
 from benchmarks.asking import Asking, Collection, Results, Vectors, ask_all
 from benchmarks.shapes import Shape, shapes
-from benchmarks.shapes.demos import demos, off_topic_of
 from benchmarks.shapes.shape import OFF_TOPIC, sample
-from benchmarks.shapes.written import COMMIT, written
-from benchmarks.verdict import NULLS, VERDICTS
+from benchmarks.shapes.written import COMMIT, demos, off_topic_of, written
 from service.encoding import load_encoder
+from service.retrieval.collections import NullChoice
 
-SIZES, ROWS, NEAR = (12, 50), 200, 100
+NULLS: tuple[NullChoice, ...] = ("auto", "strict", "lenient", 0.5)
+VERDICTS = ("one", "several", "none")
+SIZES, ROWS, NEAR = (12, 30), 200, 100
 """The sizes of draws, how many rows the draws of a size have together, and the near-absent questions of a draw."""
 
 T = TypeVar("T")
@@ -104,7 +106,7 @@ BOUNDS: dict[int | None, dict[str, dict[str, float]]] = {
         "worst": {"refused": 0.20, "off": 0.95},
     },
     12: OF_DRAWS,
-    50: OF_DRAWS,
+    30: OF_DRAWS,
 }
 
 

@@ -8,7 +8,6 @@ import random
 import re
 from collections.abc import Iterator
 
-from benchmarks.labelled import SENTENCES
 from benchmarks.shapes.shape import Shape
 
 MODULES = (
@@ -24,7 +23,7 @@ WINDOW, STEP, LONG = 60, 30, 70
 LEFT_OUT = 0.25
 """The share of the docstrings that are missing."""
 PRESENT, NEAR = 300, 200
-SENTENCE = re.compile("[A-Z][a-z]")
+SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n\s*\n")
 OTHER_WORDS = dict(
     (
         *(("return", "give back"), ("returns", "gives back"), ("list", "sequence"), ("raise", "throw")),

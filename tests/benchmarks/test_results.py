@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import results
-from benchmarks.__main__ import NAMES, module
+from benchmarks.__main__ import NAMES
 from benchmarks.results import Figures, commit, keep, machine
 
 ROOT = Path(__file__).parents[2]
@@ -75,30 +75,20 @@ def test_only_successful_runs_are_recorded(tmp_path):
     for name in ("__init__.py", "__main__.py", "results.py"):
         shutil.copy(ROOT / "benchmarks" / name, folder)
     (folder / "RESULTS.md").write_text(HEAD, encoding="utf-8")
-    (folder / "page.py").write_text("print('3.5 frames — a second')")
-    (folder / "lab.py").write_text("print('half'); raise SystemExit(1)")
+    (folder / "lookup.py").write_text("print('3.5 frames — a second')")
+    (folder / "upload.py").write_text("print('half'); raise SystemExit(1)")
     run = [sys.executable, "-m", "benchmarks"]
-    plain = subprocess.run([*run, "page"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    plain = subprocess.run([*run, "lookup"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert plain.stdout == "3.5 frames — a second\n"
     assert (folder / "RESULTS.md").read_text(encoding="utf-8") == HEAD
     recording = subprocess.run(
-        [*run, "--record", "lab", "page"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [*run, "--record", "upload", "lookup"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (recording.returncode, recording.stdout) == (1, "half\n3.5 frames — a second\n")
-    assert recording.stderr == "failed: lab\n"
+    assert recording.stderr == "failed: upload\n"
     text = (folder / "RESULTS.md").read_text(encoding="utf-8")
-    assert f"## page\n\n### {machine()}, commit unknown\n\n```text\n3.5 frames — a second\n```\n" in text
+    assert f"## lookup\n\n### {machine()}, commit unknown\n\n```text\n3.5 frames — a second\n```\n" in text
     assert "half" not in text
-
-
-def test_a_benchmark_is_found_in_this_folder_or_behind_a_wall():
-    assert len({module(name) for name in NAMES}) == len(NAMES)
-    assert [module(name) for name in ("shapes", "lookup", "page", "cluster")] == [
-        "benchmarks.shapes",
-        "benchmarks.lookup",
-        "workshop.benchmarks.page",
-        "extensions.cluster.benchmarks.cluster",
-    ]
 
 
 def test_the_file_of_this_repository_has_a_place_for_every_benchmark(tmp_path):

@@ -6,8 +6,7 @@ import pytest
 
 from benchmarks.shapes import Shape, shapes
 from benchmarks.shapes.__main__ import draws
-from benchmarks.shapes.demos import demos, off_topic_of
-from benchmarks.shapes.written import FOLDER, written
+from benchmarks.shapes.written import FOLDER, demos, off_topic_of, written
 
 PETS = Shape(
     "pets",

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from benchmarks.contenders.server import free_port
+from benchmarks.running import free_port
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx
 
-from benchmarks.contenders.server import free_port
+from benchmarks.running import free_port
 from extensions.cluster.tests.machines import ROOT
 from tests.waiting import until
 

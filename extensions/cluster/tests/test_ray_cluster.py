@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from benchmarks.contenders.server import free_port
+from benchmarks.running import free_port
 from extensions.cluster.tests.fleet import Fleet
 from extensions.cluster.tests.running import Service
 from tests.waiting import until

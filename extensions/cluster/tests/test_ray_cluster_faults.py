@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from extensions.cluster.benchmarks.faults import FAULTS, failures, measure
+from extensions.cluster.tests.faults import FAULTS, failures, measure
 from extensions.cluster.tests.fleet import Fleet
 from tests.thorough import thorough
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contenders.server import free_port
+from benchmarks.running import free_port
 from tests.postgres import PostgresServer, end_with_the_tests
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from attention.lookup import Memory, Rows
 from attention.similarity import SIMILARITIES
-from benchmarks.codes import make_documents
+from extensions.torch.tests.codes import make_documents
 from softkv_torch.train.fitting import LabelledQueries, factor, fit_projection, reciprocal_ranks
 from tests.service.commands.conftest import Softkv
 

@@ -13,7 +13,6 @@ import pytest
 from attention.transformer import GPT2, arrays
 from attention.transformer.feed_forward import relu
 from tools.node import ROOT, checked, node
-from workshop.benchmarks.writing import Counted
 from workshop.tools import recorded
 from workshop.tools.recorded import world, writing
 from workshop.tools.recorded.grammar import is_grammatical
@@ -240,17 +239,6 @@ def test_no_words_and_too_many_are_errors(page):
         f"RangeError: Expected 1 to {N_POSITIONS} words with the beginning, got {n}. Shorten the text."
         for n in (0, N_POSITIONS + 1)
     ]
-
-
-def test_counts_predict_as_a_hand_computes():
-    counted = Counted.of([np.array([1, 2, 3, 2]), np.array([1, 2, 4])], n_words=5)
-    alone = [counted.alone(word) for word in (2, 3, 4)]
-    assert alone == pytest.approx([(3 + 1) / 8, 2 / 8, 2 / 8])
-    for before in (0, 1, 2, 3, 4):
-        assert sum(counted.after(before, word) for word in (2, 3, 4)) == pytest.approx(1)
-    # Of the pairs (begin 2, 2 3, 3 2, 2 4), two kinds end in 2: 2 follows 3, and 3 had one follower.
-    continued = (2 - 0.75) / 4 + 3 * 0.75 / 4 / 3
-    assert counted.after(3, 2) == pytest.approx((1 - 0.75) / 1 + 0.75 * continued)
 
 
 @pytest.mark.thorough

@@ -18,8 +18,8 @@ import httpx
 
 from attention.lookup import unseal
 from benchmarks.running import Service
-from benchmarks.writers import PATH, WIDTH, State, Writer, number_of, vector
 from service.storage import SQLiteStore, restore
+from tests.kills.writers import PATH, WIDTH, State, Writer, number_of, vector
 from tests.running import children_of
 
 WRITERS = 4

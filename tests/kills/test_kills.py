@@ -1,4 +1,4 @@
-"""Some of the thousand kills of `python -m benchmarks kills`; and its model sees what it has to."""
+"""`kill -9` of a service under writers of every kind: what was acknowledged is there, whole."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.killing import Killed
-from benchmarks.writers import Writer, document, number_of
+from tests.kills.killing import Killed
+from tests.kills.writers import Writer, document, number_of
 from tests.thorough import thorough
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from benchmarks.killing import wait_for_keys
 from benchmarks.running import Service
+from tests.kills.killing import wait_for_keys
 
 WRITERS = 8
 TOGETHER = 5

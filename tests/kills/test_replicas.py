@@ -1,4 +1,4 @@
-"""Four kills of `python -m benchmarks replicas`, and some of its questions; its model sees what it has to."""
+"""`kill -9` of services and of their PostgreSQL under writers; reads through the other replica at once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.failover import KINDS, Failover, pair
-from benchmarks.following import TOGETHER, DocumentSet, Following
+from tests.kills.failover import KINDS, Failover, pair
+from tests.kills.following import TOGETHER, DocumentSet, Following
 from tests.postgres import PostgresServer, running
 from tests.thorough import thorough
 

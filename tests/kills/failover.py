@@ -14,13 +14,13 @@ from typing import Any
 
 import httpx
 
-from benchmarks.either import Acknowledged, Either, put_off
-from benchmarks.killing import held, wait_for_keys
 from benchmarks.running import Service
-from benchmarks.writers import PATH, WIDTH, State, Writer, number_of, vector
 from service.retrieval.collections import read_clock
 from service.storage import open_shared
 from service.storage.conditions import Visibility
+from tests.kills.either import Acknowledged, Either, put_off
+from tests.kills.killing import held, wait_for_keys
+from tests.kills.writers import PATH, WIDTH, State, Writer, number_of, vector
 from tests.postgres import PostgresServer
 
 WRITERS = 8
