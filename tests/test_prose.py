@@ -15,7 +15,6 @@ from tools.prose import (
     marked_test_names,
     marks_of,
     marks_of_page,
-    python_files,
     paragraphs,
     python_files,
 )
