@@ -15,8 +15,7 @@ CONFLICTS = {
     "put_alias": Call("put_alias", {"collection": "taken"}, {"alias": "taken"}),
     "open_room": Call("open_room", {"code": "MATH"}),
     "put_guess": Call("put_guess", {"question": 2, "row": None}),
-    "reveal_answer": Call("reveal_answer", {"question": 2}),
-    "put_temperature": Call("put_temperature", {"question": 1, "temperature": 1}),
+    "patch_room": Call("patch_room", {"question": {"number": 2, "revealed": True}}),
     "leave_words_out": Call("leave_words_out", {"question": 1}),
 }
 
@@ -46,7 +45,7 @@ NEEDS_THE_ENCODER = by_operation(
     Call("encode", {"texts": ["cats"]}),
     Call("trace", {"text": "cats"}),
     Call("train_model", {"task": "pairs", "pairs": [{"query": "purrs", "key": "cats"}] * 2}),
-    Call("reveal_answer", {"question": 1}),
+    Call("patch_room", {"question": {"number": 1, "revealed": True}}),
     Call("leave_words_out", {"question": 1}),
     Call("embeddings", {"input": "cats", "model": MISSING_MODEL}),
 )

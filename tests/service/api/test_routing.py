@@ -39,8 +39,7 @@ def test_every_route_declares_its_required_permission():
 
 IN_ROOMS = {
     "open_room", "get_room", "close_room", "put_room_row", "delete_room_row",
-    "delete_room_rows", "ask_room", "put_guess", "reveal_answer", "put_temperature", "leave_words_out",
-    "put_hold", "release_rows",
+    "delete_room_rows", "ask_room", "put_guess", "patch_room", "leave_words_out",
 }  # fmt: skip
 KINDS = {
     "lookup": {"attend", "sweep", "compare", "calibrate"},

@@ -243,43 +243,35 @@ class Room:
         for row in rows:
             self.put(row.id, row.key, row.value, secret, by=row.by)
 
-    def hold(self, holds: bool, secret: str | None) -> None:
-        """Hold new rows and questions from now on, or no more; those that wait already go on waiting.
-
-        Raises:
-            NotPresenter: only the presenter may do this.
-        """
-        self.require_presenter(secret)
+    def hold(self, holds: bool) -> None:
+        """Hold new rows and questions from now on, or no more; those that wait already go on waiting."""
         self.holds = holds
         self._publish("hold", {"hold": holds})
         self._publish("waiting", {"waiting": self._list_waiting(for_presenter=False)})
         if holds:
             self._publish_waiting()
 
-    def release(self, row_ids: Sequence[str] | None, secret: str | None) -> list[dict[str, Any]]:
-        """Show held rows to all participants, and return them.
-
-        Args:
-            row_ids: the ids of the rows; None for all that are held.
-            secret: the secret of the presenter.
-
-        Raises:
-            NotPresenter: only the presenter may do this.
-            RowNotFound: no row with one of the ids is held.
-        """
-        self.require_presenter(secret)
-        chosen = list(self._held) if row_ids is None else list(dict.fromkeys(row_ids))
-        for row_id in chosen:
+    def require_held(self, row_ids: Sequence[str]) -> None:
+        """Raise RowNotFound if no row with one of these ids is held."""
+        for row_id in row_ids:
             if row_id not in self._held:
                 raise RowNotFound(f"room {self.code} holds no row with the id {row_id!r}")
-        rows = [self._held.pop(row_id) for row_id in chosen]
-        for row in rows:
-            if (replaced := self._rows.get(row.id)) is not None:
+
+    def release(self, row_ids: Sequence[str]) -> None:
+        """Show held rows to all participants.
+
+        Raises:
+            RowNotFound: no row with one of the ids is held.
+        """
+        self.require_held(row_ids)
+        for row_id in dict.fromkeys(row_ids):
+            row = self._held.pop(row_id)
+            if (replaced := self._rows.get(row_id)) is not None:
                 self._bytes -= replaced.size
-            self._rows[row.id] = row
+            self._rows[row_id] = row
             self._publish("row", row.public_state())
-        self._publish_held()
-        return [row.public_state() for row in rows]
+        if row_ids:
+            self._publish_held()
 
     def remove(self, row_id: str, secret: str | None) -> None:
         """Remove a row, whether it is held or shown; the presenter may remove any, other callers those that they sent.
@@ -387,42 +379,47 @@ class Room:
         return len(question.guesses)
 
     @contextmanager
-    def revealing(self, number: int, secret: str | None) -> Iterator[tuple[Question, list[Row]]]:
-        """Close the question to guesses for the duration of the block, and yield it with the current rows.
+    def revealing(self, number: int, released: Sequence[str] = ()) -> Iterator[tuple[Question, list[Row]]]:
+        """Close the question to guesses for the duration of the block, and yield it with its rows.
 
-        `reveal` ends it.
+        These are the rows that are shown, and the held rows with the ids `released`. `reveal` ends it.
 
         Raises:
-            NotPresenter: only the presenter may do this.
             QuestionOver: another question is open, or its answer is shown or being computed.
         """
-        self.require_presenter(secret)
         question = self._open(number)
         question.closed = True
+        rows = self._rows | {row_id: self._held[row_id] for row_id in released}
         try:
-            yield question, list(self._rows.values())
+            yield question, list(rows.values())
         finally:
             question.closed = question.answer is not None
 
-    def reveal(self, question: Question, answer: Answer) -> dict[str, Any]:
-        """Show the answer and the numbers of guesses to all participants."""
-        question.answer = answer
+    def reveal(self, question: Question, answer: Answer, shown_temperature: float | None = None) -> None:
+        """Show the answer and the numbers of guesses to all participants, if requested at another temperature."""
+        question.answer, question.shown_temperature = answer, shown_temperature
         if question is self._question:
             self._publish("answer", question.public_state())
-        return question.public_state()
 
-    def show_temperature(self, number: int, temperature: float, secret: str | None) -> dict[str, Any]:
+    def show_temperature(self, number: int, temperature: float) -> None:
         """Show all participants the answer at another temperature.
 
         Raises:
-            NotPresenter: only the presenter may do this.
             QuestionOver: another question is shown, or this one has no answer yet.
         """
-        self.require_presenter(secret)
         self._require_answer(number).shown_temperature = temperature
-        shown = {"number": number, "temperature": temperature}
-        self._publish("temperature", shown)
-        return shown
+        self._publish("temperature", {"number": number, "temperature": temperature})
+
+    def require_question(self, number: int) -> Question:
+        """Return the question that is shown, if it has this number.
+
+        Raises:
+            QuestionOver: another question is shown, or none.
+        """
+        question = self._question
+        if question is None or question.number != number:
+            raise QuestionOver(f"question {number} is not the one that is open in this room: look which one is")
+        return question
 
     def find_row_of_answer(self, number: int, row_id: str | None) -> tuple[Question, Row]:
         """Return the answered question with this number, and one of its rows.
@@ -496,21 +493,15 @@ class Room:
         self._rows.clear()
         self._held.clear()
 
-    def _current(self, number: int) -> Question:
-        question = self._question
-        if question is None or question.number != number:
-            raise QuestionOver(f"question {number} is not the one that is open in this room: look which one is")
-        return question
-
     def _require_answer(self, number: int) -> Question:
         """Return the current question, if it has this number and an answer."""
-        question = self._current(number)
+        question = self.require_question(number)
         if question.answer is None:
             raise QuestionOver(f"question {number} has no answer yet: the presenter shows it first")
         return question
 
     def _open(self, number: int) -> Question:
-        question = self._current(number)
+        question = self.require_question(number)
         if question.closed:
             raise QuestionOver(
                 f"the answer to question {number} is shown, or is on its way: guesses are counted before"

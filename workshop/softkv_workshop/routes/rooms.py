@@ -29,21 +29,16 @@ from softkv_workshop.schemas.rooms import (
     FirstRow,
     Guessed,
     GuessRequest,
-    HoldRequest,
     OpenedRoom,
     OpenRequest,
-    ReleasedRows,
-    ReleaseRequest,
-    RevealRequest,
     Room,
+    RoomChange,
     RoomCode,
     RoomId,
     RoomQuestion,
     RoomRow,
     RoomWords,
     RowBody,
-    ShownTemperature,
-    TemperatureRequest,
     WordsRequest,
 )
 from softkv_workshop.state import Workshop
@@ -150,6 +145,59 @@ async def get_room(code: CodeInPath, request: Request, running: Running, secret:
     """
     room = Workshop.of(running).rooms.find(code)
     return CompressedAnswer(room.public_state(for_presenter=room.is_presenter(secret)), request)
+
+
+@router.patch(
+    "/{code}",
+    response_model=Room,
+    responses=refusals(
+        *WITH_BODY,
+        "room_not_found",
+        "room_over",
+        "room_row_not_found",
+        "question_over",
+        "not_presenter",
+        "forbidden",
+        "host_refused",
+        "nothing_to_read",
+        *ENCODING,
+    ),
+    response_description="The whole content of the room after the change.",
+    summary="Change a room",
+)
+async def patch_room(
+    code: CodeInPath, body: RoomChange, request: Request, running: Running, secret: Secret = None
+) -> Response:
+    """Change what the presenter decides: hold or release rows, reveal the answer, show it at another temperature.
+
+    Fields that are left out stay as they are. If one part is refused, nothing changes. All listeners get each change as
+    an event: `hold`, `row`, `answer`, `temperature`.
+
+    To reveal closes the guesses, and the rows answer as in `POST /v1/compare`, with the rows that the same call
+    releases. Listeners compute the weights at another temperature from the similarities of the answer and from its
+    `background`.
+    """
+    room = Workshop.of(running).rooms.find(code)
+    room.require_presenter(secret)
+    released, question = body.released or [], body.question
+    room.require_held(released)
+    if question is not None and question.revealed:
+        encoders = running.catalogue.encoders
+        await get_encoding_queue(encoders)  # raises EncoderUnavailable without an encoder
+        with room.revealing(question.number, released) as (asked, rows):
+            options = Options(temperature=asked.temperature, top_k=len(rows), output=False)
+            compared = await queries.compare_rows(encoders, _to_documents(rows), asked.query, options, "/question")
+            room.release(released)  # refused if another call has released or removed a row meanwhile
+            room.reveal(asked, _answer(compared), question.shown_temperature)
+    else:
+        if question is not None and question.shown_temperature is not None:
+            room.show_temperature(question.number, question.shown_temperature)
+        elif question is not None:
+            room.require_question(question.number)
+        room.release(released)
+    if body.hold is not None:
+        room.hold(body.hold)
+    return CompressedAnswer(room.public_state(for_presenter=True), request)
 
 
 @router.delete(
@@ -265,36 +313,6 @@ async def delete_room_row(id: RowInPath, code: CodeInPath, running: Running, sec
 
 
 questions_router = json_router("/v1/rooms/{code}", "rooms", "stateless", "nothing", "whole")
-FOR_THE_PRESENTER = (*WITH_BODY, "room_not_found", "room_over", "not_presenter", "forbidden", "host_refused")
-
-
-@questions_router.put(
-    "/hold",
-    response_model=HoldRequest,
-    responses=refusals(*FOR_THE_PRESENTER),
-    response_description="The switch, as all listeners get it.",
-    summary="Hold new rows and questions",
-)
-async def put_hold(code: CodeInPath, body: HoldRequest, running: Running, secret: Secret = None) -> Response:
-    """Hold new rows and questions from now on, or no more, for the presenter.
-
-    Participants do not see a held row, nor questions that wait, until the presenter releases the row or asks the
-    question. What waits already goes on waiting.
-    """
-    Workshop.of(running).rooms.find(code).hold(body.hold, secret)
-    return JSONAnswer({"hold": body.hold})
-
-
-@questions_router.post(
-    "/release",
-    response_model=ReleasedRows,
-    responses=refusals(*FOR_THE_PRESENTER, "room_row_not_found"),
-    response_description="The rows, as all listeners get them.",
-    summary="Release held rows",
-)
-async def release_rows(code: CodeInPath, body: ReleaseRequest, running: Running, secret: Secret = None) -> Response:
-    """Show rows that wait to all participants, for the presenter."""
-    return JSONAnswer({"rows": Workshop.of(running).rooms.find(code).release(body.rows, secret)})
 
 
 @questions_router.post(
@@ -349,59 +367,6 @@ async def put_guess(
     """
     guesses = Workshop.of(running).rooms.find(code).guess(id, body.question, body.row, caller_of(request.scope))
     return JSONAnswer({"number": body.question, "guesses": guesses})
-
-
-@questions_router.post(
-    "/reveal",
-    response_model=RoomQuestion,
-    responses=refusals(
-        *WITH_BODY,
-        "room_not_found",
-        "room_over",
-        "not_presenter",
-        "forbidden",
-        "host_refused",
-        "question_over",
-        "nothing_to_read",
-        *ENCODING,
-    ),
-    response_description="The question with its answer, as all listeners get it.",
-    summary="Reveal the answer",
-)
-async def reveal_answer(code: CodeInPath, body: RevealRequest, running: Running, secret: Secret = None) -> Response:
-    """Reveal the answer to a room's question, for the presenter.
-
-    Guesses are closed, and the rows answer as in `POST /v1/compare`. All listeners then get the weight of each row, and
-    the number of its guesses.
-    """
-    encoders = running.catalogue.encoders
-    await get_encoding_queue(encoders)  # raises EncoderUnavailable without an encoder
-    room = Workshop.of(running).rooms.find(code)
-    with room.revealing(body.question, secret) as (question, rows):
-        options = Options(temperature=question.temperature, top_k=len(rows), output=False)
-        compared = await queries.compare_rows(encoders, _to_documents(rows), question.query, options, "/question")
-        return JSONAnswer(room.reveal(question, _answer(compared)))
-
-
-@questions_router.put(
-    "/temperature",
-    response_model=ShownTemperature,
-    responses=refusals(
-        *WITH_BODY, "room_not_found", "room_over", "not_presenter", "forbidden", "host_refused", "question_over"
-    ),
-    response_description="The temperature, as all listeners get it.",
-    summary="Show the answer at another temperature",
-)
-async def put_temperature(
-    code: CodeInPath, body: TemperatureRequest, running: Running, secret: Secret = None
-) -> Response:
-    """Show all participants the answer at another temperature, for the presenter.
-
-    All listeners get the event `temperature`. They compute the weights from the similarities of the answer and from its
-    `background`.
-    """
-    room = Workshop.of(running).rooms.find(code)
-    return JSONAnswer(room.show_temperature(body.question, body.temperature, secret))
 
 
 @questions_router.post(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Len
 from pydantic import ConfigDict, Field
@@ -127,28 +127,39 @@ class Room(Wire):
     )
 
 
-class HoldRequest(Wire):
-    """The switch of a classroom's room that holds new rows and questions."""
+class QuestionChange(Wire):
+    """What the presenter of a classroom's room changes about the question that is shown."""
 
-    hold: bool = Field(description="Whether new rows and questions wait until the presenter releases them.")
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"hold": True}]})
-
-
-class ReleaseRequest(Wire):
-    """Rows of a classroom's room that wait, to be shown to all participants."""
-
-    rows: Annotated[list[RoomId], Len(1, MOST_ROWS)] | None = Field(
-        None, description="The ids of the rows. Left out: all that wait."
+    number: int = Field(description="The number of the question, so that no other one is changed.")
+    revealed: Literal[True] | None = Field(
+        None, description="Closes the guesses, computes the answer and shows it to all. Left out: as it is."
+    )
+    shown_temperature: Temperature | None = Field(
+        None, description="The temperature at which all see the answer, which must be shown. Left out: unchanged."
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"rows": ["row-1"]}]})
 
+class RoomChange(Wire):
+    """What the presenter changes in a classroom's room. A field that is left out stays as it is."""
 
-class ReleasedRows(Wire):
-    """The rows of a classroom's room that were released, as all participants now see them."""
+    hold: bool | None = Field(
+        None, description="Whether new rows and questions wait until the presenter releases them. Those that wait stay."
+    )
+    released: Annotated[list[RoomId], Len(0, MOST_ROWS)] | None = Field(
+        None, description="The ids of rows that wait, to be shown to all participants."
+    )
+    question: QuestionChange | None = Field(None, description="A change of the question that is shown.")
 
-    rows: list[RoomRow]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"hold": True},
+                {"released": ["row-1"]},
+                {"question": {"number": 1, "revealed": True}},
+                {"question": {"number": 1, "shown_temperature": 0.2}},
+            ]
+        }
+    )
 
 
 class AskRequest(Wire):
@@ -183,30 +194,6 @@ class Guessed(Wire):
 
     number: int = Field(description="The number of the question.")
     guesses: int = Field(description="The number of guesses.")
-
-
-class RevealRequest(Wire):
-    """The question of a classroom's room whose answer is to be shown to all."""
-
-    question: int = Field(description="The number of the question.")
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"question": 1}]})
-
-
-class TemperatureRequest(Wire):
-    """The temperature at which the presenter of a classroom's room shows the answer to all."""
-
-    question: int = Field(description="The number of the question.")
-    temperature: Temperature = Field(description="The temperature to show.")
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"question": 1, "temperature": 0.2}]})
-
-
-class ShownTemperature(Wire):
-    """The temperature at which everyone in a classroom's room now sees the answer."""
-
-    number: int = Field(description="The number of the question.")
-    temperature: Temperature
 
 
 class WordsRequest(Wire):

@@ -60,6 +60,10 @@ def refused(answer: httpx.Response, status: int, code: str) -> str:
     return detail
 
 
+def reveal(client: httpx.Client, path: str, presents: dict[str, str], number: int) -> httpx.Response:
+    return client.patch(path, json={"question": {"number": number, "revealed": True}}, headers=presents)
+
+
 def test_events_reach_the_listeners_and_the_answer_equals_compare(client, opened):
     path, presents = opened
     rows = [
@@ -81,7 +85,7 @@ def test_events_reach_the_listeners_and_the_answer_equals_compare(client, opened
         for participant, guessed in {"a": "1", "b": None, "c": "2"}.items():
             client.put(f"{path}/guesses/{participant}", json={"question": 2, "row": guessed})
         assert [next(heard)[1]["guesses"] for _ in range(3)] == [1, 2, 3]
-        revealed = client.post(f"{path}/reveal", json={"question": 2}, headers=presents).json()
+        revealed = reveal(client, path, presents, 2).json()["question"]
         assert next(heard) == ("answer", revealed)
         client.delete(path, headers=presents)
         assert next(heard)[0] == "over"
@@ -100,17 +104,17 @@ def test_an_answer_has_the_numbers_for_weights_at_any_temperature(client, opened
     for row in rows:
         client.put(f"{path}/rows/{row['id']}", json={"key": row["key"]})
     client.post(f"{path}/questions", json={"query": "something warm to drink"}, headers=presents)
-    refused(client.put(f"{path}/temperature", json={"question": 1, "temperature": 1}, headers=presents), 409, OVER)
+    refused(client.patch(path, json={"question": {"number": 1, "shown_temperature": 1}}, headers=presents), 409, OVER)
     refused(client.post(f"{path}/words", json={"question": 1}), 409, OVER)
-    answer = client.post(f"{path}/reveal", json={"question": 1}, headers=presents).json()["answer"]
+    answer = reveal(client, path, presents, 1).json()["question"]["answer"]
     compared = client.post("/v1/compare", json={"query": "something warm to drink", "rows": rows}).json()
     assert answer["background"] == compared["background"]
-    refused(client.put(f"{path}/temperature", json={"question": 1, "temperature": 1}), 403, "not_presenter")
+    refused(client.patch(path, json={"question": {"number": 1, "shown_temperature": 1}}), 403, "not_presenter")
     with listening(client, path) as heard:
         [next(heard) for _ in range(2)]
-        shown = client.put(f"{path}/temperature", json={"question": 1, "temperature": 0}, headers=presents).json()
-        assert next(heard) == ("temperature", shown)
-        assert shown == {"number": 1, "temperature": 0}
+        shown = client.patch(path, json={"question": {"number": 1, "shown_temperature": 0}}, headers=presents).json()
+        assert next(heard) == ("temperature", {"number": 1, "temperature": 0})
+        assert shown["question"]["shown_temperature"] == 0
     assert client.get(path).json()["question"]["shown_temperature"] == 0
 
 
@@ -120,7 +124,7 @@ def test_a_row_is_compared_with_the_question_without_each_word(client, opened):
         client.put(f"{path}/rows/{row}", json={"key": key})
     query = "something warm to drink"
     client.post(f"{path}/questions", json={"query": query}, headers=presents)
-    answer = client.post(f"{path}/reveal", json={"question": 1}, headers=presents).json()["answer"]
+    answer = reveal(client, path, presents, 1).json()["question"]["answer"]
     assert answer["matches"][0]["id"] == "wrong"
     told = client.post(f"{path}/words", json={"question": 1}).json()
     assert told == client.post(f"{path}/words", json={"question": 1, "row": "wrong"}).json()
@@ -142,14 +146,14 @@ def test_a_word_with_an_apostrophe_is_one_and_a_chinese_character_is_one(client,
     path, presents = opened
     client.put(f"{path}/rows/1", json={"key": "cats"})
     client.post(f"{path}/questions", json={"query": "what's a 猫科 kitten?"}, headers=presents)
-    client.post(f"{path}/reveal", json={"question": 1}, headers=presents)
+    reveal(client, path, presents, 1)
     words = client.post(f"{path}/words", json={"question": 1}).json()["words"]
     assert [word["text"] for word in words] == ["what's", "a", "猫", "科", "kitten"]
     client.post(f"{path}/questions", json={"query": "kitten " * 50}, headers=presents)
-    client.post(f"{path}/reveal", json={"question": 2}, headers=presents)
+    reveal(client, path, presents, 2)
     assert len(client.post(f"{path}/words", json={"question": 2}).json()["words"]) == 32
     client.post(f"{path}/questions", json={"query": "kitten"}, headers=presents)
-    client.post(f"{path}/reveal", json={"question": 3}, headers=presents)
+    reveal(client, path, presents, 3)
     (only,) = client.post(f"{path}/words", json={"question": 3}).json()["words"]
     assert only["similarity"] is None
 
@@ -161,9 +165,66 @@ def test_only_the_presenter_opens_questions_shows_answers_removes_and_closes(cli
     for other in ({}, {SECRET: "guessed"}):
         for place in ("", "/rows", "/rows/1"):
             refused(client.delete(f"{path}{place}", headers=other), 403, "not_presenter")
-        refused(client.post(f"{path}/reveal", json={"question": 1}, headers=other), 403, "not_presenter")
+        for change in ({"hold": True}, {"released": []}, {"question": {"number": 1, "revealed": True}}, {}):
+            refused(client.patch(path, json=change, headers=other), 403, "not_presenter")
     refused(client.post(f"{path}/questions", json={"query": "dog"}, headers={SECRET: "guessed"}), 403, "not_presenter")
     assert [row["id"] for row in client.get(path).json()["rows"]] == ["1"]
+
+
+def test_one_change_holds_releases_reveals_and_shows_a_temperature(client, opened):
+    path, presents = opened
+    assert client.patch(path, json={"hold": True}, headers=presents).json()["hold"]
+    for row, key in {"a": "cats", "b": "dogs", "c": "a history of Rome"}.items():
+        assert client.put(f"{path}/rows/{row}", json={"key": key}).json()["held"]
+    client.post(f"{path}/questions", json={"query": "kitten"}, headers=presents)
+    change = {
+        "hold": False,
+        "released": ["a", "c"],
+        "question": {"number": 1, "revealed": True, "shown_temperature": 0.5},
+    }
+    with listening(client, path) as heard:
+        [next(heard) for _ in range(2)]
+        state = client.patch(path, json=change, headers=presents).json()
+        assert [next(heard)[0] for _ in range(5)] == ["row", "row", "answer", "hold", "waiting"]
+    assert (state["hold"], [row["id"] for row in state["rows"]], [row["id"] for row in state["held"]]) == (
+        False,
+        ["a", "c"],
+        ["b"],
+    )
+    assert {match["id"] for match in state["question"]["answer"]["matches"]} == {"a", "c"}
+    assert state["question"]["shown_temperature"] == 0.5
+    unchanged = client.patch(path, json={}, headers=presents).json()
+    for name in ("hold", "rows", "held", "question"):
+        assert unchanged[name] == state[name]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"released": ["a", "none"]}, 404, "room_row_not_found"),
+        ({"question": {"number": 2, "revealed": True}}, 409, OVER),
+        ({"question": {"number": 2}}, 409, OVER),
+        ({"question": {"number": 1, "shown_temperature": 1}}, 409, OVER),
+        ({"question": {"number": 1, "revealed": False}}, 422, "invalid_content"),
+        ({"question": {"revealed": True}}, 422, "invalid_content"),
+        ({"question": {"number": 1, "query": "dogs"}}, 422, "invalid_content"),
+        ({"released": ["a/b"]}, 422, "invalid_content"),
+        ({"hold": 1}, 422, "invalid_content"),
+        ({"rows": []}, 422, "invalid_content"),
+    ],
+)
+def test_a_refused_change_changes_nothing(client, opened, change, status, code):
+    path, presents = opened
+    client.patch(path, json={"hold": True}, headers=presents)
+    client.put(f"{path}/rows/a", json={"key": "cats"})
+    client.post(f"{path}/questions", json={"query": "kitten"}, headers=presents)
+    before = client.get(path, headers=presents).json()
+    body = {"released": ["a"], "hold": False} | change
+    refused(client.patch(path, json=body, headers=presents), status, code)
+    after = client.get(path, headers=presents).json()
+    assert {name: after[name] for name in after if name != "seconds_left"} == {
+        name: before[name] for name in before if name != "seconds_left"
+    }
 
 
 def test_a_room_is_opened_again_with_its_rows(client, opened):

@@ -1096,7 +1096,20 @@ export interface paths {
         delete: operations["close_room"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change a room
+         * @description Change what the presenter decides: hold or release rows, reveal the answer, show it at another temperature.
+         *
+         *     Fields that are left out stay as they are. If one part is refused, nothing changes. All listeners get each change as
+         *     an event: `hold`, `row`, `answer`, `temperature`.
+         *
+         *     To reveal closes the guesses, and the rows answer as in `POST /v1/compare`, with the rows that the same call
+         *     releases. Listeners compute the weights at another temperature from the similarities of the answer and from its
+         *     `background`.
+         *
+         *     **Scope** of the key: `read`.
+         */
+        patch: operations["patch_room"];
         trace?: never;
     };
     "/v1/rooms/{code}/events": {
@@ -1181,53 +1194,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/rooms/{code}/hold": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Hold new rows and questions
-         * @description Hold new rows and questions from now on, or no more, for the presenter.
-         *
-         *     Participants do not see a held row, nor questions that wait, until the presenter releases the row or asks the
-         *     question. What waits already goes on waiting.
-         *
-         *     **Scope** of the key: `read`.
-         */
-        put: operations["put_hold"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/rooms/{code}/release": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Release held rows
-         * @description Show rows that wait to all participants, for the presenter.
-         *
-         *     **Scope** of the key: `read`.
-         */
-        post: operations["release_rows"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/rooms/{code}/questions": {
         parameters: {
             query?: never;
@@ -1269,56 +1235,6 @@ export interface paths {
          *     **Scope** of the key: `read`.
          */
         put: operations["put_guess"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/rooms/{code}/reveal": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Reveal the answer
-         * @description Reveal the answer to a room's question, for the presenter.
-         *
-         *     Guesses are closed, and the rows answer as in `POST /v1/compare`. All listeners then get the weight of each row, and
-         *     the number of its guesses.
-         *
-         *     **Scope** of the key: `read`.
-         */
-        post: operations["reveal_answer"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/rooms/{code}/temperature": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Show the answer at another temperature
-         * @description Show all participants the answer at another temperature, for the presenter.
-         *
-         *     All listeners get the event `temperature`. They compute the weights from the similarities of the answer and from its
-         *     `background`.
-         *
-         *     **Scope** of the key: `read`.
-         */
-        put: operations["put_temperature"];
         post?: never;
         delete?: never;
         options?: never;
@@ -4225,16 +4141,6 @@ export interface components {
             /** @description The number of guesses. */
             guesses: number;
         };
-        /**
-         * @description The switch of a classroom's room that holds new rows and questions.
-         * @example {
-         *       "hold": true
-         *     }
-         */
-        HoldRequest: {
-            /** @description Whether new rows and questions wait until the presenter releases them. */
-            hold: boolean;
-        };
         /** @description The address at which participants join a classroom's room, as a URL and as a QR code. */
         Joining: {
             /** @description The URL of the page that joins the room, as other machines of the network reach it. */
@@ -4960,6 +4866,18 @@ export interface components {
              */
             weight?: number;
         } & (unknown | unknown | unknown);
+        /** @description What the presenter of a classroom's room changes about the question that is shown. */
+        QuestionChange: {
+            /** @description The number of the question, so that no other one is changed. */
+            number: number;
+            /**
+             * @description Closes the guesses, computes the answer and shows it to all. Left out: as it is.
+             * @constant
+             */
+            revealed?: true;
+            /** @description The temperature at which all see the answer, which must be shown. Left out: unchanged. */
+            shown_temperature?: components["schemas"]["Temperature"];
+        };
         /** @description A word of the question: the piece from character `start` up to `end`, in Unicode code points. */
         QuestionWord: {
             text: string;
@@ -5166,23 +5084,6 @@ export interface components {
             detail: string;
         };
         /**
-         * @description Rows of a classroom's room that wait, to be shown to all participants.
-         * @example {}
-         * @example {
-         *       "rows": [
-         *         "row-1"
-         *       ]
-         *     }
-         */
-        ReleaseRequest: {
-            /** @description The ids of the rows. Left out: all that wait. */
-            rows?: components["schemas"]["RoomId"][];
-        };
-        /** @description The rows of a classroom's room that were released, as all participants now see them. */
-        ReleasedRows: {
-            rows: components["schemas"]["RoomRow"][];
-        };
-        /**
          * @description A reranker that reads the best documents of a query, and adds weight · logit to their logits.
          * @example {
          *       "model": "marco",
@@ -5292,16 +5193,6 @@ export interface components {
             /** @description The memory of its parameters in this process; 0 unless it is ready. */
             memory_bytes: number;
         };
-        /**
-         * @description The question of a classroom's room whose answer is to be shown to all.
-         * @example {
-         *       "question": 1
-         *     }
-         */
-        RevealRequest: {
-            /** @description The number of the question. */
-            question: number;
-        };
         /** @description The whole state of a classroom's room: its rows, the question that is shown, and the questions that wait. */
         Room: {
             code: components["schemas"]["RoomCode"];
@@ -5341,6 +5232,37 @@ export interface components {
             verdict_certain: boolean;
             /** @description The basis of the null key, from which its similarity follows at any temperature; null without one. */
             background: components["schemas"]["NullBackground"] | null;
+        };
+        /**
+         * @description What the presenter changes in a classroom's room. A field that is left out stays as it is.
+         * @example {
+         *       "hold": true
+         *     }
+         * @example {
+         *       "released": [
+         *         "row-1"
+         *       ]
+         *     }
+         * @example {
+         *       "question": {
+         *         "number": 1,
+         *         "revealed": true
+         *       }
+         *     }
+         * @example {
+         *       "question": {
+         *         "number": 1,
+         *         "shown_temperature": 0.2
+         *       }
+         *     }
+         */
+        RoomChange: {
+            /** @description Whether new rows and questions wait until the presenter releases them. Those that wait stay. */
+            hold?: boolean;
+            /** @description The ids of rows that wait, to be shown to all participants. */
+            released?: components["schemas"]["RoomId"][];
+            /** @description A change of the question that is shown. */
+            question?: components["schemas"]["QuestionChange"];
         };
         /**
          * @description Four letters.
@@ -5519,12 +5441,6 @@ export interface components {
             unheld: number | null;
             /** @description All servers, by name. */
             servers: components["schemas"]["ServerAnswer"][];
-        };
-        /** @description The temperature at which everyone in a classroom's room now sees the answer. */
-        ShownTemperature: {
-            /** @description The number of the question. */
-            number: number;
-            temperature: components["schemas"]["Temperature"];
         };
         /** @description A request that took long, without its path and its content. */
         SlowRequestAnswer: {
@@ -5758,19 +5674,6 @@ export interface components {
          * @example 0.05
          */
         Temperature: number;
-        /**
-         * @description The temperature at which the presenter of a classroom's room shows the answer to all.
-         * @example {
-         *       "question": 1,
-         *       "temperature": 0.2
-         *     }
-         */
-        TemperatureRequest: {
-            /** @description The number of the question. */
-            question: number;
-            /** @description The temperature to show. */
-            temperature: components["schemas"]["Temperature"];
-        };
         TextOrParts: string | components["schemas"]["QueryPart"][];
         /**
          * @description A date with a time and a zone (RFC 3339), seconds since 1970-01-01T00:00:00Z, or a time from now on: a number and a unit, `s`, `m`, `h`, `d` or `w`.
@@ -6222,7 +6125,6 @@ export type SchemaGroupBy = components['schemas']['GroupBy'];
 export type SchemaGroupByAnswer = components['schemas']['GroupByAnswer'];
 export type SchemaGuessRequest = components['schemas']['GuessRequest'];
 export type SchemaGuessed = components['schemas']['Guessed'];
-export type SchemaHoldRequest = components['schemas']['HoldRequest'];
 export type SchemaJoining = components['schemas']['Joining'];
 export type SchemaJudgement = components['schemas']['Judgement'];
 export type SchemaKeptCalibration = components['schemas']['KeptCalibration'];
@@ -6264,6 +6166,7 @@ export type SchemaQuantileAnswer = components['schemas']['QuantileAnswer'];
 export type SchemaQuery = components['schemas']['Query'];
 export type SchemaQueryOrParts = components['schemas']['QueryOrParts'];
 export type SchemaQueryPart = components['schemas']['QueryPart'];
+export type SchemaQuestionChange = components['schemas']['QuestionChange'];
 export type SchemaQuestionWord = components['schemas']['QuestionWord'];
 export type SchemaRankedDocument = components['schemas']['RankedDocument'];
 export type SchemaRankedText = components['schemas']['RankedText'];
@@ -6275,17 +6178,15 @@ export type SchemaReadiness = components['schemas']['Readiness'];
 export type SchemaRecency = components['schemas']['Recency'];
 export type SchemaRefusedLine = components['schemas']['RefusedLine'];
 export type SchemaRefusedRow = components['schemas']['RefusedRow'];
-export type SchemaReleaseRequest = components['schemas']['ReleaseRequest'];
-export type SchemaReleasedRows = components['schemas']['ReleasedRows'];
 export type SchemaRerank = components['schemas']['Rerank'];
 export type SchemaRerankAddend = components['schemas']['RerankAddend'];
 export type SchemaRerankAnswer = components['schemas']['RerankAnswer'];
 export type SchemaRerankModel = components['schemas']['RerankModel'];
 export type SchemaRerankRequest = components['schemas']['RerankRequest'];
 export type SchemaRerankerAnswer = components['schemas']['RerankerAnswer'];
-export type SchemaRevealRequest = components['schemas']['RevealRequest'];
 export type SchemaRoom = components['schemas']['Room'];
 export type SchemaRoomAnswer = components['schemas']['RoomAnswer'];
+export type SchemaRoomChange = components['schemas']['RoomChange'];
 export type SchemaRoomCode = components['schemas']['RoomCode'];
 export type SchemaRoomId = components['schemas']['RoomId'];
 export type SchemaRoomMatch = components['schemas']['RoomMatch'];
@@ -6302,7 +6203,6 @@ export type SchemaScoreRequest = components['schemas']['ScoreRequest'];
 export type SchemaServerAnswer = components['schemas']['ServerAnswer'];
 export type SchemaServiceAnswer = components['schemas']['ServiceAnswer'];
 export type SchemaShardsAnswer = components['schemas']['ShardsAnswer'];
-export type SchemaShownTemperature = components['schemas']['ShownTemperature'];
 export type SchemaSlowRequestAnswer = components['schemas']['SlowRequestAnswer'];
 export type SchemaSlowRequestList = components['schemas']['SlowRequestList'];
 export type SchemaSoftFilter = components['schemas']['SoftFilter'];
@@ -6319,7 +6219,6 @@ export type SchemaTableEnd = components['schemas']['TableEnd'];
 export type SchemaTableHead = components['schemas']['TableHead'];
 export type SchemaTableLine = components['schemas']['TableLine'];
 export type SchemaTemperature = components['schemas']['Temperature'];
-export type SchemaTemperatureRequest = components['schemas']['TemperatureRequest'];
 export type SchemaTextOrParts = components['schemas']['TextOrParts'];
 export type SchemaTimestamp = components['schemas']['Timestamp'];
 export type SchemaToken = components['schemas']['Token'];
@@ -12852,6 +12751,156 @@ export interface operations {
             };
         };
     };
+    patch_room: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
+                "X-Room-Secret"?: string;
+            };
+            path: {
+                /**
+                 * @description The room's code.
+                 * @example MATH
+                 */
+                code: components["schemas"]["RoomCode"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoomChange"];
+            };
+        };
+        responses: {
+            /** @description The whole content of the room after the change. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Room"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended; `room_row_not_found`: the room has no such row. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `question_over`: the question is not the current one of the room, or its answer is shown already, or not yet. */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `nothing_to_read`: a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
+            501: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     hear_room: {
         parameters: {
             query?: never;
@@ -13275,266 +13324,6 @@ export interface operations {
             };
         };
     };
-    put_hold: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
-                "X-Room-Secret"?: string;
-            };
-            path: {
-                /**
-                 * @description The room's code.
-                 * @example MATH
-                 */
-                code: components["schemas"]["RoomCode"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["HoldRequest"];
-            };
-        };
-        responses: {
-            /** @description The switch, as all listeners get it. */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HoldRequest"];
-                };
-            };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_refused`: no key, or an unknown or expired one. */
-            401: {
-                headers: {
-                    /** @description The way to send a key. */
-                    "WWW-Authenticate"?: "Bearer";
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
-            403: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended. */
-            404: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `body_too_large`: more bytes than the service takes in one request. */
-            413: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
-            415: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
-            429: {
-                headers: {
-                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
-                    "Retry-After"?: number;
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
-            503: {
-                headers: {
-                    /** @description The number of seconds after which to try again. */
-                    "Retry-After"?: number;
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    release_rows: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
-                "X-Room-Secret"?: string;
-            };
-            path: {
-                /**
-                 * @description The room's code.
-                 * @example MATH
-                 */
-                code: components["schemas"]["RoomCode"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ReleaseRequest"];
-            };
-        };
-        responses: {
-            /** @description The rows, as all listeners get them. */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ReleasedRows"];
-                };
-            };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_refused`: no key, or an unknown or expired one. */
-            401: {
-                headers: {
-                    /** @description The way to send a key. */
-                    "WWW-Authenticate"?: "Bearer";
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
-            403: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended; `room_row_not_found`: the room has no such row. */
-            404: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `body_too_large`: more bytes than the service takes in one request. */
-            413: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
-            415: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
-            429: {
-                headers: {
-                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
-                    "Retry-After"?: number;
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
-            503: {
-                headers: {
-                    /** @description The number of seconds after which to try again. */
-                    "Retry-After"?: number;
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     ask_room: {
         parameters: {
             query?: never;
@@ -13752,296 +13541,6 @@ export interface operations {
                 };
             };
             /** @description `body_too_large`: more bytes than the service takes in one request; `room_full`: the room has its maximum of rows, guesses, questions or bytes. */
-            413: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
-            415: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
-            429: {
-                headers: {
-                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
-                    "Retry-After"?: number;
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
-            503: {
-                headers: {
-                    /** @description The number of seconds after which to try again. */
-                    "Retry-After"?: number;
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    reveal_answer: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
-                "X-Room-Secret"?: string;
-            };
-            path: {
-                /**
-                 * @description The room's code.
-                 * @example MATH
-                 */
-                code: components["schemas"]["RoomCode"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RevealRequest"];
-            };
-        };
-        responses: {
-            /** @description The question with its answer, as all listeners get it. */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RoomQuestion"];
-                };
-            };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_refused`: no key, or an unknown or expired one. */
-            401: {
-                headers: {
-                    /** @description The way to send a key. */
-                    "WWW-Authenticate"?: "Bearer";
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
-            403: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended. */
-            404: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `question_over`: the question is not the current one of the room, or its answer is shown already, or not yet. */
-            409: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `body_too_large`: more bytes than the service takes in one request. */
-            413: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
-            415: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `nothing_to_read`: a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens. */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
-            429: {
-                headers: {
-                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
-                    "Retry-After"?: number;
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
-            501: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
-            503: {
-                headers: {
-                    /** @description The number of seconds after which to try again. */
-                    "Retry-After"?: number;
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    put_temperature: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
-                "X-Room-Secret"?: string;
-            };
-            path: {
-                /**
-                 * @description The room's code.
-                 * @example MATH
-                 */
-                code: components["schemas"]["RoomCode"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TemperatureRequest"];
-            };
-        };
-        responses: {
-            /** @description The temperature, as all listeners get it. */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ShownTemperature"];
-                };
-            };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_refused`: no key, or an unknown or expired one. */
-            401: {
-                headers: {
-                    /** @description The way to send a key. */
-                    "WWW-Authenticate"?: "Bearer";
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
-            403: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended. */
-            404: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `question_over`: the question is not the current one of the room, or its answer is shown already, or not yet. */
-            409: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `body_too_large`: more bytes than the service takes in one request. */
             413: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];

@@ -27,7 +27,7 @@ NOTHING = {
     "list_models", "trace", "rerank", "rerank_as_cohere", "score",
     "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
     "delete_room_rows", "ask_room", "put_guess", "read_table",
-    "put_hold", "release_rows", "reveal_answer", "put_temperature", "leave_words_out", "get_lab", "train_model",
+    "patch_room", "leave_words_out", "get_lab", "train_model",
     "decode_source",
 }  # fmt: skip
 OPEN = {"livez", "readyz", "metrics"}

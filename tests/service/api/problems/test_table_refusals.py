@@ -45,9 +45,6 @@ WITH_A_BODY = {
     "put_room_row",
     "ask_room",
     "put_guess",
-    "put_temperature",
-    "put_hold",
-    "release_rows",
     "decode_source",
 }  # which may find no memory
 JSON = {"content-type": "application/json"}

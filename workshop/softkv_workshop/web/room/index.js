@@ -167,22 +167,23 @@ function presents(before) {
   const { code } = before;
   const path = `/v1/rooms/${code}`;
   const secret = { "X-Room-Secret": before.secret };
+  const changes = (/** @type {Page.Schemas["RoomChange"]} */ change) => doing(() => api.send("PATCH", path, change, secret));
   const acts = {
-    hold: (/** @type {boolean} */ hold) => doing(() => api.send("PUT", `${path}/hold`, { hold }, secret)),
-    release: (/** @type {string | undefined} */ id) => doing(() => api.send("POST", `${path}/release`, id === undefined ? {} : { rows: [id] }, secret)),
+    hold: (/** @type {boolean} */ hold) => changes({ hold }),
+    release: (/** @type {string[]} */ released) => changes({ released }),
     remove: (/** @type {string} */ id) => doing(() => api.send("DELETE", `${path}/rows/${id}`, undefined, secret)),
     ask: (/** @type {string} */ query) =>
       doing(async () => {
         await api.send("POST", `${path}/questions`, { query }, secret);
         (await isForeign(api, query)) ? told.tell("notice.english") : told.clear();
       }),
-    reveal: (/** @type {number} */ question) => doing(() => api.send("POST", `${path}/reveal`, { question }, secret)),
+    reveal: (/** @type {number} */ number) => changes({ question: { number, revealed: true } }),
   };
   const view = present({
     opened: before,
     acts: {
       ...acts,
-      heat: (question, temperature) => doing(() => api.send("PUT", `${path}/temperature`, { question, temperature }, secret)),
+      heat: (number, temperature) => changes({ question: { number, shown_temperature: temperature } }),
       words: (question, row) => answering(() => api.post(`${path}/words`, { question, row })),
       compare: (body) => answering(() => api.post("/v1/compare", body)),
       close: () =>
@@ -202,7 +203,7 @@ function presents(before) {
         room,
         acts: {
           hold: (about) => acts.hold(Boolean(about)),
-          release: acts.release,
+          release: (about) => acts.release(about === undefined ? room.held.map(({ id }) => id) : [about]),
           remove: (about = "") => acts.remove(about),
           ask: (about = "") => acts.ask(about),
           reveal: () => room.question && acts.reveal(room.question.number),

@@ -25,7 +25,7 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
  * @param {(body: object) => Promise<?Page.Schemas["CompareAnswer"]>} how.acts.compare
  * @param {(row: string) => Promise<boolean>} how.acts.remove
  * @param {(holds: boolean) => Promise<boolean>} how.acts.hold
- * @param {(row?: string) => Promise<boolean>} how.acts.release shows a held row to all, or every one
+ * @param {(rows: string[]) => Promise<boolean>} how.acts.release shows held rows to all
  * @param {() => Promise<boolean>} how.acts.close
  */
 export function present({ opened: { code, joining, query: before = "" }, acts }) {
@@ -59,7 +59,9 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
     h("li", {}, h("button", { type: "button", onclick: () => acts.ask(text) }, clipped(text, LONGEST))),
   );
   const holds = h("input", { type: "checkbox", id: "hold", onchange: () => acts.hold(holds.checked) });
-  const all = h("button", { type: "button", id: "release-all", onclick: () => acts.release() }, say("present.release.all"));
+  const all = h("button", { type: "button", id: "release-all", onclick: () => acts.release(heldIds) }, say("present.release.all"));
+  /** @type {string[]} */
+  let heldIds = [];
   const held = h("ul.held", {});
   const heldCount = h("summary", {});
   // Closed until the presenter looks: the class sees the projector.
@@ -73,7 +75,7 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
         ? h(
             "span.both",
             {},
-            h("button", { type: "button", onclick: () => acts.release(row.id) }, say("present.release")),
+            h("button", { type: "button", onclick: () => acts.release([row.id]) }, say("present.release")),
             h(
               "button.plain.remove",
               { type: "button", "aria-label": `${say("present.remove")}: ${clipped(row.key, LONGEST)}`, onclick: () => acts.remove(row.id) },
@@ -107,7 +109,8 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
     holds.checked = room.hold;
     const unseen = room.hold ? room.waiting : [];
     holding.hidden = !room.held.length && !unseen.length;
-    all.hidden = room.held.length < 2;
+    heldIds = room.held.map(({ id }) => id);
+    all.hidden = heldIds.length < 2;
     put(heldCount, say("present.held", { count: room.held.length + unseen.length }));
     drawHeld([
       ...room.held.map((row) => ({ id: row.id, row, query: "" })),

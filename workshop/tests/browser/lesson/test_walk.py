@@ -141,9 +141,8 @@ def test_the_room_of_a_lesson_is_readable(read: Read, site: RunningService, name
         assert flaws(page, ROOM, least) == []
         page.keyboard.press("PageDown")
         for temperature in (0, 0.05, 1e300):
-            client.put(
-                f"/v1/rooms/{code}/temperature", json={"question": 1, "temperature": temperature}, headers=secret
-            )
+            shown = {"number": 1, "shown_temperature": temperature}
+            client.patch(f"/v1/rooms/{code}", json={"question": shown}, headers=secret)
             page.wait_for_selector("#checking[data-state=agreed]")
             assert flaws(page, ROOM, least) == []
     page.keyboard.press("PageDown")
