@@ -253,6 +253,19 @@ def test_a_number_of_more_than_four_hundred_characters_is_a_text_as_in_python(tm
     assert [document["metadata"] for document in documents(read("t.csv", path.read_bytes()))] == [expected]
 
 
+@pytest.mark.parametrize("mark", ["sep=;\r\n", '"sep=;"\n', "\ufeffsep=;\n", "sep=\t\n"])
+def test_a_line_that_names_the_delimiter_and_empty_cells_of_databases_are_read_as_in_python(
+    tmp_path: Path, mark: str
+) -> None:
+    path, delimiter = tmp_path / "t.csv", mark.strip('\ufeff\r\n"')[-1:] if ";" in mark else "\t"
+    path.write_bytes(f'{mark}id;key;year\na;"cats; dogs";1\nb;x;\\N\n'.replace(";", delimiter).encode())
+    table = open_table(path)
+    expected = [{"id": "a", "key": f"cats{delimiter} dogs", "metadata": {"year": 1}}, {"id": "b", "key": "x"}]
+    assert [(row.number, row.document) for row in table] == [(3, expected[0]), (4, expected[1])]
+    made = read("t.csv", path.read_bytes())["made"]
+    assert [(row["line"], row["document"]) for row in made] == [(3, expected[0]), (4, expected[1])]
+
+
 def test_no_cell_of_the_refused_rows_is_a_formula() -> None:
     shown = ["=1+1", " =1", "@x", "-1.5", "+5", "-2+3", "＝1", "cats", ""]
     assert ask(shown=shown)["inert"] == ["'=1+1", "' =1", "'@x", "-1.5", "+5", "'-2+3", "'＝1", "cats", ""]

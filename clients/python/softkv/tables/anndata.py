@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from softkv.tables.arrays import LazyMatrix, say_left_out, table_of_arrays
+from softkv.tables.arrays import LazyMatrix, say_left_out, table_of_arrays, text_of
 from softkv.tables.columns import Reading
 from softkv.tables.content import Content, unreadable
 
@@ -37,7 +37,9 @@ def read_anndata(file: Any, vectors: Any, take: Take, path: Path, reading: Readi
     if getattr(vectors, "ndim", 0) != 2:
         raise unreadable(path, f"has no matrix in {vectors.name}: name one, such as {reading.say('vector')}")
     obs = take(file, "obs")
-    index = str(obs.attrs.get("_index", "_index"))
+    if hasattr(obs, "shape"):
+        raise unreadable(path, "is of anndata before 0.7: read it with anndata, and write it again")
+    index = text_of(obs.attrs.get("_index", "_index"))
     names, left_out = dict[str, Array](), list[str]()
     for name in dict.fromkeys((index, *obs)):
         values = _annotation(obs, name, take)
@@ -77,7 +79,7 @@ def _open_sparse(group: Any, take: Take, path: Path) -> LazyMatrix:
     """
     rows, width = (int(length) for length in group.attrs["shape"])
     data, indices, starts = take(group, "data"), take(group, "indices"), take(group, "indptr")[()]
-    by_columns = str(group.attrs.get("encoding-type")) == "csc_matrix"
+    by_columns = text_of(group.attrs.get("encoding-type", "")) == "csc_matrix"
     if by_columns:
         in_rows = indices[()]
         order = np.argsort(in_rows, kind="stable")
@@ -91,7 +93,7 @@ def _open_sparse(group: Any, take: Take, path: Path) -> LazyMatrix:
         in_columns = indices[first:last]
         if len(in_columns) and not 0 <= in_columns.min() <= in_columns.max() < width:
             raise unreadable(path, f"has a column outside of its {width:,} ones")
-        matrix[in_rows, in_columns] = data[first:last]
+        np.add.at(matrix, (in_rows, in_columns), data[first:last])  # entries of one place are parts of a sum
         return matrix
 
     if len(starts) != rows + 1:

@@ -177,6 +177,11 @@ def _decode(cell: Any) -> Any:
         return BadCell(f"it is not UTF-8 ({error}): write the data set as UTF-8")
 
 
+def text_of(attribute: Any) -> str:
+    """Return an attribute of HDF5 as a text, which other writers keep as bytes, or as a list of one."""
+    return next((part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in np.ravel(attribute)), "")
+
+
 def say_left_out(names: Collection[str], reason: str) -> list[str]:
     """Return the notice about arrays that are not columns; none if all are."""
     return [f"left out, since they {reason}: {', '.join(names)}"] if names else []

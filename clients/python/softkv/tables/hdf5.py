@@ -12,7 +12,7 @@ import numpy as np
 
 from softkv.problems import invalid_value
 from softkv.tables.anndata import read_anndata
-from softkv.tables.arrays import LazyMatrix, say_left_out, table_of_arrays
+from softkv.tables.arrays import LazyMatrix, say_left_out, table_of_arrays, text_of
 from softkv.tables.content import Content, require_reader, unreadable
 from softkv.tables.packing import File
 
@@ -121,7 +121,7 @@ def _put_in_order(array: Any) -> Any:
     """Return a data set; one that MATLAB has written by columns in its order by rows, and None if it has no numbers."""
     if "MATLAB_class" not in array.attrs:
         return array
-    if _text(array.attrs["MATLAB_class"]) not in _NUMBERS_OF_MATLAB:
+    if text_of(array.attrs["MATLAB_class"]) not in _NUMBERS_OF_MATLAB:
         return None
     if array.ndim != 2 or 1 in array.shape:
         return array[()].T.ravel() if array.ndim == 2 and array.shape[0] == 1 else array[()].T
@@ -138,18 +138,13 @@ def _clear_empty(array: Any) -> Any:
     return cells
 
 
-def _text(attribute: Any) -> str:
-    """Return an attribute as a text, which may be bytes, or a list of one."""
-    return next((part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in np.ravel(attribute)), "")
-
-
 def _settings(file: Any, path: Path) -> dict[str, Any]:
     """Return the settings of a collection by the attribute `distance` of a file.
 
     Raises:
         Invalid: no similarity orders documents as this distance does.
     """
-    distance = _text(file.attrs.get("distance", "")).strip().lower()
+    distance = text_of(file.attrs.get("distance", "")).strip().lower()
     if distance and distance not in _SIMILARITIES:
         raise unreadable(
             path, f"has the distance {distance!r}, and no similarity orders alike: expected angular, euclidean or dot"

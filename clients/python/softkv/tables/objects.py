@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from softkv.problems import invalid_value
-from softkv.tables.cells import parse_json, refuse_constant, shorten
+from softkv.tables.cells import parse_json, shorten
 from softkv.tables.content import Content, NumberedRow, encoding_of, own_file, unreadable
 from softkv.tables.packing import BinaryOpener, File
-from softkv.tables.stores import bulk_rows, find_list, is_action, names_of, read_columns, skip_space
+from softkv.tables.stores import TEXT_BEHIND, Answer, bulk_rows, is_action, names_of, read_columns
 
 EXPORT_VERSION = 1
 EXPORT_MARK = "softkv_export"
@@ -29,6 +28,9 @@ EXPORT_SETTINGS = (
     "defaults",
     "expire_after",
 )
+
+
+_ARRAY = "write [object, object, …], or an object on each line of a .ndjson file"
 
 
 def read_lines_of_json(file: File) -> Content:
@@ -109,45 +111,34 @@ def read_array_of_json(file: File) -> Content:
         text = content.decode(encoding_of(content[:4]))
     except UnicodeError as error:
         raise unreadable(path, f"is not in UTF-8: {error}") from None
-    begin = None
-    with suppress(ValueError, RecursionError):
-        begin = find_list(text)
-        if begin is None and (table := read_columns(text, path)) is not None:
+    try:
+        answer = Answer(text)
+    except (ValueError, RecursionError) as error:
+        raise unreadable(path, _flaw_of_json(error, text)) from None
+    lists = [rows for rows in answer.lists if rows.total] or answer.lists[:1]
+    if len(lists) > 1:
+        names = " and ".join(f"{rows.name!r} of {rows.total:,}" for rows in lists)
+        raise unreadable(path, f"has several lists of rows, {names}: keep one list a file")
+    if not lists:
+        if (table := read_columns(text, path)) is not None:
             return table
-    if begin is None:
-        raise unreadable(
-            path, "is not a JSON array: write [object, object, …], or an object on each line of a .ndjson file"
-        )
+        raise unreadable(path, f"is not a JSON array: {_ARRAY}")
+    (chosen,) = lists
 
     def rows() -> Iterator[NumberedRow]:
-        for number, value in enumerate(_items(text, begin, path), start=1):
+        for number, value in enumerate(answer.rows(chosen), start=1):
             yield number, _require_object(value)
 
-    return Content(None, rows, sum(1 for _ in rows()))
+    return Content(None, rows, chosen.total, notices=answer.notices(chosen.total))
 
 
-def _items(text: str, begin: int, path: Path) -> Iterator[Any]:
-    """Yield the items of a JSON array that begins at a place of a text.
-
-    Raises:
-        Invalid: the text is not a JSON array.
-    """
-    decoder = json.JSONDecoder(parse_constant=refuse_constant)
-    begin = skip_space(text, begin + 1)
-    if text[begin : begin + 1] == "]":
-        return
-    try:
-        while True:
-            value, begin = decoder.raw_decode(text, begin)
-            yield value
-            begin = skip_space(text, begin)
-            if text[begin : begin + 1] == "]":
-                return
-            if text[begin : begin + 1] != ",":
-                raise json.JSONDecodeError("Expecting ',' or ']'", text, begin)
-            begin = skip_space(text, begin + 1)
-    except (ValueError, RecursionError) as error:
-        raise unreadable(path, f"is not JSON: {error}") from None
+def _flaw_of_json(error: Exception, text: str) -> str:
+    """Return why a text is not one value of JSON."""
+    if not isinstance(error, json.JSONDecodeError) or error.msg != TEXT_BEHIND:
+        return f"is not JSON: {error}" if text.strip() else f"is empty: {_ARRAY}"
+    if text.lstrip().startswith("["):
+        return f"goes on in line {error.lineno} after its list: keep one list a file"
+    return f"goes on in line {error.lineno} after its first value: rename it .ndjson if it has an object on each line"
 
 
 def export_settings(first: NumberedRow | None) -> tuple[str, dict[str, Any]] | None:

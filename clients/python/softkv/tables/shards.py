@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,9 @@ from softkv.tables.content import Content, NumberedRow, own_file, unreadable
 from softkv.tables.packing import ending_of
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"  # of the library datasets
+_INDICES = ("_indices_files", "_indices_data_files")
+_CACHED = "cache-"
+"""The beginning of the names of files that datasets keeps beside its own: results of map and filter."""
 _SPLIT = re.compile(r"(.+)-\d+-of-\d+\.\w+")
 _FORMATS = ((".parquet", ".pq"), (".arrow", ".feather"), (".jsonl", ".ndjson"), (".csv", ".tsv", ".tab"))
 """The endings of shards by format; of a folder with several, the first one is read."""
@@ -44,17 +47,33 @@ def _of_folder(folder: Path) -> list[Path]:
     names = {file.name for file in folder.iterdir() if not file.name.startswith((".", "_"))}
     if state := own_file(folder, _STATE):
         with suppress(ValueError, TypeError, KeyError):
-            names &= {file["filename"] for file in json.loads(state.read_bytes())["_data_files"]}
+            described = json.loads(state.read_bytes())
+            names &= {file["filename"] for file in described["_data_files"]}
+            if any(described.get(name) for name in _INDICES):
+                raise unreadable(folder, "has a choice of rows beside them: save it again with flatten_indices()")
+    else:
+        names = {name for name in names if not name.startswith(_CACHED)} or names
     groups = [sorted(name for name in names if ending_of(Path(name)) in endings) for endings in _FORMATS]
     shards = next(filter(None, groups), [])
     if not shards:
-        raise unreadable(folder, "has no corpus.jsonl as of BEIR, nor Parquet, Arrow, NDJSON or CSV: name a file")
+        folders = [f"{part.name}/" for part in folder.iterdir() if part.is_dir() and not part.name.startswith(".")]
+        advice = f"name a file, or one of its folders, {_list_names(folders)}" if folders else "name a file"
+        raise unreadable(folder, f"has no corpus.jsonl as of BEIR, nor Parquet, Arrow, NDJSON or CSV: {advice}")
     splits = {match[1] for name in shards if (match := _SPLIT.fullmatch(name))}
     if len(splits) > 1:
         raise unreadable(
             folder, f"has several splits, {_list_names(splits)}: name the files of one, as {min(splits)}-*"
         )
     return [file for name in shards if (file := own_file(folder, name))]
+
+
+def left_out(folder: Path, shards: Iterable[Path]) -> list[str]:
+    """Return the notice about tables of a folder whose format is not that of its shards; none without any."""
+    taken = {shard.name for shard in shards}
+    others = [file.name for file in folder.iterdir() if not file.is_dir() and file.name not in taken]
+    endings = {ending for format_ in _FORMATS for ending in format_}
+    tables = [name for name in others if ending_of(Path(name)) in endings and not name.startswith((".", "_", _CACHED))]
+    return [f"left out, since their format is another: {_list_names(tables)}"] if tables else []
 
 
 def _list_names(names: Iterable[str]) -> str:
@@ -65,14 +84,17 @@ def _list_names(names: Iterable[str]) -> str:
 def join(paths: list[Path], read: Callable[[Path], Content]) -> Content:
     """Return the rows of several files as one table; a file is open only while its rows are read.
 
+    Columns may come in another order. A file without a byte has no rows.
+
     Raises:
         Invalid: the files have other columns.
     """
+    paths = [path for path in paths if path.is_dir() or path.stat().st_size] or paths
     first, total = read(paths[0]), 0
     notices, mixed = dict[str, None](), set[str]()
     for path in paths:
         content = read(path)
-        if content.columns != first.columns:
+        if _sorted(content.columns) != _sorted(first.columns):
             expected, came = (", ".join(part.columns or ()) or "objects without columns" for part in (first, content))
             advice = f"give them the columns of {paths[0].name}, {expected}, or load each alone"
             raise unreadable(path, f"has other columns than {paths[0].name}, {came}: {advice}")
@@ -89,3 +111,8 @@ def join(paths: list[Path], read: Callable[[Path], Content]) -> Content:
 
     counted = None if first.total is None else total
     return replace(first, rows=rows, total=counted, unit="row", mixed=mixed, notices=[*notices], matrix=None)
+
+
+def _sorted(columns: Sequence[str] | None) -> list[str] | None:
+    """Return the names of columns in an order of their own; None for objects without columns."""
+    return None if columns is None else sorted(columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -29,6 +30,10 @@ from softkv.tables.packing import BinaryOpener, File
 
 _DELIMITERS = (",", ";", "\t", "|")
 _QUOTING: dict[str, Literal[0, 3]] = {"csv": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
+_NULL = r"\N"
+"""A cell without a value, as PostgreSQL, MySQL and Hive write it."""
+_NAMES_DELIMITER = re.compile(r'"?sep=([^\w"\r\n])"?[\r\n]*')
+"""A first line that names the delimiter to spreadsheets."""
 _RECORDS = 20  # the first records decide the delimiter
 _LARGEST_FIELD = 16 * 2**20  # a cell may be a whole article
 
@@ -62,12 +67,20 @@ def read_delimited(file: File) -> Content:
     def open_text() -> TextIO:
         return io.TextIOWrapper(open_file(), encoding=encoding, newline="")
 
+    def lines_of(text: TextIO) -> Iterator[str]:
+        """Yield the lines of a text; the one that names its delimiter is empty."""
+        for number, line in enumerate(_lines(text, path, open_file)):
+            yield "\n" if number == 0 and _NAMES_DELIMITER.fullmatch(line) else line
+
     with open_text() as text:
-        beginning = "".join(islice(_lines(text, path, open_file), _RECORDS * 5))
+        named = _NAMES_DELIMITER.fullmatch(next(_lines(text, path, open_file), ""))
+    delimiter = delimiter or (named[1] if named else None)
+    with open_text() as text:
+        beginning = "".join(islice(lines_of(text), _RECORDS * 5))
     chosen, quoting, notices = delimiter or _find_delimiter(beginning), options["quoting"] or "csv", list[str]()
     if chosen == "\t" and options["quoting"] is None:
         with open_text() as text, open_text() as again:
-            unquoted = _find_unquoted(_lines(text, path, open_file), again)
+            unquoted = _find_unquoted(lines_of(text), lines_of(again))
         if unquoted:
             quoting = "none"
             notices.append(
@@ -77,7 +90,7 @@ def read_delimited(file: File) -> Content:
 
     def records() -> Iterator[Record]:
         with open_text() as text:
-            for record in _records(_lines(text, path, open_file), chosen, quoting):
+            for record in _records(lines_of(text), chosen, quoting):
                 if record[0] >= (options["header_row"] or 1):
                     yield record
 
@@ -104,7 +117,8 @@ def read_delimited(file: File) -> Content:
                     (f"it has {len(cells)} cells and the header {len(headings)}: quote cells that hold {chosen!r}"),
                 )
             else:
-                yield line, dict(zip(headings, cells, strict=True))
+                filled = ["" if cell == _NULL else cell for cell in cells] if _NULL in cells else cells
+                yield line, dict(zip(headings, filled, strict=True))
 
     unnamed = [heading for heading, name in zip(headings, names, strict=True) if not name.strip()]
     notices += _say_unnamed(unnamed)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from softkv.tables.cells import refuse_constant
 from softkv.tables.content import Content, NumberedRow, unreadable
@@ -15,36 +15,123 @@ _ACTIONS = {"index", "create", "update", "delete"}
 _LISTS = {"rows", "points", "objects", "hits", "matches", "vectors", "records", "data"}
 """The names of lists of rows in answers of Milvus, Qdrant, Weaviate, Elasticsearch and Pinecone."""
 _AROUND = {"result", "hits", "data"}
+_FACTS = {"next_page_offset", "total"}
+_OF_CHROMA = {
+    "ids": "id",
+    "documents": "document",
+    "metadatas": "metadata",
+    "embeddings": "embedding",
+    "uris": "uri",
+}
+"""The columns that chroma's answers name by their plural."""
+_DECODER = json.JSONDecoder(parse_constant=refuse_constant)
+TEXT_BEHIND = "Extra data"
+"""The flaw of a text of JSON that goes on after its first value."""
 
 
-def skip_space(text: str, begin: int) -> int:
-    """Return the first place from `begin` on without a space."""
-    while text[begin : begin + 1].isspace():
-        begin += 1
-    return begin
+class RowList(NamedTuple):
+    """A list of rows in a text of JSON: its name in the object around it, where it begins, and its number of rows."""
+
+    name: str
+    begin: int
+    total: int
 
 
-def find_list(text: str, begin: int = 0) -> int | None:
-    """Return where the array of rows begins, also in the objects that are around it in an answer; None without one.
+class Answer:
+    """A text of JSON, with the lists of rows in it, also in the objects that are around them in an answer of a store.
+
+    Args:
+        text: the text, which is read to its end.
+
+    Attributes:
+        lists: the lists.
+        facts: what the objects around them say of the answer, by name.
 
     Raises:
-        ValueError: the text is not JSON.
+        ValueError: the text is not JSON. The `msg` of the error is TEXT_BEHIND if more follows the first value.
     """
-    begin = skip_space(text, begin)
-    if text[begin : begin + 1] == "[":
+
+    def __init__(self, text: str) -> None:
+        self.lists: list[RowList] = []
+        self.facts: dict[str, Any] = {}
+        self._text = text
+        end = self._skip_space(self._read_value("", self._skip_space(0), may_hold_rows=True))
+        if end < len(text):
+            raise json.JSONDecodeError(TEXT_BEHIND, text, end)
+
+    def rows(self, rows: RowList) -> Iterator[Any]:
+        """Yield the rows of one of the lists."""
+        begin = self._skip_space(rows.begin + 1)
+        for _ in range(rows.total):
+            row, end = _DECODER.raw_decode(self._text, begin)
+            yield row
+            begin = self._skip_space(self._skip_space(end) + 1)  # behind the comma
+
+    def notices(self, total: int) -> list[str]:
+        """Return the notice about an answer that is one page of several; none of another. `total` counts its rows."""
+        hits = self.facts.get("total")
+        hits = hits.get("value") if isinstance(hits, dict) else hits
+        if self.facts.get("next_page_offset") is not None:
+            return ["is one page of several, since it has a next_page_offset: load the others, too"]
+        if isinstance(hits, int) and hits > total:
+            return [f"is one page of several, with {total:,} of {hits:,} hits: load the others, too"]
+        return []
+
+    def _read_value(self, name: str, begin: int, *, may_hold_rows: bool) -> int:
+        """Note the lists of rows in the value that begins at a place; return where it ends."""
+        opening = self._text[begin : begin + 1]
+        if opening == "[" and (may_hold_rows or name in _LISTS):
+            total, end = self._count_items(begin)
+            self.lists.append(RowList(name, begin, total))
+            return end
+        if opening == "{" and (may_hold_rows or name in _AROUND):
+            return self._read_members(begin)
+        value, end = _DECODER.raw_decode(self._text, begin)
+        if name in _FACTS:
+            self.facts[name] = value
+        return int(end)
+
+    def _read_members(self, begin: int) -> int:
+        """Note the lists of rows in the members of an object; return where it ends."""
+        begin = self._skip_space(begin + 1)
+        if self._text[begin : begin + 1] == "}":
+            return begin + 1
+        while True:
+            if self._text[begin : begin + 1] != '"':
+                raise json.JSONDecodeError("Expecting property name enclosed in double quotes", self._text, begin)
+            name, begin = _DECODER.raw_decode(self._text, begin)
+            _, begin = self._take_mark(begin, ":")
+            end = self._read_value(name, begin, may_hold_rows=False)
+            mark, begin = self._take_mark(end, ",}")
+            if mark == "}":
+                return begin
+
+    def _count_items(self, begin: int) -> tuple[int, int]:
+        """Return the number of the items of a list, and where it ends."""
+        begin = self._skip_space(begin + 1)
+        if self._text[begin : begin + 1] == "]":
+            return 0, begin + 1
+        total = 0
+        while True:
+            _, end = _DECODER.raw_decode(self._text, begin)
+            total += 1
+            mark, begin = self._take_mark(end, ",]")
+            if mark == "]":
+                return total, begin
+
+    def _take_mark(self, begin: int, marks: str) -> tuple[str, int]:
+        """Return the mark that comes next, and the place of what follows it."""
+        begin = self._skip_space(begin)
+        mark = self._text[begin : begin + 1]
+        if not mark or mark not in marks:
+            raise json.JSONDecodeError(f"Expecting {' or '.join(map(repr, marks))}", self._text, begin)
+        return mark, self._skip_space(begin + 1)
+
+    def _skip_space(self, begin: int) -> int:
+        """Return the first place from `begin` on without a space."""
+        while self._text[begin : begin + 1].isspace():
+            begin += 1
         return begin
-    decoder = json.JSONDecoder(parse_constant=refuse_constant)
-    sign = "{"
-    while text[begin : begin + 1] == sign:
-        name, begin = decoder.raw_decode(text, skip_space(text, begin + 1))
-        begin, sign = skip_space(text, skip_space(text, begin) + 1), ","
-        opening = text[begin : begin + 1]
-        if opening == "[" and name in _LISTS:
-            return begin
-        if opening == "{" and name in _AROUND and (start := find_list(text, begin)) is not None:
-            return start
-        begin = skip_space(text, decoder.raw_decode(text, begin)[1])
-    return None
 
 
 def read_columns(text: str, path: Path) -> Content | None:
@@ -60,7 +147,7 @@ def read_columns(text: str, path: Path) -> Content | None:
     if len({len(cells) for cells in lists.values()}) > 1:
         counts = ", ".join(f"{name} {len(cells):,}" for name, cells in lists.items())
         raise unreadable(path, f"has lists of different lengths: {counts}")
-    names = [name.removesuffix("s") for name in lists]
+    names = [_OF_CHROMA.get(name, name) for name in lists]
 
     def rows() -> Iterator[NumberedRow]:
         for number, cells in enumerate(zip(*lists.values(), strict=True), start=1):

@@ -68,16 +68,20 @@ def read_binary_words(file: File) -> Content:
         with file.open() as stream:
             stream.readline()
             for number, (word, vector) in enumerate(_walk(stream, total, width, file.path), start=1):
-                yield number, {"id": word, "key": word, "key_vector": vector}
+                text = _text(word)
+                if text is None:
+                    yield number, f"its word is not in UTF-8: {word.decode(errors='replace')}"
+                else:
+                    yield number, {"id": text, "key": text, "key_vector": vector}
 
     return Content(_COLUMNS, rows, total, settings=_SETTINGS)
 
 
-def _walk(stream: BinaryIO, total: int, width: int, path: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def _walk(stream: BinaryIO, total: int, width: int, path: Path) -> Iterator[tuple[bytes, NDArray[np.float32]]]:
     """Yield the words and vectors of a binary file.
 
     Raises:
-        Invalid: the file has fewer words, or more bytes, or a word is not a text.
+        Invalid: the file has fewer words, or more bytes, or a word is missing.
     """
     size, buffer, start = 4 * width, b"", 0
     for number in range(1, total + 1):
@@ -86,8 +90,8 @@ def _walk(stream: BinaryIO, total: int, width: int, path: Path) -> Iterator[tupl
         begin = buffer.find(b" ", start, start + _LONGEST_WORD) + 1
         if not begin or begin + size > len(buffer):
             raise unreadable(path, f"ends in word {number:,} of {total:,}: it is cut, or a word has a space")
-        word = _text(buffer[start : begin - 1].lstrip(b"\n"))
-        if not word or min(word) < "!":  # bytes of a number, which came before
+        word = buffer[start : begin - 1].lstrip(b"\n")
+        if not word or min(word) < ord("!"):  # bytes of a number, which came before
             raise unreadable(path, f"has no text as word {number:,}: save it as .vec, or a word before has a space")
         yield word, np.frombuffer(buffer, "<f4", width, begin)
         start = begin + size

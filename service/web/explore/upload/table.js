@@ -39,6 +39,10 @@ const PARQUET = "PAR1";
 /** Texts, and files that may have no zero byte, which only the service reads. */
 const SERVED = /\.(vec|bin|gz|bz2|xz|zst|zip)$/i;
 const SEPARATED = /\.(csv|tsv|tab|txt)$/i;
+/** A first line that names the delimiter to spreadsheets. */
+const NAMES_DELIMITER = /^"?sep=([^\p{L}\d_"\r\n])"?(?:\r\n|\r|\n)/u;
+/** A cell without a value, as PostgreSQL, MySQL and Hive write it. */
+const NULL = "\\N";
 /** Characters of a cell that is shown in a sentence. */
 const SHOWN = 60;
 
@@ -111,12 +115,23 @@ function decoded(decoder, value, encoding) {
   }
 }
 
+/** The text of a CSV, whose first line is empty if it names the delimiter. @param {File} file @param {string} encoding @param {AbortSignal} signal @param {(share: number) => void} [told] */
+async function* csvTextOf(file, encoding, signal, told) {
+  let isFirst = true;
+  for await (const piece of textOf(file, encoding, signal, told)) {
+    yield isFirst ? piece.replace(NAMES_DELIMITER, "\n") : piece;
+    isFirst = false;
+  }
+}
+
 /** @param {File} file @param {string} encoding @param {string} beginning @param {boolean} [named] @returns {Promise<Table>} */
 async function csvTable(file, encoding, beginning, named) {
-  const delimiter = delimiterOf(beginning, file.size <= BEGINNING);
-  const unquoted = delimiter === "\t" ? await unquotedLine(textOf(file, encoding, new AbortController().signal)) : 0;
+  const [, mark] = NAMES_DELIMITER.exec(beginning) ?? [];
+  const text = beginning.replace(NAMES_DELIMITER, "\n");
+  const delimiter = mark ?? delimiterOf(text, file.size <= BEGINNING);
+  const unquoted = delimiter === "\t" ? await unquotedLine(csvTextOf(file, encoding, new AbortController().signal)) : 0;
   const head = new CsvReader(delimiter, !unquoted);
-  const records = [...head.read(beginning), ...(file.size <= BEGINNING ? head.end() : [])];
+  const records = [...head.read(text), ...(file.size <= BEGINNING ? head.end() : [])];
   const [first] = records;
   if (!first || first.flaw) throw new UnreadableFile("file.first", { characters: beginning.length });
   const hasNames = named ?? looksLikeNames(first.cells);
@@ -125,7 +140,7 @@ async function csvTable(file, encoding, beginning, named) {
 
   /** @param {import("./csv.js").CsvRecord} record @returns {Row} */
   function rowOf({ line, cells, flaw }) {
-    const fields = Object.fromEntries(columns.map((column, i) => [column, cells[i] ?? ""]));
+    const fields = Object.fromEntries(columns.map((column, i) => [column, cells[i] === NULL ? "" : (cells[i] ?? "")]));
     if (flaw) return { line, fields, flaw: { name: flaw } };
     if (cells.length === columns.length) return { line, fields };
     return { line, fields, flaw: { name: "flaw.cells", places: { cells: cells.length, columns: columns.length } } };
@@ -145,7 +160,7 @@ async function csvTable(file, encoding, beginning, named) {
     async *rows(signal, told) {
       const reader = new CsvReader(delimiter, !unquoted);
       let toDrop = hasNames ? 1 : 0;
-      for await (const piece of textOf(file, encoding, signal, told)) {
+      for await (const piece of csvTextOf(file, encoding, signal, told)) {
         const rows = reader.read(piece);
         if (toDrop && rows.length) toDrop -= rows.splice(0, 1).length;
         if (rows.length) yield rows.map(rowOf);

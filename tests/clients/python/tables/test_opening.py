@@ -209,6 +209,66 @@ def test_a_json_array_is_documents(tmp_path: Path) -> None:
             open_table(text_file(tmp_path / "books.json", text))
 
 
+PAGE = '{"result": {"points": [{"id": "a", "key": "cats"}], "next_page_offset": 2}, "status": "ok"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            '[{"id": "a", "key": "cats"}]\n[{"id": "b", "key": "dogs"}]',
+            "goes on in line 2 after its list: keep one list",
+        ),
+        ('[{"id": "a", "key": "cats"}], [{"id": "b"}]', "goes on in line 1 after its list"),
+        ('[{"id": "a", "key": "cats"}]]', "goes on in line 1 after its list"),
+        ('[{"id": "a", "key": "cats"}]\n\nthe end', "goes on in line 3 after its list"),
+        (
+            f"{PAGE}\n{PAGE}",
+            "goes on in line 2 after its first value: rename it .ndjson if it has an object on each line",
+        ),
+        ('{"id": "a", "rows": [1]}\n{"id": "b", "rows": [2]}', r"goes on in line 2 .*: rename it \.ndjson"),
+        ('{"id": "a", "key": "cats"}\n{"id": "b", "key": "dogs"}', r"goes on in line 2 .*: rename it \.ndjson"),
+        ('{"hits": {"hits": [{"_id": "a"}]}, "took": ', "is not JSON: Expecting value"),
+        ('{"hits": {"hits": [{"_id": "a"}]}, "took": 1', "is not JSON: Expecting ',' or '}'"),
+        ('{"hits": {"hits": [{"_id": "a"}]', "is not JSON: Expecting ',' or '}'"),
+        ('{"rows": [{"id": "a"}], "data": [{"id": "b"}]}', "has several lists of rows, 'rows' of 1 and 'data' of 1"),
+        ('{"rows": [{"id": "a"}], 5: 1}', "is not JSON: Expecting property name"),
+        ('{"rows" [{"id": "a"}]}', "is not JSON: Expecting ':'"),
+        ('{"rows": [{"id": "a"}], "x": NaN}', "is not JSON: NaN is not a JSON number"),
+        ("", "is empty: write"),
+    ],
+)
+def test_json_is_read_to_its_end(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(softkv.Invalid, match=words):
+        open_table(text_file(tmp_path / "points.json", text))
+
+
+@pytest.mark.parametrize(
+    ("answer", "notices"),
+    [
+        (PAGE, ["points.json: is one page of several, since it has a next_page_offset: load the others, too"]),
+        (PAGE.replace("2}", "null}"), []),
+        (
+            '{"hits": {"total": {"value": 7}, "hits": [{"id": "a", "key": "cats"}]}}',
+            ["points.json: is one page of several, with 1 of 7 hits: load the others, too"],
+        ),
+        ('{"hits": {"total": 1, "hits": [{"id": "a", "key": "cats"}]}}', []),
+        ('{"data": [], "rows": [{"id": "a", "key": "cats"}]}\n', []),
+    ],
+)
+def test_an_answer_that_is_one_page_of_several_says_so(tmp_path: Path, answer: str, notices: list[str]) -> None:
+    table = open_table(text_file(tmp_path / "points.json", answer))
+    assert [row.document for row in table] == [{"id": "a", "key": "cats"}]
+    assert table.notices == notices
+
+
+def test_a_list_for_each_column_keeps_the_names_of_the_columns(tmp_path: Path) -> None:
+    columns = {"ids": ["a"], "documents": ["cats"], "status": [1], "address": ["x"], "class": ["y"]}
+    assert documents(text_file(tmp_path / "t.json", json.dumps(columns)), key="document") == [
+        {"id": "a", "key": "cats", "metadata": {"status": 1, "address": "x", "class": "y"}}
+    ]
+
+
 def test_no_digit_of_json_is_lost(tmp_path: Path) -> None:
     numbers = [2**53 + 1, 2**63, 2**64 - 1, 2**64 + 1, 10**30 + 7, 0.1, 1e-300, 5e-324]
     path = text_file(tmp_path / "t.ndjson", "\n".join(f'{{"id": "{i}", "value": {n}}}' for i, n in enumerate(numbers)))

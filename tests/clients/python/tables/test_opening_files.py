@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,7 +22,7 @@ import pytest
 import softkv
 from softkv import tables as outside
 from softkv.tables.packing import LEAST_LIMIT
-from tests.clients.python.tables.files import CASES, Case, save_cells, save_workbook
+from tests.clients.python.tables.files import CASES, Case, save_cells, save_shards, save_workbook
 from tests.clients.python.tables.here import open_table
 from tests.clients.python.tables.test_opening import documents, flaws, text_file
 
@@ -129,6 +130,95 @@ def test_a_file_of_cells_that_cannot_be_is_refused(tmp_path: Path, change: Any, 
         change(file)
     with pytest.raises(softkv.Invalid, match=words):
         list(open_table(path))
+
+
+@pytest.mark.parametrize("kind", [["csc_matrix"], b"csc_matrix", [b"csc_matrix"]], ids=str)
+def test_attributes_of_other_writers_are_lists_or_bytes(tmp_path: Path, kind: Any) -> None:
+    import h5py
+
+    path = tmp_path / "csc_matrix.h5ad"  # a square matrix, whose form only this attribute tells
+    save_cells(path)
+    before = [row.document["key_vector"] for row in open_table(path) if row.document]
+    with h5py.File(path, "a") as file:
+        file["X"].attrs["encoding-type"] = kind
+        file["obs"].attrs["_index"] = b"cell" if isinstance(kind, bytes) else [b"cell"]
+    assert [row.document["id"] for row in open_table(path) if row.document] == ["a", "b", "c"]
+    assert np.array_equal([row.document["key_vector"] for row in open_table(path) if row.document], before)
+
+
+def test_entries_of_one_place_in_a_sparse_matrix_are_summed(tmp_path: Path) -> None:
+    import h5py
+
+    path = tmp_path / "csr_matrix.h5ad"
+    save_cells(path)
+    with h5py.File(path, "a") as file:
+        file["X/indices"][:2] = [2, 2]
+    first, *_ = open_table(path)
+    assert (first.document or {})["key_vector"].tolist() == [0, 0, -0.5]
+
+
+def test_cells_of_anndata_before_0_7_are_refused_by_name(tmp_path: Path) -> None:
+    import h5py
+
+    path = tmp_path / "array.h5ad"
+    with h5py.File(path, "w") as file:
+        file["X"], file["obs"] = np.eye(2), np.array([(b"a", 1), (b"b", 2)], [("index", "S1"), ("n", "i4")])
+    with pytest.raises(softkv.Invalid, match=r"is of anndata before 0\.7: read it with anndata, and write it again"):
+        open_table(path)
+
+
+def test_a_word_that_is_not_utf_8_costs_its_row(tmp_path: Path) -> None:
+    vector = np.float32([0.5, -1]).tobytes()
+    (tmp_path / "t.bin").write_bytes(b"3 2\ncat " + vector + b"d\xc3 " + vector + b"mouse " + vector)
+    rows = [(row.id, row.flaw) for row in open_table(tmp_path / "t.bin")]
+    assert rows == [("cat", ""), (None, "its word is not in UTF-8: d\ufffd"), ("mouse", "")]
+
+
+def test_results_that_datasets_keeps_beside_its_files_are_no_shards(tmp_path: Path) -> None:
+    save_shards(tmp_path)
+    expected = documents(tmp_path)
+    (tmp_path / "state.json").unlink()  # as in its folder of caches
+    table = open_table(tmp_path)
+    assert [row.document for row in table] == expected
+    assert (len(expected), table.notices) == (2, [])
+
+
+@pytest.mark.parametrize("name", ["_indices_files", "_indices_data_files"])
+def test_a_choice_of_rows_beside_the_files_of_datasets_is_refused(tmp_path: Path, name: str) -> None:
+    save_shards(tmp_path)
+    files = [{"filename": path.name} for path in tmp_path.glob("part*.parquet")]
+    state = {"_data_files": files, name: [{"filename": "indices.arrow"}]}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    with pytest.raises(
+        softkv.Invalid, match=r"has a choice of rows beside them: save it again with flatten_indices\(\)"
+    ):
+        open_table(tmp_path)
+    (tmp_path / "state.json").write_text(json.dumps({**state, name: None}))
+    assert len(documents(tmp_path)) == 2
+
+
+def test_a_folder_names_what_it_leaves_out_and_takes_columns_by_name(tmp_path: Path) -> None:
+    pd.DataFrame({"id": ["a"], "key": ["cats"]}).to_parquet(tmp_path / "1.parquet")
+    pd.DataFrame({"key": ["dogs"], "id": ["b"]}).to_parquet(tmp_path / "2.parquet")
+    (tmp_path / "b.csv").write_text("id,key\nc,birds\n")
+    (tmp_path / "_SUCCESS").write_text("")
+    (tmp_path / "README.md").write_text("x")
+    table = open_table(tmp_path)
+    assert [row.document for row in table] == [{"id": "a", "key": "cats"}, {"id": "b", "key": "dogs"}]
+    assert table.notices == [f"{tmp_path.name}: left out, since their format is another: b.csv"]
+
+
+def test_an_empty_part_of_a_folder_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "part-0.csv").write_text("")
+    (tmp_path / "part-1.csv").write_text("id,key\na,cats\n")
+    assert documents(tmp_path) == [{"id": "a", "key": "cats"}]
+
+
+def test_a_folder_of_folders_names_them(tmp_path: Path) -> None:
+    for year in ("1990", "1991"):
+        (tmp_path / f"year={year}").mkdir()
+    with pytest.raises(softkv.Invalid, match="name a file, or one of its folders, year=1990/, year=1991/"):
+        open_table(tmp_path)
 
 
 def test_tables_of_pandas_in_hdf5_are_refused_by_name(tmp_path: Path) -> None:
