@@ -173,19 +173,16 @@ async def calibrate_collection(
     if source == "feedback":
         numbered = numbered[-MAX_LABELS:]
     try:
-        calibration, assessed, reranked = await _fit_labels(
-            collection,
-            record,
-            keys,
-            numbered,
-            left_out,
-            source=source,
-            now=now,
-            undecided=undecided,
-            reranker=reranker,
-        )
+        distinct = _deduplicate(numbered)
+        again = len(numbered) - len(distinct)
+        _check_questions(record, distinct)
+        labelled = [question for _, question in distinct]
+        check_labels(labelled, left_out, source=source, again=again, undecided=undecided)
+        job = _CalibrationJob(collection, record, keys, distinct, reranker)
+        fits = await job.run()
     except InvalidContent as error:
         raise _name_feedback(error, questions) if source == "feedback" else error from None
+    assessed, calibration = fits.evaluation, job.build_calibration(fits, source=source, now=now)
     reason = None
     if not assessed.gains:
         stored = _find_to_extend(record, calibration.rerank)
@@ -196,7 +193,7 @@ async def calibrate_collection(
     if apply and reason is None:
         changes = {"temperature": calibration.temperature, "null": calibration.null, "calibration": calibration.text()}
         await WRITES.run(partial(catalogue.change, name, changes, of=record))
-    return CalibrationResult(calibration, assessed, reranked, apply and reason is None, reason, tuple(left_out))
+    return CalibrationResult(calibration, assessed, fits.reranked, apply and reason is None, reason, tuple(left_out))
 
 
 def _read_record(collection: Collection) -> CollectionRecord:
@@ -205,72 +202,161 @@ def _read_record(collection: Collection) -> CollectionRecord:
         return collection.with_counts(record, reader)
 
 
-async def _fit_labels(
-    collection: Collection,
-    record: CollectionRecord,
-    keys: int,
-    questions: Sequence[NumberedQuestion],
-    left_out: Sequence[Flaw],
-    *,
-    source: LabelSource,
-    now: float,
-    undecided: int,
-    reranker: Rerank | None,
-) -> tuple[Calibration, Evaluation, RerankEvaluation | None]:
-    """Fit a calibration to labelled questions; see `calibrate_collection`."""
-    numbered = _deduplicate(questions)
-    if len(numbered) > MAX_LABELS:
+def _check_questions(record: CollectionRecord, questions: Sequence[NumberedQuestion]) -> None:
+    """Raise InvalidContent if there are too many questions, or if the collection cannot encode a text."""
+    if len(questions) > MAX_LABELS:
         raise InvalidContent.at(
             "/questions",
-            f"{len(numbered)} different questions came, at most {MAX_LABELS} are taken: send a sample of them",
+            f"{len(questions)} different questions came, at most {MAX_LABELS} are taken: send a sample of them",
         )
-    check_texts(record, [question.query for _, question in numbered], [f"/questions/{i}/query" for i, _ in numbered])
-    again = len(questions) - len(numbered)
-    check_labels([question for _, question in numbered], left_out, source=source, again=again, undecided=undecided)
-    vectors = await _encode(collection, record, numbered)
-    heads = None if reranker is None else await _read_heads(collection, numbered, reranker)
-    encoder = await get_null_encoder(collection.encoders, record, None)
-    words = FULL_TEXT_WEIGHTS if any(_has_words(question.query) for _, question in numbered) else FULL_TEXT_WEIGHTS[:1]
-    profiling = ProfileBuilder(record.settings.temperature, keys, words)
-    reranking = ProfileBuilder(record.settings.temperature, keys, RERANK_WEIGHTS, scored=True)
-    batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
-    nulls = list[float | Background | None]()
-    for start in range(0, len(numbered), batch_size):
-        selected = slice(start, start + batch_size)
-        batch = _Batch(numbered[selected], np.stack(vectors[selected]), profiling.has_words, encoder)
-        null, similarities = await collection.read(batch.look_up, size=batch_size)
-        sent = [(question.query, vector) for (_, question), vector in zip(batch.asked, batch.vectors, strict=True)]
-        nulls += [null.of(query, vector) for query, vector in sent]
-        await ARRAYS.run(partial(_add_profiles, profiling, similarities))
+    check_texts(record, [question.query for _, question in questions], [f"/questions/{i}/query" for i, _ in questions])
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """The fits to labelled questions of a collection.
+
+    Attributes:
+        evaluation: the fits without a reranker, and their metrics.
+        temperature: the temperature of these fits.
+        reranked: the fit with the reranker, and its metrics; None without a reranker.
+    """
+
+    evaluation: Evaluation
+    temperature: float
+    reranked: RerankEvaluation | None
+
+
+@dataclass(frozen=True)
+class _CalibrationJob:
+    """A calibration of a collection, from its labelled questions to what is stored.
+
+    Attributes:
+        collection: the collection.
+        record: its record, to which the questions were checked.
+        keys: the number of its keys.
+        questions: different questions, with their indices in the request.
+        reranker: the reranker whose weight is fitted too; None without one.
+    """
+
+    collection: Collection
+    record: CollectionRecord
+    keys: int
+    questions: Sequence[NumberedQuestion]
+    reranker: Rerank | None
+
+    async def run(self) -> _Fits:
+        """Ask the collection all questions, and fit to their profiles; see `calibrate_collection`."""
+        vectors = await _encode(self.collection, self.record, self.questions)
+        heads = None
+        if self.reranker is not None:
+            heads = await _read_heads(self.collection, self.questions, self.reranker)
+        tables = _Tables(self.record.settings.temperature, self.keys, self._words)
+        await self._fill(tables, vectors, heads)
+        groups = group_neighbours(np.stack(vectors))
+        evaluation = await self._evaluate(tables, groups)
+        temperature = tables.plain.temperature(evaluation.plain.cell)
+        if self.reranker is None:
+            return _Fits(evaluation, temperature, None)
+        # A reranker that extends the stored calibration is fitted at its temperature.
+        extends = not evaluation.gains and _find_to_extend(self.record, self.reranker) is not None
+        at_temperature = self.record.settings.temperature if extends else temperature
+        reranked = await self._evaluate_reranked(tables, groups, self.reranker, at_temperature)
+        return _Fits(evaluation, temperature, reranked)
+
+    @property
+    def _words(self) -> tuple[float, ...]:
+        """The λ (weights of full text) to try: 0 alone if no question has words."""
+        has_words = any(_has_words(question.query) for _, question in self.questions)
+        return FULL_TEXT_WEIGHTS if has_words else FULL_TEXT_WEIGHTS[:1]
+
+    async def _fill(self, tables: _Tables, vectors: Sequence[Array], heads: Sequence[RerankTerm] | None) -> None:
+        """Add all questions to the tables, in batches, so that other callers get their turn in between."""
+        encoder = await get_null_encoder(self.collection.encoders, self.record, None)
+        batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // self.keys))
+        for start in range(0, len(self.questions), batch_size):
+            selected = slice(start, start + batch_size)
+            batch = _Batch(self.questions[selected], np.stack(vectors[selected]), tables.plain.has_words, encoder)
+            null, similarities = await self.collection.read(batch.look_up, size=batch_size)
+            tables.nulls += [
+                null.of(question.query, vector)
+                for (_, question), vector in zip(batch.asked, batch.vectors, strict=True)
+            ]
+            await ARRAYS.run(partial(tables.add, similarities, None if heads is None else heads[selected]))
+
+    async def _evaluate(self, tables: _Tables, groups: Array) -> Evaluation:
+        """Fit without a reranker, and measure what that gains on the collection as it is served."""
+        settings = self.record.settings
+        logits = np.array([null_logit(null, settings.temperature, self.keys) for null in tables.nulls])
+        served = _read_served(self.record)
+        off_topic = await profile_off_topic(self.collection, self.record, self.keys, self._words)
+        may_keep_null = settings.null != CALIBRATED
+        return await ARRAYS.run(
+            lambda: evaluate(tables.plain.build(), groups, logits, served, off_topic, may_keep_null=may_keep_null)
+        )
+
+    async def _evaluate_reranked(
+        self, tables: _Tables, groups: Array, reranker: Rerank, temperature: float
+    ) -> RerankEvaluation:
+        """Fit the weight of the reranker at one temperature, and measure what that gains."""
+        made = await profile_off_topic(self.collection, self.record, self.keys, RERANK_WEIGHTS, reranker)
+        off_topic = made and made.at(temperature)
+        return await ARRAYS.run(lambda: evaluate_reranked(tables.reranked.build().at(temperature), groups, off_topic))
+
+    def build_calibration(self, fits: _Fits, *, source: LabelSource, now: float) -> Calibration:
+        """Return the calibration of these fits, as it would be stored.
+
+        Args:
+            fits: the fits.
+            source: where the questions come from.
+            now: the time, in seconds of Unix time.
+        """
+        settings, evaluation = self.record.settings, fits.evaluation
+        stored, was = Calibration.read(settings.calibration), (settings.temperature, settings.null)
+        if stored is not None:
+            was = stored.undo(*was)
+        present = sum(bool(question.ids) for _, question in self.questions)
+        rerank, fit = self.reranker, fits.reranked and fits.reranked.fit
+        if rerank is not None:
+            rerank = replace(rerank, weight=0.0 if fit is None else RERANK_WEIGHTS[fit.cell[0]])
+        return Calibration(
+            documents=self.record.attendable,
+            encoder=settings.encoder,
+            temperature=fits.temperature,
+            full_text=0.0 if evaluation.words is None else FULL_TEXT_WEIGHTS[evaluation.words.cell[0]],
+            present=present,
+            absent=len(self.questions) - present,
+            plain=evaluation.plain.variant,
+            words=None if evaluation.words is None else evaluation.words.variant,
+            was=was,
+            null=settings.null if evaluation.keeps_null else "calibrated",
+            source=source,
+            at=now,
+            rerank=rerank,
+            reranked=None if fit is None else fit.variant,
+        )
+
+
+class _Tables:
+    """The tables of labelled questions to which a calibration is fitted, with the null key beside each question.
+
+    Args:
+        temperature: the collection's temperature.
+        keys: the number of its keys.
+        words: the λ (weights of full text) to try.
+    """
+
+    def __init__(self, temperature: float, keys: int, words: tuple[float, ...]) -> None:
+        self.plain = ProfileBuilder(temperature, keys, words)
+        self.reranked = ProfileBuilder(temperature, keys, RERANK_WEIGHTS, scored=True)
+        self.nulls = list[float | Background | None]()
+
+    def add(self, similarities: Sequence[_QuestionSimilarities], heads: Sequence[RerankTerm] | None) -> None:
+        """Add questions, with what the reranker says of their best documents, if there is one; blocks."""
+        _add_profiles(self.plain, similarities)
         if heads is not None:
-            pairs = zip(similarities, heads[selected], strict=True)
-            with_heads = [replace(one, ranks=(head.rows, head.logits)) for one, head in pairs]
-            await ARRAYS.run(partial(_add_profiles, reranking, with_heads))
-    groups = group_neighbours(np.stack(vectors))
-    logits = np.array([null_logit(question, record.settings.temperature, profiling.keys) for question in nulls])
-    served = _read_served(record)
-    off_topic = await profile_off_topic(collection, record, keys, words)
-    own_null = record.settings.null != CALIBRATED
-    assessed = await ARRAYS.run(
-        lambda: evaluate(profiling.build(), groups, logits, served, off_topic, may_keep_null=own_null)
-    )
-    temperature = profiling.temperature(assessed.plain.cell)
-    reranked: RerankEvaluation | None = None
-    if reranker is not None:
-        extends = not assessed.gains and _find_to_extend(record, reranker) is not None
-        at_temperature = record.settings.temperature if extends else temperature
-        made = await profile_off_topic(collection, record, keys, RERANK_WEIGHTS, reranker)
-        reranked = await ARRAYS.run(
-            lambda: evaluate_reranked(reranking.build().at(at_temperature), groups, made and made.at(at_temperature))
-        )
-    present = sum(bool(question.ids) for _, question in numbered)
-    labels = present, len(numbered) - present
-    calibration = _build_calibration(record, labels, assessed, temperature, source=source, now=now)
-    if reranker is not None and reranked is not None:
-        fit = reranked.fit
-        reranker = replace(reranker, weight=0.0 if fit is None else RERANK_WEIGHTS[fit.cell[0]])
-        calibration = replace(calibration, rerank=reranker, reranked=None if fit is None else fit.variant)
-    return calibration, assessed, reranked
+            pairs = zip(similarities, heads, strict=True)
+            _add_profiles(self.reranked, [replace(one, ranks=(head.rows, head.logits)) for one, head in pairs])
 
 
 async def _read_heads(
@@ -513,35 +599,6 @@ def check_labels(
         came = f"{present} questions with an answer came and {absent} without one{repeated}{unknown}"
         flaw = Flaw("/questions", f"{came}: {requirement}")
     raise InvalidContent([flaw, *left_out])
-
-
-def _build_calibration(
-    record: CollectionRecord,
-    labels: tuple[int, int],
-    assessed: Evaluation,
-    temperature: float,
-    *,
-    source: LabelSource,
-    now: float,
-) -> Calibration:
-    present, absent = labels
-    stored, was = Calibration.read(record.settings.calibration), (record.settings.temperature, record.settings.null)
-    if stored is not None:
-        was = stored.undo(*was)
-    return Calibration(
-        documents=record.attendable,
-        encoder=record.settings.encoder,
-        temperature=temperature,
-        full_text=0.0 if assessed.words is None else FULL_TEXT_WEIGHTS[assessed.words.cell[0]],
-        present=present,
-        absent=absent,
-        plain=assessed.plain.variant,
-        words=None if assessed.words is None else assessed.words.variant,
-        was=was,
-        null=record.settings.null if assessed.keeps_null else "calibrated",
-        source=source,
-        at=now,
-    )
 
 
 def _explain_no_gain(assessed: Evaluation) -> str:
