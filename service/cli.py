@@ -14,7 +14,8 @@ from service.commands.doctor import doctor
 from service.commands.key import key
 from service.commands.serve import ServeCommand, serve
 from service.commands.stores import copy, restore
-from softkv.commands.command_line import OPERATE, START, Command, CommandError
+from service.commands.train import train
+from softkv.commands.command_line import ASK, OPERATE, START, Command, CommandError
 
 
 class ServiceCommand(ServeCommand):
@@ -34,6 +35,7 @@ app = typer.Typer()
 app.command(cls=ServiceCommand, rich_help_panel=START)(serve)
 for command in (demo, doctor):
     app.command(cls=Command, rich_help_panel=START)(command)
+app.command(cls=Command, rich_help_panel=ASK)(train)
 for operation in (restore, copy, key, access_log):
     app.command(cls=Command, rich_help_panel=OPERATE)(operation)
 # All options belong to the benchmarks, including --help.

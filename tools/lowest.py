@@ -15,7 +15,7 @@ PROJECTS = (
     "clients/python/pyproject.toml",
     *(f"{wall.folder}/pyproject.toml" for wall in WALLS.values()),
 )
-EXTRAS = ("cli", "models", "lab", "torch", "parquet", "postgres", "otel", "mcp")
+EXTRAS = ("cli", "models", "lab", "parquet", "postgres", "otel", "mcp")
 """Extras with libraries that the distributions import; those of tests and frameworks have constraints of their own."""
 FILE = ROOT / "constraints-lowest.txt"
 

@@ -47,7 +47,7 @@ GUIDES = {
     "re-encode": "../guide/encoders.md#move-a-collection-to-another-encoder",
     "restore": "../operate/backups.md",
     "serve": "settings.md",
-    "train": "../../extensions/torch/docs/guide/training.md",
+    "train": "../guide/training.md",
 }
 """The page about each command."""
 

@@ -68,7 +68,6 @@ WALLS = {
     ),
     "mcp": Wall("extensions/mcp", "softkv_mcp_server"),
     "postgres": Wall("extensions/postgres", "softkv_postgres"),
-    "torch": Wall("extensions/torch", "softkv_torch"),
     "workshop": Wall("workshop", "softkv_workshop", files=("service/web/css", "service/web/shared")),
 }
 FRAMEWORKS = {

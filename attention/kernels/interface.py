@@ -587,7 +587,7 @@ class Kernels(CandidateKernels, Protocol):
         """Add the softmax terms of some rows to the sums of q queries, in float32.
 
         A term is exp((similarity − peak)/T). Sums are scaled anew if the peak rises. Terms below e⁻⁶⁰ count as 0.
-        `softkv_torch.gradients.bounds` has the rounding errors.
+        `attention.torch.bounds` has the rounding errors.
 
         Args:
             rows: the rows.

@@ -34,6 +34,7 @@ NOT_INSTALLED = {
         {
             "serve": "Run the service; Ctrl-C stops it.",
             "demo": "Load demo collections into the running service.",
+            "train": "Teach a collection the words of your questions, by labelled pairs.",
             "doctor": "Check this machine, the model and the stored data.",
             "restore": "Restore a backup into a new data directory.",
             "copy": "Copy collections from one store into another, vectors bit by bit.",
@@ -47,7 +48,6 @@ NOT_INSTALLED = {
         {"cluster": "Hold the keys in the memory of several machines, in a running Ray cluster."},
     ),
     "mcp": ("softkv-client[mcp]", {"mcp": "Give a language model the collections as tools (MCP)."}),
-    "torch": ("softkv[torch]", {"train": "Teach a collection the words of your questions, by labelled pairs."}),
     "workshop": ("softkv-workshop", {"page": "Export the page as files for any web host."}),
 }
 """The requirement to install for the commands of each entry point, and their help until then."""

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import Mask, Memory, View
-from softkv_torch.gradients.lookup import LookupResult, attend
-from softkv_torch.gradients.tensors import broadcast, kind_of
-from softkv_torch.gradients.tiles import MaskedView
+from attention.torch.lookup import LookupResult, attend
+from attention.torch.tensors import broadcast, kind_of
+from attention.torch.tiles import MaskedView
 
 TRAINABLE = ("temperature", "null", "query", "output")
 """Names of the parameters of a `MemoryAttention`."""

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attention.lookup import Mask, Memory, View
-from softkv_torch.gradients.bounds import GradientBounds, Rounding
-from softkv_torch.gradients.questions import QuestionBatch, check_numbers
-from softkv_torch.gradients.row_sums import StoredSimilarities, blend, pull
-from softkv_torch.gradients.tensors import as_float64, as_tensor, is_traced, not_compiled
-from softkv_torch.gradients.tiles import MaskedView, blend_in_tiles, in_batches, largest_tile, pull_in_tiles
+from attention.torch.bounds import GradientBounds, Rounding
+from attention.torch.questions import QuestionBatch, check_numbers
+from attention.torch.row_sums import StoredSimilarities, blend, pull
+from attention.torch.tensors import as_float64, as_tensor, is_traced, not_compiled
+from attention.torch.tiles import MaskedView, blend_in_tiles, in_batches, largest_tile, pull_in_tiles
 
 
 @dataclass(eq=False)

@@ -19,9 +19,13 @@ The second and third need one more pass over the rows, for which the similaritie
 
 from __future__ import annotations
 
-from softkv_torch.gradients.contrastive import corpus_cross_entropy, mine_negatives
-from softkv_torch.gradients.layer import TRAINABLE, MemoryAttention
-from softkv_torch.gradients.lookup import GradientCertificate, LookupResult, attend
+try:
+    from attention.torch.contrastive import corpus_cross_entropy, mine_negatives
+    from attention.torch.layer import TRAINABLE, MemoryAttention
+    from attention.torch.lookup import GradientCertificate, LookupResult, attend
+except ModuleNotFoundError as error:
+    message = "attention.torch needs torch, which is not installed: install `softkv-core[torch]`"
+    raise ImportError(message, name=error.name) from error
 
 __all__ = [
     "TRAINABLE",

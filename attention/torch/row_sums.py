@@ -17,7 +17,7 @@ from attention.arrays import F32, F64, I64
 from attention.errors import ParameterError
 from attention.kernels import FloatRows, kernels, pool, similarity_columns, workers
 from attention.lookup import Mask, PassingRows, Tile, View
-from softkv_torch.gradients.questions import key_terms
+from attention.torch.questions import key_terms
 
 TILE_ROWS = 4096
 """The most rows that a core reads at a time."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from attention.arrays import F64
 from attention.errors import ParameterError
 from attention.lookup import View
-from softkv_torch.gradients.tensors import NO_NUMBERS, broadcast, kind_of
+from attention.torch.tensors import NO_NUMBERS, broadcast, kind_of
 
 Numbers = TypeVar("Numbers", F64, Tensor)
 

@@ -14,11 +14,11 @@ from torch import Tensor
 from attention.arrays import I64, reals
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import Background, Mask, Memory, Question, View, answers
-from softkv_torch.gradients.lookup import log_partitions
-from softkv_torch.gradients.questions import QuestionBatch, key_terms
-from softkv_torch.gradients.row_sums import document_rows
-from softkv_torch.gradients.tensors import as_float64, kind_of, not_compiled
-from softkv_torch.gradients.tiles import MaskedView
+from attention.torch.lookup import log_partitions
+from attention.torch.questions import QuestionBatch, key_terms
+from attention.torch.row_sums import document_rows
+from attention.torch.tensors import as_float64, kind_of, not_compiled
+from attention.torch.tiles import MaskedView
 
 
 @not_compiled

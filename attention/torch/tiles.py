@@ -15,8 +15,8 @@ from torch import Tensor
 from attention.arrays import as_array
 from attention.errors import ParameterError
 from attention.lookup import Mask, Memory, View
-from softkv_torch.gradients.questions import key_terms
-from softkv_torch.gradients.row_sums import RowTile, check_lengths, row_tiles
+from attention.torch.questions import key_terms
+from attention.torch.row_sums import RowTile, check_lengths, row_tiles
 
 CELLS = 1 << 24
 """The most logits that are in memory at a time, of all queries of a batch and the rows of a tile."""

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from softkv.commands.command_line import (
-    ASK,
     ApiKey,
     AsJSON,
-    Command,
     CommandError,
     IdColumn,
     QueryColumn,
@@ -25,19 +23,15 @@ from softkv.settings import DEFAULT_URL
 
 if TYPE_CHECKING:
     from attention.lookup import Memory
+    from service.commands.fitting import FittedProjection, LabelledQueries
     from softkv import Client, Collection, CollectionInfo
-    from softkv_torch.train.fitting import FittedProjection, LabelledQueries
 
 MIN_PAIRS = 60
 """The fewest pairs: a third of them, 20, is held out, and a mean of fewer says little about its own error."""
 
 PAGE = 1000
 
-app = typer.Typer()
-"""The command of this distribution, which `softkv` finds by the entry point `torch`."""
 
-
-@app.command(cls=Command, rich_help_panel=ASK)
 def train(
     file: Annotated[
         Path,
@@ -77,7 +71,7 @@ def train(
     from softkv.commands.remote import connect
 
     try:
-        from softkv_torch.train.fitting import fit_projection
+        from service.commands.fitting import fit_projection
     except ModuleNotFoundError as error:
         if error.name not in {"service", "torch"}:
             raise
@@ -213,7 +207,7 @@ def _encode(
     """Return the vectors of the questions, with the numbers of their answers."""
     import numpy as np
 
-    from softkv_torch.train.fitting import LabelledQueries
+    from service.commands.fitting import LabelledQueries
 
     vectors = np.asarray(client.encode([text for text, _ in pairs], model=info.encoder, purpose="query"))
     return LabelledQueries(vectors, [[numbers[identity] for identity in answers] for _, answers in pairs])

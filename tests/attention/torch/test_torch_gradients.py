@@ -20,10 +20,9 @@ from attention.lookup import Auto, Background, Memory, Rows, View
 from attention.lookup import attend as look_up
 from attention.lookup.memory.tiles import PassingRows
 from attention.similarity import SIMILARITIES
-from attention.torch import TRAINABLE, MemoryAttention, attend, corpus_cross_entropy, mine_negatives
-from softkv_torch.gradients import lookup, row_sums
-from softkv_torch.gradients import tiles as torch_tiles
-from softkv_torch.gradients.row_sums import StoredSimilarities
+from attention.torch import TRAINABLE, MemoryAttention, attend, corpus_cross_entropy, lookup, mine_negatives, row_sums
+from attention.torch import tiles as torch_tiles
+from attention.torch.row_sums import StoredSimilarities
 
 N, D, D_V, Q = 211, 13, 7, 5
 TEMPERATURES = {"cosine": 0.2, "dot": 0.9, "scaled_dot": 0.3, "gaussian": 1.7}

@@ -6,4 +6,4 @@ from tests.examples import Page, run_python
 
 
 def test_examples_of_the_page_print_their_comments() -> None:
-    assert run_python(Page("extensions/torch/docs/guide/layers.md"), "") == 4
+    assert run_python(Page("docs/guide/layers.md"), "") == 4

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from attention.lookup import Memory, similarities_of
+from attention.torch import corpus_cross_entropy
 from service.retrieval.collections import Projection
 from service.retrieval.labels import MAX_RANK
-from softkv_torch.gradients import corpus_cross_entropy
 
 Array = NDArray[np.floating[Any]]
 

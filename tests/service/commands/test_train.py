@@ -14,8 +14,8 @@ import pytest
 
 from attention.lookup import Memory, Rows
 from attention.similarity import SIMILARITIES
-from extensions.torch.tests.codes import make_documents
-from softkv_torch.train.fitting import LabelledQueries, factor, fit_projection, reciprocal_ranks
+from service.commands.fitting import LabelledQueries, factor, fit_projection, reciprocal_ranks
+from tests.service.commands.codes import make_documents
 from tests.service.commands.conftest import Softkv
 
 NAMED, OTHERS = make_documents(24, 5)
