@@ -47,7 +47,6 @@ class _CollectionMethods(Methods[S]):
     info = call_method(collections.info)
     drop = call_method(collections.drop)
     re_encode = call_method(collections.re_encode)
-    re_encoding = call_method(collections.re_encoding)
     cancel_re_encoding = call_method(collections.cancel_re_encoding)
     put_projection = call_method(collections.put_projection)
     projection = call_method(collections.projection)

@@ -113,17 +113,13 @@ export class Collection<Value = unknown> {
   /**
    * Move the collection to another encoder, in the background, while it is read and written.
    *
-   * Answers have the vectors until now, until all documents are done; a calibration does not survive.
+   * Answers have the vectors until now, until all documents are done; a calibration does not survive. `re_encode` of
+   * `info()` says how far it is.
    *
    * @throws Conflict: a job of the collection has not ended
    */
   reEncode(encoder: string, options: Omit<SchemaReEncodeRequest, "encoder"> = {}, how?: How): Promise<ReEncoding> {
     return this.#write("POST", "/re-encode", { encoder, ...options }, how);
-  }
-
-  /** Return how far the last move of the collection to another encoder is. */
-  reEncoding(how?: How): Promise<ReEncoding> {
-    return this.#sender.get(`${this.#path}/re-encode`, how);
   }
 
   /** Cancel the move of the collection to another encoder; the collection stays as it is. */

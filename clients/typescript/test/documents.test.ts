@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Conflict, F, Invalid, NotFound, and, not, or } from "../src/index.ts";
-import type { DocumentInput } from "../src/index.ts";
+import type { DocumentInput, ReEncoding } from "../src/index.ts";
 import { COMPASS, client, collection } from "./service.ts";
 
 const VECTORS = { encoder: null, dimension: 2 } as const;
@@ -231,13 +231,14 @@ test("a collection moves to another encoder", async (t) => {
     { id: "a", key: "cats that purr" },
     { id: "b", key: "relational databases" },
   ]);
-  await assert.rejects(own.reEncoding(), { name: "NotFound", code: "re_encoding_not_found" });
+  assert.equal((await own.info()).re_encode, null);
+  await assert.rejects(own.cancelReEncoding(), { name: "NotFound", code: "re_encoding_not_found" });
   await assert.rejects(own.reEncode("no such encoder"), Invalid);
   const begun = await own.reEncode(encoder, { temperature: 0.1 });
   assert.deepEqual([begun.from, begun.to, begun.documents], [null, encoder, 2]);
-  let job = begun;
-  while (job.state === "running" || job.state === "paused") job = await own.reEncoding();
-  assert.deepEqual([job.state, job.done, job.reason], ["done", 2, null]);
+  let job: ReEncoding | null = begun;
+  while (job?.state === "running" || job?.state === "paused") job = (await own.info()).re_encode;
+  assert.deepEqual([job?.state, job?.done, job?.reason], ["done", 2, null]);
   const { encoder: now, temperature, documents } = await own.info();
   assert.deepEqual([now, temperature, documents], [encoder, 0.1, 2]);
   assert.equal((await own.attend("cats that purr")).matches[0]?.id, "a");

@@ -121,9 +121,9 @@ def test_another_process_takes_over(
             theirs = lines.splitlines()
             assert theirs
             assert set(theirs) <= {"['old']"}  # it was killed before it could answer with the new one
-            assert (await asyncio.to_thread(service.jobs.status, "c")).job.state == ("done" if moved else "running")
+            assert (await asyncio.to_thread(service.last_job)).job.state == ("done" if moved else "running")
             jobs = asyncio.create_task(service.jobs.run())
-            while (await asyncio.to_thread(service.jobs.status, "c")).job.active:
+            while (await asyncio.to_thread(service.last_job)).job.active:
                 assert time.monotonic() < killed + 60
                 await ask_and_write()
             if not moved:

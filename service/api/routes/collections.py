@@ -17,6 +17,7 @@ from service.api.problems.table import ENCODING, OF_A_COLLECTION, STORED, WITH_B
 from service.api.routes.calibrate import shape_kept
 from service.api.routes.idempotency import Idempotent
 from service.api.routes.projection import shape_kept_projection
+from service.api.routes.re_encoding import shape_job
 from service.api.routing import filters, json_router, reaches, requires, takes
 from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import AliasConflict, CollectionNotFound
@@ -79,13 +80,17 @@ def _describe_record(
         "expired": collection.count_expired(record, reader),
         "ready": collection.ready,
         "costs": None,
+        "re_encode": None,
         "notice": LOST_CALIBRATION if settings.has_lost_calibration else None,
     }
 
 
-def _describe_with_costs(collection: Collection) -> dict[str, Any]:
+def _describe_in_full(collection: Collection) -> dict[str, Any]:
     described = _describe(collection)
     with suppress(DocumentDamaged), collection.reading() as (record, reader):
+        whole = collection.restriction.condition is None
+        job = store.read_last_job(record.name, reader) if whole else None
+        described["re_encode"] = None if job is None else shape_job(job)
         costs = collection.costs(record, reader)
         if costs is not None:
             p99 = None if costs.p99_seconds is None else costs.p99_seconds * 1e3
@@ -228,9 +233,12 @@ async def list_collections(
     summary="Describe one collection",
 )
 async def get_collection(name: NameInPath, running: Running) -> Response:
-    """Return the settings of a collection, its size, and whether it is ready for queries."""
+    """Return the settings of a collection, its size, and whether it is ready for queries.
+
+    `re_encode` is its last move to another encoder: how far it is, and why it is paused or has failed.
+    """
     collection = running.catalogue.collection(name)
-    return JSONAnswer(await READS.run(_describe_with_costs, collection))
+    return JSONAnswer(await READS.run(_describe_in_full, collection))
 
 
 @router.delete(

@@ -1,4 +1,4 @@
-"""Routes of the job that moves a collection to another encoder: start it, watch it, cancel it."""
+"""Routes of the job that moves a collection to another encoder: start it and cancel it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from service.api.routes.idempotency import Idempotent
 from service.api.routing import collection_behind, filters, json_router, requires, takes
 from service.api.state import NameInPath, Running
 from service.retrieval.documents import JobStatus
-from service.scheduling import READS
 from service.schemas.instants import format_time
 from service.schemas.re_encoding import ReEncodeRequest
 from softkv.answers.info import ReEncoding
@@ -20,10 +19,10 @@ from softkv.answers.info import ReEncoding
 router = json_router("/v1/collections", "collections", "read", "collection", "whole")
 
 
-def _shape(status: JobStatus, request: Request) -> dict[str, Any]:
+def shape_job(status: JobStatus) -> dict[str, Any]:
+    """Return the JSON of a job, and how far it is."""
     job = status.job
     return {
-        **collection_behind(request),
         **pick(job, "state", "reason"),
         "from": job.encoder,
         "to": job.to,
@@ -50,11 +49,12 @@ async def start_re_encoding(
 
     Answers have the vectors until now, until all documents are done. From one instant on they have the other ones, and
     none mixes the two. Calibration and projection do not survive, and `drops` says so. The job survives a restart. It
-    needs space on the disk, and in memory, for a second copy of the collection.
+    needs space on the disk, and in memory, for a second copy of the collection. `re_encode` of the collection says how
+    far it is.
     """
 
     def answer(status: JobStatus) -> Response:
-        return JSONAnswer(_shape(status, request), status_code=202)
+        return JSONAnswer(shape_job(status) | collection_behind(request), status_code=202)
 
     collection = running.re_encodings.find(name)
     return answer(
@@ -69,18 +69,6 @@ async def start_re_encoding(
     )
 
 
-@router.get(
-    "/{name}/re-encode",
-    response_model=ReEncoding,
-    responses=refusals(*OF_A_COLLECTION, "re_encoding_not_found"),
-    response_description="The last job of the collection.",
-    summary="Watch the move to another encoder",
-)
-async def get_re_encoding(name: NameInPath, request: Request, running: Running) -> Response:
-    """Return how far the last move of a collection to another encoder is, and why it is paused or has failed."""
-    return JSONAnswer(_shape(await READS.run(running.re_encodings.status, name), request))
-
-
 @router.delete(
     "/{name}/re-encode",
     dependencies=[requires("write"), takes("write"), filters("whole")],
@@ -93,6 +81,6 @@ async def cancel_re_encoding(name: NameInPath, request: Request, running: Runnin
     """Cancel the move of a collection to another encoder. The collection stays as it is."""
 
     def answer(status: JobStatus) -> Response:
-        return JSONAnswer(_shape(status, request))
+        return JSONAnswer(shape_job(status) | collection_behind(request))
 
     return answer(await running.re_encodings.cancel_soon(name, once=repeatable.once(answer)))

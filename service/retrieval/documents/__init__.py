@@ -23,5 +23,5 @@ from service.retrieval.documents.documents import (
 from service.retrieval.documents.expiry import ExpirySweep
 from service.retrieval.documents.fields import decode_field_cursor, explain_filter, read_field_facts
 from service.retrieval.documents.prepare import MAX_KEYS, MISSING, SentDocument, Split, prepare_documents
-from service.retrieval.documents.re_encoding import JobStatus, ReEncodings
+from service.retrieval.documents.re_encoding import JobStatus, ReEncodings, read_last_job
 from service.retrieval.documents.seeding import Seeding

@@ -136,6 +136,12 @@ class JobStatus:
         return cls(job, documents, min(documents, reader.record(job.shadow).documents))
 
 
+def read_last_job(name: str, reader: Reader) -> JobStatus | None:
+    """Return the last job of the collection with this name, as a reader sees it; None if it never had one."""
+    job = reader.re_encoding(reader.collection(name).id)
+    return None if job is None else JobStatus.of(job, reader)
+
+
 @dataclass(frozen=True)
 class _Work:
     """The rest of the work of a job at one instant.
@@ -314,17 +320,6 @@ class ReEncodings:
                 "free some space first"
             )
 
-    def status(self, name: str) -> JobStatus:
-        """Return the last job of a collection; blocks. Raises ReEncodingNotFound."""
-        with self._catalogue.store.reading() as reader:
-            return self._status(name, reader)
-
-    def _status(self, name: str, reader: Reader) -> JobStatus:
-        job = reader.re_encoding(reader.collection(name).id)
-        if job is None:
-            raise ReEncodingNotFound(name)
-        return JobStatus.of(job, reader)
-
     def find(self, name: str) -> Collection:
         """Return the collection of that name; raises CollectionNotFound."""
         return self._catalogue.collection(name)
@@ -351,7 +346,9 @@ class ReEncodings:
             with self._catalogue.store.writing(once, collection=number) as writer:
                 if writer.collection(name).id != number:
                     continue
-                status = self._status(name, writer)
+                status = read_last_job(name, writer)
+                if status is None:
+                    raise ReEncodingNotFound(name)
                 if not (status.job.active or status.job.damaged):
                     raise ReEncodingOver(name, status.job.state)
                 ended = self._end(writer, status, "cancelled")

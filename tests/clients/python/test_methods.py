@@ -32,7 +32,7 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "describe_fields": (collections.fields, ()), "put_collection": (collections.create, ()),
     "patch_collection": (collections.change, ()), "get_collection": (collections.info, ()),
     "delete_collection": (collections.drop, ()), "start_re_encoding": (collections.re_encode, ("nomic",)),
-    "get_re_encoding": (collections.re_encoding, ()), "cancel_re_encoding": (collections.cancel_re_encoding, ()),
+    "cancel_re_encoding": (collections.cancel_re_encoding, ()),
     "store_projection": (collections.put_projection, ([[1.0, 0.0]], [[0.0, 1.0]])),
     "get_projection": (collections.projection, ()), "list_collections": (service.collections, ()),
     "list_aliases": (service.aliases, ()), "get_alias": (service.alias, ("current",)),

@@ -64,9 +64,7 @@ NEEDS_THE_KEYS = DOCUMENT_WRITES | by_operation(
     Call("attend", {"query": [1, 2]}),
     Call("sweep", {"query": [1, 2], "temperatures": [1]}),
 )
-READS = (
-    "list_collections list_aliases get_alias get_re_encoding get_projection get_collection get_document list_feedback"
-)
+READS = "list_collections list_aliases get_alias get_projection get_collection get_document list_feedback"
 NEEDS_THE_FILE = by_operation(
     *map(Call, ("readyz", *READS.split(), "get_backup")), Call("query_documents", {}), Call("describe_fields", {})
 )

@@ -30,7 +30,7 @@ NAMES = {
     "get_backup", "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
     "delete_room_rows", "ask_room", "list_slow_requests",
     "list_encoders", "unload_encoder", "put_guess", "patch_room", "get_lab", "train_model", "decode_source",
-    "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
+    "start_re_encoding", "cancel_re_encoding",
     "store_projection", "get_projection",
     "give_feedback", "list_feedback", "delete_feedback", "read_table",
     "rerank", "rerank_as_cohere", "score",

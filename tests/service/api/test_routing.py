@@ -55,7 +55,7 @@ GUARDING = {name: route for name, route in ROUTES.items() if route.required_leve
 FILTERING = {name: declared_filtering(route) for name, route in GUARDING.items()}
 WHOLE = {
     "put_collection", "patch_collection", "delete_collection", "calibrate", "get_backup", "list_slow_requests",
-    "unload_encoder", "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
+    "unload_encoder", "start_re_encoding", "cancel_re_encoding",
     "store_projection", "get_projection",
     "get_lab", "train_model", "decode_source", "hear_room", *IN_ROOMS,
     "list_aliases", "put_alias", "get_alias", "delete_alias", "list_feedback", "delete_feedback",

@@ -202,6 +202,8 @@ class CollectionInfo(Record, schema="CollectionAnswer"):
         ready: false while its keys are read from disk after a start, or while it is loaded as a demo collection.
         costs: memory, disk and times. None in lists, in answers to PUT and PATCH, for a key with a filter, and if a
             document that is measured is damaged.
+        re_encode: its last move to another encoder. None without one, in lists, in answers to PUT and PATCH, and for a
+            key with a filter.
         defaults: the options of queries that do not send their own; None without any, and from an older service.
         expire_after: the seconds after which a new document expires that has no `expires` of its own; None: never.
         expired: the number of documents that have expired, and are absent, but are not deleted yet; 0 for a key
@@ -227,6 +229,7 @@ class CollectionInfo(Record, schema="CollectionAnswer"):
     keys: int | None
     ready: bool
     costs: Annotated[CollectionCosts | None, ALWAYS_SENT] = None
+    re_encode: Annotated[ReEncoding | None, ALWAYS_SENT] = None
     defaults: Annotated[Annotated[Mapping[str, Any], Named("Defaults")] | None, ALWAYS_SENT] = None
     expire_after: Annotated[float | None, ALWAYS_SENT] = None
     expired: Annotated[int | None, int, ALWAYS_SENT] = None
@@ -333,9 +336,15 @@ def parse_collection_info(content: Mapping[str, Any]) -> CollectionInfo:
     """Parse the response with a collection's information."""
     calibration = parse_kept_calibration(content.get("calibration"))
     costs = None if content.get("costs") is None else CollectionCosts.read(content["costs"])
+    re_encode = None if content.get("re_encode") is None else ReEncoding.read(content["re_encode"])
     background, projection = parse_background(content["background"]), parse_projection_info(content.get("projection"))
     return CollectionInfo.read(
-        content, background=background, calibration=calibration, costs=costs, projection=projection
+        content,
+        background=background,
+        calibration=calibration,
+        costs=costs,
+        re_encode=re_encode,
+        projection=projection,
     )
 
 

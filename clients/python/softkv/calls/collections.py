@@ -189,7 +189,7 @@ def re_encode(
     """Move the collection to another encoder, in the background, while it is read and written.
 
     Until all documents are done, answers have the vectors until now. From one instant on they have the other ones. A
-    calibration does not survive. `re_encoding` returns how far it is.
+    calibration does not survive. `re_encode` of `info()` says how far it is.
 
     Args:
         encoder: the name of the other encoder, see `client.encoders()`.
@@ -217,21 +217,6 @@ def re_encode(
         idempotent=True,
         timeout=WRITE_TIMEOUT,
     )
-
-
-def re_encoding(collection: CollectionRef) -> Call[ReEncoding]:
-    """Return how far the last move of the collection to another encoder is.
-
-    Returns:
-        A `ReEncoding`.
-
-    Raises:
-        NotFound: the collection does not exist, or was never re-encoded.
-
-    Example:
-        >>> client.collection("library").re_encoding().state
-    """
-    return Call("GET", f"{collection.path}/re-encode", lambda reply: ReEncoding.read(reply.json()))
 
 
 def cancel_re_encoding(collection: CollectionRef) -> Call[ReEncoding]:

@@ -79,19 +79,10 @@ def _begin(collection: Collection, encoder: str, temperature: float | None, *, k
         return collection.re_encode(encoder, temperature=temperature, vectors="keep" if keep_vectors else None)
     except (Conflict, Invalid) as refusal:
         is_about_the_move = isinstance(refusal, Conflict) or any(flaw.pointer == "/encoder" for flaw in refusal.errors)
-        job = _last_job(collection) if is_about_the_move else None
+        job = collection.info().re_encode if is_about_the_move else None
         if job is None or job.to != encoder or job.state in ("failed", "cancelled"):
             raise
         return job
-
-
-def _last_job(collection: Collection) -> ReEncoding | None:
-    from softkv import NotFound
-
-    try:
-        return collection.re_encoding()
-    except NotFound:
-        return None
 
 
 def _watch(collection: Collection, job: ReEncoding, show: Callable[[ReEncoding], object]) -> ReEncoding:
@@ -102,11 +93,14 @@ def _watch(collection: Collection, job: ReEncoding, show: Callable[[ReEncoding],
     while not job.over:
         time.sleep(WATCH_SECONDS)
         try:
-            job, failures = collection.re_encoding(), 0
+            latest, failures = collection.info().re_encode, 0
         except Unreachable:
             failures += 1
             if failures > RETRIES:
                 raise
             continue
+        if latest is None:
+            raise CommandError(f"{collection.name!r} was deleted and created again: its move ended")
+        job = latest
         show(job)
     return job

@@ -179,6 +179,8 @@ export interface paths {
          * Describe one collection
          * @description Return the settings of a collection, its size, and whether it is ready for queries.
          *
+         *     `re_encode` is its last move to another encoder: how far it is, and why it is paused or has failed.
+         *
          *     **Scope** of the key: `read`.
          */
         get: operations["get_collection"];
@@ -635,13 +637,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Watch the move to another encoder
-         * @description Return how far the last move of a collection to another encoder is, and why it is paused or has failed.
-         *
-         *     **Scope** of the key: `read`.
-         */
-        get: operations["get_re_encoding"];
+        get?: never;
         put?: never;
         /**
          * Move a collection to another encoder
@@ -649,7 +645,8 @@ export interface paths {
          *
          *     Answers have the vectors until now, until all documents are done. From one instant on they have the other ones, and
          *     none mixes the two. Calibration and projection do not survive, and `drops` says so. The job survives a restart. It
-         *     needs space on the disk, and in memory, for a second copy of the collection.
+         *     needs space on the disk, and in memory, for a second copy of the collection. `re_encode` of the collection says how
+         *     far it is.
          *
          *     **Scope** of the key: `write`.
          */
@@ -2288,6 +2285,8 @@ export interface components {
             ready: boolean;
             /** @description Memory, disk and times. null in lists, in answers to PUT and PATCH, for a key with a filter, and if a document that is measured is damaged. */
             costs: components["schemas"]["CollectionCosts"] | null;
+            /** @description Its last move to another encoder. null without one, in lists, in answers to PUT and PATCH, and for a key with a filter. */
+            re_encode: components["schemas"]["ReEncodeAnswer"] | null;
             /** @description The options of queries that do not send their own; null without any, and from an older service. */
             defaults: components["schemas"]["Defaults"] | null;
             /** @description The seconds after which a new document expires that has no `expires` of its own; null: never. */
@@ -10255,109 +10254,6 @@ export interface operations {
             /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
             507: {
                 headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_re_encoding: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /**
-                 * @description The collection's name.
-                 * @example library
-                 */
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The last job of the collection. */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ReEncodeAnswer"];
-                };
-            };
-            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_refused`: no key, or an unknown or expired one. */
-            401: {
-                headers: {
-                    /** @description The way to send a key. */
-                    "WWW-Authenticate"?: "Bearer";
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
-            403: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `collection_not_found`: there is no such collection; `re_encoding_not_found`: the collection was never re-encoded. */
-            404: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
-            429: {
-                headers: {
-                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
-                    "Retry-After"?: number;
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
-            503: {
-                headers: {
-                    /** @description The number of seconds after which to try again. */
-                    "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };

@@ -73,14 +73,15 @@ def fill(client: httpx.Client, numbers: Any) -> None:
 
 def ended(client: httpx.Client, path: str) -> dict[str, Any]:
     deadline = time.monotonic() + 60
-    while (job := client.get(f"{path}/re-encode").json())["state"] in ("running", "paused"):
+    while (job := client.get(path).json()["re_encode"])["state"] in ("running", "paused"):
         assert time.monotonic() < deadline, job
         time.sleep(0.02)
     return dict(job)
 
 
 def test_a_collection_moves_and_stays_the_same_to_its_callers(client: httpx.Client, path: str) -> None:
-    missing = client.get(f"{path}/re-encode")
+    assert client.get(path).json()["re_encode"] is None
+    missing = client.delete(f"{path}/re-encode")
     assert (missing.status_code, missing.json()["code"]) == (404, "re_encoding_not_found")
     client.put("/v1/aliases/current", json={"collection": "docs"})
     started = client.post("/v1/collections/current/re-encode", json={"encoder": "new"})
@@ -91,6 +92,7 @@ def test_a_collection_moves_and_stays_the_same_to_its_callers(client: httpx.Clie
     job = ended(client, path)
     assert (job["state"], job["reason"], job["done"], job["documents"]) == ("done", None, 200, 200)
     described = client.get(path).json()
+    assert described["re_encode"] == {name: value for name, value in job.items() if name != "collection"}
     assert described["defaults"] == {"top_k": 3}
     assert (described["name"], described["encoder"], described["dimension"], described["documents"]) == (
         "docs",
@@ -98,7 +100,8 @@ def test_a_collection_moves_and_stays_the_same_to_its_callers(client: httpx.Clie
         48,
         200,
     )
-    assert [each["name"] for each in client.get("/v1/collections").json()["collections"]] == ["docs"]
+    listed = client.get("/v1/collections").json()["collections"]
+    assert [(each["name"], each["re_encode"]) for each in listed] == [("docs", None)]
     assert client.put("/v1/collections/docs", json={"encoder": "new"}).status_code == 200
     over = client.delete(f"{path}/re-encode")
     assert (over.status_code, over.json()["code"]) == (409, "re_encoding_over")
@@ -115,7 +118,7 @@ def test_a_refused_re_encoding_gives_advice(client: httpx.Client, path: str) -> 
     assert "1 document carries vectors" in own.json()["detail"]
     kept = client.post(f"{path}/re-encode", json={"encoder": "new", "vectors": "keep"})
     assert "width 32" in kept.json()["detail"]
-    assert client.get("/v1/collections/none/re-encode").json()["code"] == "collection_not_found"
+    assert client.delete("/v1/collections/none/re-encode").json()["code"] == "collection_not_found"
 
 
 def test_a_projection_does_not_survive(client: httpx.Client, path: str) -> None:
@@ -160,7 +163,7 @@ def test_a_service_starts_with_a_damaged_move_and_names_it(tmp_path: Path) -> No
         assert client.get("/readyz").json()["failed"] == [
             "collection c: the record of the move is damaged on disk: start the move again, or cancel it"
         ]
-        answer = client.get("/v1/collections/c/re-encode").json()
+        answer = client.get("/v1/collections/c").json()["re_encode"]
         assert (answer["state"], answer["to"]) == ("failed", "")
         assert client.post("/v1/collections/c/attend", json={"query": [1, 2]}).status_code == 200
         assert client.delete("/v1/collections/c/re-encode").json()["state"] == "cancelled"
@@ -179,4 +182,4 @@ def test_a_disk_without_space_for_a_second_copy_is_a_507(
     monkeypatch.setattr(running.app.state.parts.catalogue.store, "disk", lambda: DiskUsage(10**9, 10_000))
     full = client.post(f"{path}/re-encode", json={"encoder": "new"})
     assert (full.status_code, full.json()["code"]) == (507, "disk_full")
-    assert client.get(f"{path}/re-encode").status_code == 404
+    assert client.get(path).json()["re_encode"] is None

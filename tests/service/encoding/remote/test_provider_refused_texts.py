@@ -142,7 +142,7 @@ def test_a_move_names_the_documents_that_the_other_provider_refuses(client: http
     client.post("/v1/collections/texts/documents", json={"documents": documents}).raise_for_status()
     stub.behaviour = lambda call: refuse_empty_texts(call) if call.body["model"] == "patient" else None
     client.post("/v1/collections/texts/re-encode", json={"encoder": "patient"}).raise_for_status()
-    while (job := client.get("/v1/collections/texts/re-encode").json())["state"] in ("running", "paused"):
+    while (job := client.get("/v1/collections/texts").json()["re_encode"])["state"] in ("running", "paused"):
         time.sleep(0.05)
     assert job["state"] == "failed"
     assert job["reason"] == (

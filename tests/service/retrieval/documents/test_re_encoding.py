@@ -17,7 +17,15 @@ import pytest
 from service.encoding import Encoder, Encoders, EncodingError, LoadingEncoder, load_encoder
 from service.retrieval import CollectionNotFound
 from service.retrieval.collections import Catalogue, Collection, SharedCatalogue
-from service.retrieval.documents import ReEncodings, SentDocument, patch_document, update_documents, upsert
+from service.retrieval.documents import (
+    JobStatus,
+    ReEncodings,
+    SentDocument,
+    patch_document,
+    read_last_job,
+    update_documents,
+    upsert,
+)
 from service.retrieval.documents.re_encoding import _Run
 from service.retrieval.errors import ReEncodingNotFound, ReEncodingOver
 from service.retrieval.queries import Options, attend_collection
@@ -72,6 +80,12 @@ class Service:
     def collection(self) -> Collection:
         return self.catalogue.collection("c")
 
+    def last_job(self, name: str = "c") -> JobStatus:
+        with self.catalogue.store.reading() as reader:
+            status = read_last_job(name, reader)
+        assert status is not None
+        return status
+
     async def attend(self, text: str) -> Any:
         await self.catalogue.refresh()
         (result,) = await attend_collection(self.collection(), [text], Options(null=False, top_k=20), ["/query"])
@@ -98,7 +112,7 @@ async def running(
 
 async def ended(service: Service, name: str = "c") -> Any:
     async with asyncio.timeout(60):
-        while (status := await asyncio.to_thread(service.jobs.status, name)).job.active:
+        while (status := await asyncio.to_thread(service.last_job, name)).job.active:
             await asyncio.sleep(0.01)
     return status
 
@@ -259,7 +273,7 @@ async def test_a_job_is_cancelled(store: Store, models: dict[str, Encoder]) -> N
     async with running(store, models, jobs=False) as service:
         await filled(service)
         with pytest.raises(ReEncodingNotFound):
-            service.jobs.status("c")
+            service.jobs.cancel("c")
         await service.jobs.start(service.collection(), "new")
         with pytest.raises(ReEncodingActive):
             await service.jobs.start(service.collection(), "new")
@@ -270,7 +284,7 @@ async def test_a_job_is_cancelled(store: Store, models: dict[str, Encoder]) -> N
         assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
         task = asyncio.create_task(service.jobs.run())
         await hidden_gone(service)
-        assert (await asyncio.to_thread(service.jobs.status, "c")).job.state == "cancelled"
+        assert (await asyncio.to_thread(service.last_job)).job.state == "cancelled"
         await service.jobs.start(service.collection(), "new")
         assert (await ended(service)).job.state == "done"
         await hidden_gone(service)
@@ -327,9 +341,9 @@ async def test_a_failing_encoder_pauses_it(
         monkeypatch.setattr(models["new"], "encode", encode)
         await service.jobs.start(service.collection(), "new")
         async with asyncio.timeout(60):
-            while (await asyncio.to_thread(service.jobs.status, "c")).job.reason != "the provider is down":
+            while (await asyncio.to_thread(service.last_job)).job.reason != "the provider is down":
                 await asyncio.sleep(0.01)
-        assert (await asyncio.to_thread(service.jobs.status, "c")).job.state == "paused"
+        assert (await asyncio.to_thread(service.last_job)).job.state == "paused"
         failing = False
         assert (await ended(service)).job.state == "done"
 

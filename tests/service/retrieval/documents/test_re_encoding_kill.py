@@ -93,7 +93,7 @@ def test_the_next_start_goes_on(tmp_path: Path, folder: Path, models: dict[str, 
         with SQLiteStore.open(data) as store:
             async with running(store, models, jobs=False) as service:
                 moved = moment == "after the move"
-                status = service.jobs.status("c")
+                status = service.last_job()
                 assert status.job.state == ("done" if moved else "running")
                 assert status.done == {"before": 0, "batch": 384, "before the move": 600, "after the move": 600}[moment]
                 assert is_exact(await service.attend(text(7)), models["new" if moved else "old"], text(7), TEXTS)
