@@ -3,8 +3,8 @@
 `kernels()` returns the implementation in use: C if a library was built that this processor can run, else NumPy. The
 protocol `Kernels` in `interface.py` documents each function.
 
-`in_c.py` checks arrays and passes their addresses to the loops in `native/`; `binding.py` does so for the kernels that
-are rows of its table. `in_numpy.py` has the same functions in plain NumPy: they are the reference that tests compare
+`in_c.py` checks arrays and passes their addresses to the loops in `native/`; `candidates_in_c.py` does so for lists of
+candidates. `in_numpy.py` has the same functions in plain NumPy: they are the reference that tests compare
 with, and the fallback. `one_scan.py` has in a few calls, in C only, what a scan for many queries does in a dozen.
 `dispatch.py` chooses, and has the threads. Codes lie as dot-product instructions read them: 16 rows side by side
 (`layout.py`).

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from ctypes import byref, c_int, c_int64, c_void_p
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from attention.arrays import F32, F64, I16, I32, I64
+from attention.arrays import F32, F64, I8, I16, I32, I64
 from attention.forked import cached_property
-from attention.kernels.binding import ROWS, method_of
+from attention.kernels import candidates_in_c
+from attention.kernels.candidates_in_c import CandidatesInC
 from attention.kernels.interface import (
     HEAVIEST,
     CandidateLists,
@@ -26,13 +27,26 @@ from attention.kernels.interface import (
 from attention.kernels.layout import DEEP, LANES, OFFSET, PANEL, pack, similarity_columns
 from attention.kernels.native import pointers
 from attention.kernels.native.library import Library
-from attention.kernels.native.pointers import address, output, packer_of, scratch
+from attention.kernels.native.pointers import address, output, packer_of, packers_of, refusal, scratch
 from attention.kernels.one_scan import OneScan
 
 FEW_QUERIES, TILE = 4, 16
 """More queries than this are multiplied by AMX, the matrix unit, 16 at a time."""
 
 _P, _N = c_void_p, c_int64
+
+STRUCTURES = {
+    "add_rows": ("values rows queries weights outputs", "n width m q"),
+    "all_products": ("vectors rows queries products", "n width m q"),
+    "all_sums": ("vectors rows weights outputs", "n width m q"),
+    "row_products": ("vectors rows queries query_of products", "n width m q"),
+    "residual_sum": ("vectors rows total", "n width m"),
+    "code_rows": ("vectors codes left scales squares total", "n width"),
+    "quadratic_forms": ("vectors matrix squares forms side", "q width"),
+    "softmax_masses": ("similarities masses totals", "n", "temperature"),
+}
+"""The structure that each of these functions gets: the names of addresses, of sizes and integers, and of float64."""
+_pack = packers_of(STRUCTURES)
 
 SIGNATURES: dict[str, tuple[Any, ...]] = {
     "accumulate": (_N, _P, _N, _P, _P, _P, _P, _P, _N),
@@ -44,7 +58,7 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "blend_rows": (None, _P, _P, _P),
     "pull_rows": (None, _P, _P, _P),
     "softmax_rows": (None, _P, _P, _P, _N, _P, _P, _P),
-    **dict.fromkeys(ROWS, (_N, _P)),
+    **dict.fromkeys([*STRUCTURES, *candidates_in_c.STRUCTURES], (_N, _P)),
 }
 """The functions of the library: the type of the result, then those of the arguments."""
 
@@ -108,27 +122,20 @@ class PackedRows:
         self.structure = _Rows(address(self._table, pointers.U64), len(runs), self.size, self.width)
 
 
-def methods_of(functions: SimpleNamespace) -> dict[str, Callable[..., Any]]:
-    """Return the methods of the kernels that are rows of a table, by name."""
-    return {name: method_of(name, getattr(functions, name)) for name in ROWS}
-
-
-class KernelsInC:
+class KernelsInC(CandidatesInC):
     """The kernels of a library for one kind of processor; `interface.Kernels` documents each method.
-
-    Methods that only check arrays and pass their addresses are those of `binding.ROWS`.
 
     Args:
         library: the loaded library.
     """
 
     SCANS = ORDERED = True
-    select_top: Callable[..., tuple[I64, I64, I64]]
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._c = SimpleNamespace(**{name: library.function(name, *kinds) for name, kinds in SIGNATURES.items()})
-        vars(self).update(methods_of(self._c))
+        super().__init__(
+            SimpleNamespace(**{name: library.function(name, *kinds) for name, kinds in SIGNATURES.items()})
+        )
         self.AMX, self.WIDE = library.amx, library.kind.wide
         self.NAME = " + ".join(["C", library.kind.instruction] + ["AMX"] * self.AMX)
 
@@ -245,6 +252,78 @@ class KernelsInC:
 
     # Float32 rows
 
+    def add_rows(self, values: F32, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
+        """Add weight·value of rows to the outputs of queries; see `Kernels.add_rows`."""
+        (n, width), m, q = values.shape, len(rows), len(outputs)
+        call = _pack.add_rows(
+            address(values, pointers.F32, n * width),
+            address(rows, pointers.I64, m),
+            address(queries, pointers.I64, m),
+            address(weights, pointers.F64, m),
+            output(outputs, pointers.F64, q * width),
+            n,
+            width,
+            m,
+            q,
+        )
+        refused = self._c.add_rows(call)
+        if refused >= 0:
+            raise refusal("add_rows", refused)
+
+    def all_products(self, vectors: F32, rows: I64, queries: F64, products: F64) -> None:
+        """Fill the dot products of all queries and rows; see `Kernels.all_products`."""
+        (n, width), m, q = vectors.shape, len(rows), len(queries)
+        call = _pack.all_products(
+            address(vectors, pointers.F32, n * width),
+            address(rows, pointers.I64, m),
+            address(queries, pointers.F64, q * width),
+            output(products, pointers.F64, q * m),
+            n,
+            width,
+            m,
+            q,
+        )
+        refused = self._c.all_products(call)
+        if refused >= 0:
+            raise refusal("all_products", refused)
+
+    def all_sums(self, vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
+        """Add weighted sums of rows to the outputs; see `Kernels.all_sums`."""
+        (n, width), m, q = vectors.shape, len(rows), len(weights)
+        call = _pack.all_sums(
+            address(vectors, pointers.F32, n * width),
+            address(rows, pointers.I64, m),
+            address(weights, pointers.F64, q * m),
+            output(outputs, pointers.F64, q * width),
+            n,
+            width,
+            m,
+            q,
+        )
+        refused = self._c.all_sums(call)
+        if refused >= 0:
+            raise refusal("all_sums", refused)
+
+    def row_products(self, vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
+        """Return the dot products of pairs of rows and queries; see `Kernels.row_products`."""
+        (n, width), m, q = vectors.shape, len(rows), len(queries)
+        products = np.empty(m)
+        call = _pack.row_products(
+            address(vectors, pointers.F32, n * width),
+            address(rows, pointers.I64, m),
+            address(queries, pointers.F64, q * width),
+            address(query_of, pointers.I64, m),
+            output(products, pointers.F64),
+            n,
+            width,
+            m,
+            q,
+        )
+        refused = self._c.row_products(call)
+        if refused >= 0:
+            raise refusal("row_products", refused)
+        return products
+
     def blend_rows(
         self,
         rows: FloatRows,
@@ -299,6 +378,74 @@ class KernelsInC:
         )
         self._c.pull_rows(floats, batch, memory)
 
+    def residual_sum(self, vectors: F32, rows: I64) -> F64:
+        """Return the sum of the residuals of rows; see `Kernels.residual_sum`."""
+        (n, width), m = vectors.shape, len(rows)
+        total = np.empty(width)
+        call = _pack.residual_sum(
+            address(vectors, pointers.F32, n * width),
+            address(rows, pointers.I64, m),
+            output(total, pointers.F64),
+            n,
+            width,
+            m,
+        )
+        refused = self._c.residual_sum(call)
+        if refused >= 0:
+            raise refusal("residual_sum", refused)
+        return total
+
+    def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
+        """Code vectors in 8 bits; see `Kernels.code_rows`."""
+        n, width = vectors.shape
+        call = _pack.code_rows(
+            address(vectors, pointers.F32, n * width),
+            output(codes, pointers.I8, n * width),
+            output(left, pointers.F32, n * width),
+            output(scales, pointers.F64, n),
+            output(squares, pointers.F64, n),
+            output(total, pointers.F64, width),
+            n,
+            width,
+        )
+        refused = self._c.code_rows(call)
+        if refused >= 0:
+            raise refusal("code_rows", refused)
+
+    def quadratic_forms(self, vectors: F64, matrix: F32) -> tuple[F64, F64]:
+        """Return squared lengths and quadratic forms; see `Kernels.quadratic_forms`."""
+        q, width = vectors.shape
+        squares, forms = np.empty(q), np.empty(q)
+        call = _pack.quadratic_forms(
+            address(vectors, pointers.F64, q * width),
+            address(matrix, pointers.F32, width * width),
+            output(squares, pointers.F64),
+            output(forms, pointers.F64),
+            scratch.of(pointers.F32.itemsize * width * LANES),
+            q,
+            width,
+        )
+        refused = self._c.quadratic_forms(call)
+        if refused >= 0:
+            raise refusal("quadratic_forms", refused)
+        return squares, forms
+
+    def softmax_masses(self, similarities: F64, temperature: float) -> tuple[F64, F64]:
+        """Return softmax masses and their sums; see `Kernels.softmax_masses`."""
+        n = len(similarities)
+        masses, totals = np.empty(n), np.empty(3)
+        call = _pack.softmax_masses(
+            address(similarities, pointers.F64, n),
+            output(masses, pointers.F64),
+            output(totals, pointers.F64),
+            n,
+            temperature,
+        )
+        refused = self._c.softmax_masses(call)
+        if refused >= 0:
+            raise refusal("softmax_masses", refused)
+        return masses, totals
+
     def pack_rows(self, runs: Sequence[RowRun]) -> PackedRows:
         """Return rows in the form that `softmax_rows` reads; see `Kernels.pack_rows`."""
         return PackedRows(runs)
@@ -321,14 +468,6 @@ class KernelsInC:
             RowMasses(real[:n], real[n : 2 * n], real[2 * n :], index[:n], index[n:counts], index[counts:])
             for real, index in zip(reals, indices, strict=True)
         ]
-
-    # Candidates
-
-    def top_rows(self, similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
-        """Select the best rows of each run, and those that tie; see `Kernels.top_rows`."""
-        edges, rows, runs = self.select_top(similarities, row_numbers, starts, counts, ks)
-        end = int(edges[-1])
-        return edges, rows[:end].copy(), runs[:end].copy()
 
 
 def _pairs(codes: I16) -> I32:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -54,25 +55,34 @@ def address(array: Any, kind: np.dtype[Any], size: int | None = None) -> int:
     if (array.dtype is not kind and array.dtype != kind) or not array.flags.c_contiguous:
         raise _unfit(array, kind)
     if size is not None and array.size != size:
-        raise ValueError(f"wanted {size} numbers, got an array of shape {array.shape}")
+        raise _other_size(array, size)
     return _word_at(id(array) + _DATA).value if _READS else _ask(array)
 
 
 def output(array: Any, kind: np.dtype[Any], size: int | None = None) -> int:
     """Return the address of a contiguous array that a function in C writes to.
 
-    Arguments and errors are those of `address`; a read-only array is a TypeError, too.
+    Arguments and errors are those of `address`; a read-only or misaligned array is a TypeError, too.
     """
-    # carray: contiguous in C's order and writable, in one look.
-    if not array.flags.carray:
+    # carray: contiguous in C's order, aligned and writable, in one look. Calling `address` would look twice.
+    if (array.dtype is not kind and array.dtype != kind) or not array.flags.carray:
         raise _unfit(array, kind)
-    return address(array, kind, size)
+    if size is not None and array.size != size:
+        raise _other_size(array, size)
+    return _word_at(id(array) + _DATA).value if _READS else _ask(array)
+
+
+def _other_size(array: Any, size: int) -> ValueError:
+    return ValueError(f"wanted {size} numbers, got an array of shape {array.shape}")
 
 
 def _unfit(array: Any, kind: np.dtype[Any]) -> TypeError:
-    order = "contiguous" if array.flags.c_contiguous else "strided"
-    access = "" if array.flags.writeable else ", read-only"
-    return TypeError(f"wanted a contiguous array of {kind.name}, got a {order}{access} one of {array.dtype.name}")
+    flags = array.flags
+    state = ["contiguous" if flags.c_contiguous else "strided"]
+    state += [] if flags.aligned else ["misaligned"]
+    state += [] if flags.writeable else ["read-only"]
+    expected = "contiguous" if flags.aligned else "contiguous, aligned"
+    return TypeError(f"wanted a {expected} array of {kind.name}, got a {', '.join(state)} one of {array.dtype.name}")
 
 
 class Scratch(threading.local):
@@ -101,6 +111,16 @@ def packer(pointers: int, integers: int, reals: int = 0) -> Callable[..., bytes]
 def packer_of(pointers: str, integers: str, reals: str = "") -> Callable[..., bytes]:
     """Return what packs a structure whose fields have these names, which have spaces between them."""
     return packer(*(len(names.split()) for names in (pointers, integers, reals)))
+
+
+def packers_of(structures: Mapping[str, tuple[str, ...]]) -> SimpleNamespace:
+    """Return what packs each of these structures, by name; their fields are arguments of `packer_of`."""
+    return SimpleNamespace(**{name: packer_of(*names) for name, names in structures.items()})
+
+
+def refusal(name: str, index: int) -> IndexError:
+    """Return the error of a kernel that refuses an index or a run: it then returns its place, else −1."""
+    return IndexError(f"wanted rows, queries and runs within the arrays of {name}, got another at index {index}")
 
 
 def fields(pointers: str, integers: str, reals: str = "") -> list[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from unittest import mock
 
 import numpy as np
 
-from attention.kernels import binding, in_c
+from attention.kernels import candidates_in_c, in_c
 from attention.kernels.in_c import KernelsInC
 from attention.kernels.native import pointers
 from attention.kernels.transformer import in_c as encoder
@@ -147,8 +147,8 @@ def placed(running: KernelsInC, place: Place) -> Iterator[KernelsInC]:
     wrappers = SimpleNamespace(**{name: wrapped(function) for name, function in functions.items()})
     with (
         mock.patch.multiple(in_c, address=address, output=output, scratch=scratch),
-        mock.patch.dict(binding.SCOPE, address=address, output=output, scratch=scratch),
-        mock.patch.multiple(running, _c=wrappers, **in_c.methods_of(wrappers)),
+        mock.patch.multiple(candidates_in_c, address=address, output=output, scratch=scratch),
+        mock.patch.object(running, "_c", wrappers),
         mock.patch.object(encoder, "address_of", kept.put),
         mock.patch.object(running._library, "function", function),
     ):

@@ -84,6 +84,13 @@ def test_a_read_only_array_is_refused_where_c_writes():
         output(array, pointers.F32, 4)
 
 
+def test_a_misaligned_array_is_refused_where_c_writes():
+    array = np.frombuffer(bytearray(20), dtype=np.uint8)[1:17].view(np.float32)
+    message = "wanted a contiguous, aligned array of float32, got a contiguous, misaligned one of float32"
+    with pytest.raises(TypeError, match=message):
+        output(array, pointers.F32, 4)
+
+
 def test_an_address_is_that_of_the_first_element():
     matrix = np.arange(12, dtype=np.float32).reshape(3, 4)
     for part in (matrix, matrix[1:], matrix[2]):
