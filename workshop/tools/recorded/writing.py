@@ -1,4 +1,4 @@
-"""Trains the page's small language model on the world of `world.py`; `workshop.benchmarks.writing` measures it.
+"""Trains the page's small language model on the world of `world.py`.
 
     python -m workshop.tools.recorded writing
 
