@@ -101,7 +101,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-suites test-thorough test-lowest test-newest test-nightly walls walls-all passed integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels multilingual partners bench image sbom lock release clean
+.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-suites test-thorough test-lowest test-newest test-nightly walls walls-all integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels multilingual partners bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -189,15 +189,15 @@ environments: $(VENV)/.native $(LATER:%=%/.installed)
 run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab) $(if $(MULTILINGUAL),$(VENV)/.multilingual)
 	$(if $(MULTILINGUAL),SOFTKV_ENCODERS=docker/multilingual.toml) $(BIN)/softkv serve --demo $(DEMO)
 
-# Suites of the core whose digest is in .ci/passed are left out. With T, K, PYTHON or CONSTRAINTS on the command line, none is.
-NAMED = $(T)$(K)$(filter-out constraints.txt,$(CONSTRAINTS))$(filter command,$(origin PYTHON))
+# Suites of the core that passed in this checkout as they are now are left out. With T, K, RERUN or CONSTRAINTS, none is.
+NAMED = $(T)$(K)$(RERUN)$(filter-out constraints.txt,$(CONSTRAINTS))
 
 test: $(VENV)/.native
-	$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))' $(if $(NAMED),,$$($(BIN)/python -m tools.walls unchanged))
+	$(if $(NAMED),,$(BIN)/python -m tools.walls core )$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))'
 
-# All suites of the core, also those in .ci/passed.
+# The tests of `make test`, with all suites.
 test-suites: $(VENV)/.native
-	$(BIN)/python -m tools.walls suites
+	$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))'
 
 test-long: test-browser test-alone
 
@@ -218,18 +218,16 @@ test-lowest test-newest: test-%:
 test-end-to-end: $(VENV)/.native $(OTHERS)/.installed $(DOCS)/.installed
 	$(PYTEST) -m '($(LANDING)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
-# The end-to-end test of each wall; all its tests if .ci/passed has another digest than the wall now has.
+# All tests of each wall, or its end-to-end test if it passed in this checkout as it is now. make walls WALL=postgres: all
+# tests of one.
+WALL ?=
+
 walls: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
-	$(BIN)/python -m tools.walls $(RERUN)
+	$(BIN)/python -m tools.walls $(WALL) $(RERUN)
 
 # All tests of all walls, with many examples of each property.
 walls-all: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
 	$(BIN)/python -m tools.walls all
-
-# make passed WALL=postgres: all tests of a wall, of the package for a framework, as in WALL=langchain, or of a suite of the
-# core, as in WALL=parity. If they pass, its digest is written into .ci/passed: commit it.
-passed: $(VENV)/.native $(if $(filter $(FRAMEWORKS),$(WALL)),.venv-$(WALL),$(if $(filter cluster,$(WALL)),$(CLUSTER),$(OTHERS)))/.installed
-	$(BIN)/python -m tools.walls passed '$(WALL)'
 
 # The thorough tests, and all properties with many examples.
 test-thorough: $(VENV)/.native $(OTHERS)/.installed $(LINGUAL)
@@ -238,8 +236,8 @@ test-thorough: $(VENV)/.native $(OTHERS)/.installed $(LINGUAL)
 # Every test that `make test` and `make lint` leave out.
 test-nightly: test-browser test-alone test-suites walls-all integrations-all test-thorough
 
-# One test of each framework, from writing documents to the verdict of an answer; all its tests if .ci/passed has another
-# digest than its package now has.
+# All tests of each package for a framework, or one, from writing documents to the verdict of an answer, if it passed in
+# this checkout as it is now.
 integrations: install $(FRAMEWORKS:%=.venv-%/.installed)
 	$(BIN)/python -m tools.walls frameworks
 
@@ -382,5 +380,5 @@ release:
 	@$(PYTHON) -m tools.release '$(VERSION)'
 
 clean:
-	rm -rf $(VENV) .venv-uv .page-tools .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(patsubst %,.venv-%,$(FRAMEWORKS) $(OLDEST)) build dist *.egg-info attention/build attention/*.egg-info $(wildcard clients/*/build clients/*/*.egg-info extensions/*/build extensions/*/*.egg-info workshop/build workshop/*.egg-info) \
+	rm -rf $(VENV) .venv-uv .page-tools .passed .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(patsubst %,.venv-%,$(FRAMEWORKS) $(OLDEST)) build dist *.egg-info attention/build attention/*.egg-info $(wildcard clients/*/build clients/*/*.egg-info extensions/*/build extensions/*/*.egg-info workshop/build workshop/*.egg-info) \
 	  clients/typescript/dist clients/typescript/node_modules

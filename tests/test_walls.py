@@ -7,13 +7,28 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from tools import walls
-from tools.walls import CORE, FRAMEWORKS, PASSED, ROOT, SUITES, WALLS, Wall, digest, imported, read_passed, suites
+from tools.walls import (
+    BY_DAY,
+    CORE,
+    FOR_A_LANDING,
+    FRAMEWORKS,
+    PASSED,
+    ROOT,
+    SUITES,
+    WALLS,
+    Wall,
+    digest,
+    imported,
+    read_passed,
+    runs,
+)
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
 SMALL = Wall("extensions/small", "softkv_small", files=("service/web/shared",))
@@ -48,7 +63,6 @@ def root(tmp_path: Path) -> Path:
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    (tmp_path / ".ci").mkdir()
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     return tmp_path
 
@@ -135,18 +149,29 @@ def test_a_digest_changes_with_a_suite_of_the_core_and_its_rooms(root: Path, nam
     assert (digest(SUITE, root) != before) == changes
 
 
-def test_a_suite_of_the_core_is_left_out_until_it_changes() -> None:
-    """At night all of them run."""
-    passed = {name: digest(suite) for name, suite in SUITES.items()}
-    assert walls.skip_options({}) == []
-    assert walls.skip_options(passed) == [f"--ignore={suite.folder}" for suite in SUITES.values()]
-    assert walls.skip_options(passed | {"parity": "older"}) == [
-        f"--ignore={suite.folder}" for name, suite in SUITES.items() if name != "parity"
-    ]
-    by_suite = ["-m", "not (install or kill or thorough)"]
-    assert list(suites(["suites"], passed)) == [([name], by_suite) for name in SUITES]
-    assert list(suites(["passed", "parity"], passed)) == [(["parity"], by_suite)]
-    assert walls.command(["parity"], [])[1:4] == ["-m", "pytest", "tests/parity"]
+def run_core(root: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> tuple[int, list[str]]:
+    """Run a script in place of pytest on the suite of a small repository → its status and its arguments."""
+    monkeypatch.setattr(walls, "SUITES", {"small": SUITE})
+    write = "import pathlib, sys; pathlib.Path('.git/got').write_text(' '.join(sys.argv[1:])); "
+    status = walls.run_core([sys.executable, "-c", write + script], root)
+    return status, (root / ".git" / "got").read_text().split()
+
+
+def test_a_suite_of_the_core_is_left_out_until_it_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ignored = [f"--ignore={SUITE.folder}"]
+    assert run_core(root, monkeypatch, "sys.exit(1)") == (1, [])
+    assert run_core(root, monkeypatch, "") == (0, [])  # what failed has not passed
+    assert run_core(root, monkeypatch, "") == (0, ignored)
+    with (root / SUITE.folder / "test_deep.py").open("a") as file:
+        file.write("\n# more\n")
+    assert run_core(root, monkeypatch, "") == (0, [])
+    assert run_core(root, monkeypatch, "") == (0, ignored)
+
+
+def test_a_suite_that_changes_while_it_runs_has_not_passed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change = f"pathlib.Path('{SUITE.folder}/test_deep.py').write_text('1')"
+    assert run_core(root, monkeypatch, change) == (0, [])
+    assert run_core(root, monkeypatch, "") == (0, [])
 
 
 def test_each_suite_of_the_core_names_folders_and_files_that_exist() -> None:
@@ -154,27 +179,40 @@ def test_each_suite_of_the_core_names_folders_and_files_that_exist() -> None:
     assert [name for name in names if not (ROOT / name).exists()] == []
 
 
-def test_a_landing_runs_the_whole_suite_of_a_wall_whose_digest_is_new() -> None:
+def test_a_landing_runs_all_tests_of_a_wall_that_has_not_passed_as_it_is() -> None:
     name = next(iter(WALLS))
     passed = {each: digest(wall) for each, wall in (WALLS | FRAMEWORKS).items()}
-    assert {marks[-1] for _, marks in suites([], passed)} == {"end_to_end and not thorough"}
-    assert ([name], ["-m", "not thorough"]) in list(suites([], passed | {name: "older"}))
-    assert ([name], ["-m", "not thorough"]) in list(suites([], {}))
-    assert [names for names, _ in suites(["passed", name], passed)] == [[name]]
-    assert all("-m" not in options for _, options in suites(["all"], passed))
+    assert {selection for _, selection in runs([], passed)} == {FOR_A_LANDING}
+    assert ([name], BY_DAY) in list(runs([], passed | {name: "older"}))
+    assert {selection for _, selection in runs([], {})} == {BY_DAY}
+    assert list(runs([name], passed)) == [([name], BY_DAY)]
+    assert all("-m" not in options for _, options in runs(["all"], passed))
 
 
 def test_a_landing_runs_the_whole_suites_of_packages_whose_digests_are_new_in_their_environments() -> None:
     first, *others = FRAMEWORKS
     passed = {name: digest(wall) for name, wall in FRAMEWORKS.items()}
-    assert list(suites(["frameworks"], passed)) == [([first, *others], ["-m", "end_to_end"])]
-    assert list(suites(["frameworks"], passed | {first: "older"})) == [(others, ["-m", "end_to_end"]), ([first], [])]
-    assert list(suites(["passed", first], passed)) == [([first], [])]
+    assert list(runs(["frameworks"], passed)) == [([first, *others], FOR_A_LANDING)]
+    assert list(runs(["frameworks"], passed | {first: "older"})) == [(others, FOR_A_LANDING), ([first], ())]
+    assert list(runs(["frameworks"], {})) == [([first, *others], ())]
     assert walls.command([first], [])[1:] == ["-m", "tests.integrations.run", first]
 
 
-def test_a_suite_that_passed_has_a_line_beside_those_of_others(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(WALLS, "small", SMALL)
-    (root / PASSED).write_text("another 12\n")
-    walls.write_passed("small", root)
+def test_only_all_tests_of_a_wall_let_it_pass(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walls, "WALLS", {"small": SMALL})
+    monkeypatch.setattr(walls, "command", lambda names, selection: [sys.executable, "-c", "pass"])
+    walls.write_passed({"another": "12"}, root)
+    assert walls.main(["--last-failed"], root) == 0
+    assert read_passed(root) == {"another": "12"}
+    assert walls.main([], root) == 0
     assert read_passed(root) == {"another": "12", "small": digest(SMALL, root)}
+
+
+def test_a_word_that_is_not_the_name_of_a_wall_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"Expected names of walls, some of .*, got parity"):
+        walls.main(["parity"])
+
+
+def test_git_ignores_the_digests() -> None:
+    ignores = ["git", "check-ignore", "--quiet", f"{PASSED}/parity"]
+    assert subprocess.run(ignores, cwd=ROOT, check=False).returncode == 0

@@ -1,17 +1,17 @@
 """Walls: parts of softkv that are distributions of their own, whose tests a landing of the core leaves out.
 
-Suites of the core are left out of `make test` in the same way: those for which .ci/passed has their digest.
+Suites of the core are left out of `make test` in the same way: those that passed in this checkout as they are now.
 
-    python -m tools.walls                 for each wall the tests with the mark end_to_end, or all if its digest is new
+    python -m tools.walls                 for each wall all tests, or those with the mark end_to_end if it has passed
+    python -m tools.walls postgres        all tests of one wall
     python -m tools.walls all             all tests of all walls, as at night
     python -m tools.walls frameworks      the same as without a word, for the packages in clients/ for frameworks
-    python -m tools.walls passed postgres  all tests of one; if they pass, its digest goes into .ci/passed
-    python -m tools.walls suites          all tests of all suites of the core, as at night
-    python -m tools.walls unchanged       the options by which pytest leaves out the suites whose digests are not new
+    python -m tools.walls core COMMAND    the tests that a command of pytest runs, without suites that passed
 
-The digest is of all files of the wall but its pages in Markdown, of the modules of the core that it imports, and of
-`Wall.files`. A name that it imports from a face counts as the module that defines the name. Further arguments go to
-pytest.
+A file in the folder `.passed`, which git ignores, has the digest of each wall or suite whose tests have passed. A new
+clone has none of them, so all its tests run. The digest is of the version of Python, of all files of the wall but its
+pages in Markdown, of the modules of the core that it imports, and of `Wall.files`. A name that it imports from a face
+counts as the module that defines the name. Further arguments go to pytest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import ast
 import hashlib
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,11 @@ from tools import ROOT
 
 CORE = {"attention": ".", "service": ".", "softkv": "clients/python"}
 """The packages of the core, each with its folder."""
-PASSED = ".ci/passed"
+PASSED = ".passed"
+"""The folder of the digests, in the checkout."""
+BY_DAY = ("-m", "not thorough")
+FOR_A_LANDING = ("-m", "end_to_end and not thorough")
+BY_NIGHT = ("--hypothesis-profile=night",)
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def digest(wall: Wall, root: Path = ROOT) -> str:
         path for path in files if path.suffix == ".py" and path.is_relative_to(root / wall.folder / wall.package)
     }
     core = {path for module in modules for path in imported(module, root)}
-    result = hashlib.sha256()
+    result = hashlib.sha256(f"{sys.version_info[:2]}\n".encode())
     for path in sorted(files | core):
         result.update(f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return result.hexdigest()
@@ -158,45 +162,37 @@ def _defining(module: str, name: str, root: Path) -> Path | None:
 
 
 def read_passed(root: Path = ROOT) -> dict[str, str]:
-    """Return the digest at which the whole suite of each wall has passed."""
-    lines = (root / PASSED).read_text(encoding="utf-8").splitlines() if (root / PASSED).exists() else []
-    return dict(line.split() for line in lines)
+    """Return the digest at which all tests of a wall or suite have passed, by name."""
+    return {path.name: path.read_text(encoding="utf-8") for path in (root / PASSED).glob("*")}
 
 
-def write_passed(name: str, root: Path = ROOT) -> None:
-    """Write the digest of a wall, whose suite has passed."""
-    passed = read_passed(root) | {name: digest((WALLS | FRAMEWORKS | SUITES)[name], root)}
-    (root / PASSED).write_text("".join(f"{wall} {passed[wall]}\n" for wall in sorted(passed)), encoding="utf-8")
+def write_passed(digests: Mapping[str, str], root: Path = ROOT) -> None:
+    """Write the digests of walls and suites whose tests have passed. Each has a file, since tiers run side by side."""
+    (root / PASSED).mkdir(exist_ok=True)
+    for name, passed in digests.items():
+        (root / PASSED / name).write_text(passed, encoding="utf-8")
 
 
-def suites(words: Sequence[str], passed: dict[str, str]) -> Iterator[tuple[list[str], list[str]]]:
+def runs(
+    words: Sequence[str], passed: Mapping[str, str], root: Path = ROOT
+) -> Iterator[tuple[list[str], Sequence[str]]]:
     """Yield names of walls with the arguments of pytest for their tests. A process tests all names of one item.
 
     Args:
-        words: what the command line asks for: nothing, `all`, `frameworks`, `suites`, or `passed` and a name.
-        passed: the digests of suites that have passed.
+        words: what the command line asks for: nothing, `all`, `frameworks`, or names of walls.
+        passed: the digests of walls whose tests have passed.
     """
-    by_day = ["-m", "not thorough"]
-    by_suite = ["-m", "not (install or kill or thorough)"]
-    if words[:1] == ["passed"]:
-        yield [words[1]], [] if words[1] in FRAMEWORKS else by_suite if words[1] in SUITES else by_day
-    elif words[:1] == ["suites"]:
-        yield from (([name], by_suite) for name in SUITES)
-    elif words[:1] == ["frameworks"]:  # one service for all that run the same
-        unchanged = [name for name, wall in FRAMEWORKS.items() if passed.get(name) == digest(wall)]
-        yield from (
-            (names, options)
-            for names, options in (
-                (unchanged, ["-m", "end_to_end"]),
-                ([name for name in FRAMEWORKS if name not in unchanged], []),
-            )
-            if names
-        )
-    elif words[:1] == ["all"]:
-        yield from (([name], ["--hypothesis-profile=night"]) for name in WALLS)
+    if words == ["frameworks"]:  # one service for all that run the same
+        unchanged = [name for name, wall in FRAMEWORKS.items() if passed.get(name) == digest(wall, root)]
+        changed = [name for name in FRAMEWORKS if name not in unchanged]
+        yield from ((names, options) for names, options in ((unchanged, FOR_A_LANDING), (changed, ())) if names)
+    elif words == ["all"]:
+        yield from (([name], BY_NIGHT) for name in WALLS)
+    elif words:
+        yield from (([name], BY_DAY) for name in words)
     else:
         for name, wall in WALLS.items():
-            yield [name], ["-m", "end_to_end and not thorough"] if passed.get(name) == digest(wall) else by_day
+            yield [name], FOR_A_LANDING if passed.get(name) == digest(wall, root) else BY_DAY
 
 
 def command(names: Sequence[str], selection: Sequence[str]) -> list[str]:
@@ -205,31 +201,36 @@ def command(names: Sequence[str], selection: Sequence[str]) -> list[str]:
         return [sys.executable, "-m", "tests.integrations.run", *names, *selection]
     [name] = names
     cache = ["-o", f"cache_dir=.pytest_cache/{name}", "--durations", "10"]
-    wall = (WALLS | SUITES)[name]
+    wall = WALLS[name]
     return [wall.python, "-m", "pytest", wall.tests, *selection, *cache]
 
 
-def skip_options(passed: dict[str, str]) -> list[str]:
-    """Return the options by which pytest leaves out the suites of the core that passed as they are now."""
-    return [f"--ignore={wall.tests}" for name, wall in SUITES.items() if passed.get(name) == digest(wall)]
+def run_core(command_line: Sequence[str], root: Path = ROOT) -> int:
+    """Run a command of pytest without the suites of the core that have passed as they are; return its exit status."""
+    passed, digests = read_passed(root), {name: digest(suite, root) for name, suite in SUITES.items()}
+    ignored = [f"--ignore={SUITES[name].tests}" for name in SUITES if passed.get(name) == digests[name]]
+    status = subprocess.run([*command_line, *ignored], cwd=root, check=False).returncode
+    if not status:
+        write_passed(digests, root)
+    return status
 
 
-def main(words: list[str]) -> int:
-    """Run suites, and return the exit status of the first that fails."""
+def main(words: list[str], root: Path = ROOT) -> int:
+    """Run tests, and return the exit status of the first run that fails."""
+    if words[:1] == ["core"]:
+        return run_core(words[1:], root)
     options = [word for word in words if word.startswith("-")]
     words = [word for word in words if word not in options]
-    if words == ["unchanged"]:
-        sys.stdout.write(" ".join(skip_options(read_passed())))
-        return 0
-    walls = (*WALLS, *FRAMEWORKS, *SUITES)
-    if words[:1] == ["passed"] and (name := "".join(words[1:])) not in walls:
-        sys.exit(f"Expected the name of a wall, one of {', '.join(walls)}, got {name!r}. Write make passed WALL=NAME.")
+    if words not in (["all"], ["frameworks"]) and (others := [word for word in words if word not in WALLS]):
+        sys.exit(f"Expected names of walls, some of {', '.join(WALLS)}, got {', '.join(others)}.")
     statuses = []
-    for names, selection in suites(words, read_passed()):
+    for names, selection in runs(words, read_passed(root), root):
+        # Before the tests: what changes while they run has not passed.
+        digests = {name: digest((WALLS | FRAMEWORKS)[name], root) for name in names}
         run = [*command(names, selection), *options]
-        statuses.append(subprocess.run(run, cwd=ROOT, check=False).returncode)
-        if words[:1] == ["passed"] and not statuses[-1]:
-            write_passed(*names)
+        statuses.append(subprocess.run(run, cwd=root, check=False).returncode)
+        if not statuses[-1] and not options and selection != FOR_A_LANDING:
+            write_passed(digests, root)
     return next((status for status in statuses if status), 0)
 
 

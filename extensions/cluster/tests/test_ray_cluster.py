@@ -17,7 +17,7 @@ from extensions.cluster.tests.fleet import Fleet
 from extensions.cluster.tests.running import Service
 from tests.waiting import until
 
-pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not here: make passed WALL=cluster")
+pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not here: make walls WALL=cluster")
 LIST = """
 import json, sys, ray
 from ray.util.placement_group import placement_group_table

@@ -11,7 +11,7 @@ from extensions.cluster.tests.faults import FAULTS, failures, measure
 from extensions.cluster.tests.fleet import Fleet
 from tests.thorough import thorough
 
-pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not here: make passed WALL=cluster")
+pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not here: make walls WALL=cluster")
 AT_A_LANDING = {"a server", "a service", "PostgreSQL"}
 """Every answer needs these parts. `make test-nightly` kills the others, too."""
 

@@ -96,10 +96,10 @@ def _parameter(name: str) -> Any:
     """Return the annotation of an option of a table, as FastAPI reads it."""
     option = TABLE_OPTIONS[name]
     words = option.description[0].upper() + option.description[1:]
-    least, most = option.range or (None, None)
+    least, greatest = option.range or (None, None)
     query = Query(
         ge=least,
-        le=most,
+        le=greatest,
         max_length=option.length,
         description=f"{words}; may be repeated." if name in LISTS else f"{words}.",
     )
