@@ -95,9 +95,7 @@ def create_app(
         telemetry=NO_TELEMETRY if tracing is None else tracing.config,
     )
     # Not by `include_router`, which would build each route a second time. These routes guard themselves.
-    parts = {part.name: part for part in find_parts()}
-    missing = (router for name, router in routes.NOT_INSTALLED.items() if name not in parts)
-    routers = (*routes.ALL, *(router for part in parts.values() for router in part.routers()), *missing)
+    routers = (*routes.ALL, *(router for part in find_parts() for router in part.routers()))
     app.router.routes.extend(route for router in routers for route in router.routes)
     needs_key = settings.keyed and settings.allow_anonymous is None
     embeds = settings.embed == "any" and "frame_ancestors" not in settings.model_fields_set

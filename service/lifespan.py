@@ -68,6 +68,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
             try:
                 yield
             finally:
+                await app.state.parts.mcp.close()
                 for added in app.state.parts.added.values():
                     await added.close()
                 loading.cancel()

@@ -151,7 +151,7 @@ def test_every_page_is_found_from_the_readme():
 
 
 def test_the_map_of_the_code_is_short():
-    assert len(Page("ARCHITECTURE.md").text.splitlines()) <= 132
+    assert len(Page("ARCHITECTURE.md").text.splitlines()) <= 150
 
 
 def test_every_invariant_names_checks_that_exist():

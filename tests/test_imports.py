@@ -29,7 +29,7 @@ OPEN = {"attention", "attention.lookup.shards", "service.retrieval"}
 ROOMS = (
     "attention.lookup.shards", "service.storage.conditions", "service.storage.errors", "service.storage.fields",
     "service.storage.instants", "service.storage.records", "softkv.answers", "softkv.commands",
-    "softkv.integrations", "softkv.record", "softkv.scripts", "softkv.settings", "softkv.table_options",
+    "softkv.integrations", "softkv.mcp", "softkv.record", "softkv.scripts", "softkv.settings", "softkv.table_options",
     "softkv.tables",
 )  # fmt: skip
 
@@ -53,8 +53,8 @@ OF_STORES = [
 OF_WALLS = [f"{wall.package}.**" for wall in WALLS.values()]
 # Modules, packages and libraries that only these import, besides what lies within them.
 ONLY = {
-    "mcp": ["softkv_mcp_server.**"],
-    "mcp_types": ["softkv_mcp_server.**"],
+    "mcp": ["service.api.mcp.**", "softkv.mcp.**"],
+    "mcp_types": ["softkv.mcp.**"],
     "psycopg": ["softkv_postgres.**"],
     "ray": ["softkv_cluster.ray_cluster"],
     "service.schemas": ["service.api.**", "softkv_workshop.part", "softkv_workshop.routes.**",
@@ -62,7 +62,7 @@ ONLY = {
     "service.settings": [*("service.cli", "service.app", "service.lifespan", "service.startup", "service.server.**",
         "service.commands.**", "softkv_cluster.command")],
     "service.storage.sqlite": ["service.storage"],
-    "softkv": ["service.__main__", "service.api.routes.**", "service.cli", "service.commands.**",
+    "softkv": ["service.__main__", "service.api.mcp.**", "service.api.routes.**", "service.cli", "service.commands.**",
         "service.schemas.answers", "service.schemas.stream", *OF_WALLS],
     "typer": ["service.cli", "service.commands.**", "softkv.cli", "softkv.commands.**", *OF_WALLS],
 }  # fmt: skip

@@ -42,7 +42,7 @@ GUIDES = {
     "key": "../operate/access.md",
     "label": "../guide/feedback.md#labels-in-five-minutes",
     "load": "#load-a-file",
-    "mcp": "../../extensions/mcp/docs/guide/mcp.md",
+    "mcp": "../guide/mcp.md",
     "page": "../../workshop/docs/teach/page.md",
     "re-encode": "../guide/encoders.md#move-a-collection-to-another-encoder",
     "restore": "../operate/backups.md",
@@ -94,6 +94,7 @@ def commands() -> Iterator[str]:
     """Yield the row of each command: what it does, and the package that has it."""
     group: Any = typer.main.get_command(cli.program())
     packages = {name: package for package, texts in cli.NOT_INSTALLED.values() for name in texts}
+    packages["mcp"] = "softkv-client[mcp]"
     for name in group.list_commands(None):
         command = group.commands[name]
         text = command.get_short_help_str(1000).removesuffix(".")

@@ -30,7 +30,7 @@ RELEASED = re.compile(rf"^## ({VERSION}) \(", re.MULTILINE)
 # Files, as patterns of `Path.glob`, and the text around the version or the owner in them, for which @ stands.
 VERSIONS = (
     ("pyproject.toml", r'^version = "@"'),
-    ("pyproject.toml", r"softkv-(?:client|cluster|core|mcp-server|postgres|workshop)==@"),
+    ("pyproject.toml", r"softkv-(?:client|cluster|core|postgres|workshop)==@"),
     ("attention/pyproject.toml", r'^version = "@"'),
     ("clients/*/pyproject.toml", r'^version = "@"'),
     ("extensions/*/pyproject.toml", r'^version = "@"'),

@@ -70,7 +70,6 @@ WALLS = {
         ".venv-cluster",
         files=("constraints-cluster.txt", "docker/compose.cluster.yaml", "docker/kuberay", "docker/proxy.conf"),
     ),
-    "mcp": Wall("extensions/mcp", "softkv_mcp_server"),
     "postgres": Wall("extensions/postgres", "softkv_postgres"),
     "workshop": Wall("workshop", "softkv_workshop", files=("service/web/css", "service/web/shared")),
 }

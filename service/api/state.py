@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Path, Request
 
 from service.api.keyring import Holder
+from service.api.mcp import MCPEndpoint
 from service.api.parts import PartState
 from service.retrieval.collections import Catalogue
 from service.retrieval.documents import ReEncodings, Seeding
@@ -25,6 +26,7 @@ class State:
         lab_for: which callers may train models.
         warmed: set when the warm-up has made a first call of each kind.
         host: the address that the service listens on.
+        mcp: the endpoint of the Model Context Protocol.
         added: the states of the parts that other distributions add, by the names of the parts.
     """
 
@@ -39,6 +41,7 @@ class State:
     lab_for: Literal["writers", "readers"] = "writers"
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
     host: str = "127.0.0.1"
+    mcp: MCPEndpoint = field(default_factory=MCPEndpoint)
     added: Mapping[str, PartState] = field(default_factory=dict)
 
     def loading(self) -> list[str]:

@@ -16,6 +16,7 @@ from softkv.commands.encode import encode
 from softkv.commands.export import backup, export
 from softkv.commands.label import label
 from softkv.commands.load import load
+from softkv.commands.mcp import mcp
 from softkv.commands.re_encode import re_encode
 from softkv.settings import VERSION
 
@@ -23,7 +24,7 @@ ENTRY_POINTS = "softkv.commands"
 """The group of entry points of installed distributions: each names a `typer.Typer` with the commands of one."""
 PANELS = (START, ASK, DOCUMENTS, OPERATE)
 OWN = {
-    ASK: (attend, label, calibrate, encode),
+    ASK: (attend, label, calibrate, encode, mcp),
     DOCUMENTS: (load, export),
     OPERATE: (alias, backup, re_encode),
 }
@@ -47,7 +48,6 @@ NOT_INSTALLED = {
         "softkv[cluster]",
         {"cluster": "Hold the keys in the memory of several machines, in a running Ray cluster."},
     ),
-    "mcp": ("softkv-client[mcp]", {"mcp": "Give a language model the collections as tools (MCP)."}),
     "workshop": ("softkv-workshop", {"page": "Export the page as files for any web host."}),
 }
 """The requirement to install for the commands of each entry point, and their help until then."""

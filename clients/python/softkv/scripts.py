@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 
 CLI = {"typer": "'typer>=0.24'", "rich": "'rich>=14.3'", "orjson": "'orjson>=3.10'"}
 """Modules, with the requirement of each in pyproject.toml."""
+MCP = ("mcp", "typer")
 
 
 def softkv() -> None:
@@ -21,9 +21,10 @@ def softkv() -> None:
 
 
 def softkv_mcp() -> None:
-    """Run the script `softkv-mcp`, the command of the distribution `softkv-mcp-server`."""
-    commands = entry_points(group="softkv.commands", name="mcp")
-    if not commands:
-        sys.stderr.write("softkv-mcp: the server is not installed: install `softkv-client[mcp]`\n")
+    """Run the script `softkv-mcp`, which is the command `mcp` as a program of its own."""
+    if missing := [name for name in MCP if find_spec(name) is None]:
+        sys.stderr.write(f"softkv-mcp: {', '.join(missing)} is not installed: install `softkv-client[mcp]`\n")
         sys.exit(2)
-    commands["mcp"].load()()
+    from softkv.commands.mcp import app
+
+    app()

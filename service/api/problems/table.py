@@ -75,10 +75,7 @@ TABLE: Mapping[str, Refusal] = {
         403,
         None,
         api.OriginRefused,
-        advice=(
-            "for [`/mcp`](../../extensions/mcp/docs/guide/mcp.md#security): add the page's origin to "
-            "`SOFTKV_CORS_ORIGINS`"
-        ),
+        advice=("for [`/mcp`](../../docs/guide/mcp.md#security): add the page's origin to `SOFTKV_CORS_ORIGINS`"),
     ),
     "collection_not_found": Refusal(
         404,

@@ -53,6 +53,5 @@ ALL = (
     rerank.router,
     backup.router,
     tables.router,
+    mcp.router,
 )
-NOT_INSTALLED = {"mcp": mcp.router}
-"""The routers in place of parts that are not installed, by the names of these; they say what to install."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint
 
 import pytest
 import typer
@@ -27,7 +27,7 @@ def test_the_client_alone_lists_all_commands_and_runs_its_own() -> None:
     names = commands(ALONE).keys()
     assert names == commands(cli.program()).keys()
     assert names - OTHERS.keys() == {
-        *("alias", "attend", "backup", "calibrate", "encode", "export", "label", "load", "re-encode")
+        *("alias", "attend", "backup", "calibrate", "encode", "export", "label", "load", "mcp", "re-encode")
     }
 
 
@@ -86,8 +86,8 @@ def test_the_script_says_which_package_it_needs(monkeypatch: pytest.MonkeyPatch)
 def test_the_script_of_the_mcp_server_without_that_names_the_extra_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(scripts, "entry_points", lambda **_: EntryPoints())
+    monkeypatch.setattr(scripts, "find_spec", lambda name: None if name == "mcp" else object())
     with pytest.raises(SystemExit) as ended:
         scripts.softkv_mcp()
     assert ended.value.code == 2
-    assert capsys.readouterr().err == "softkv-mcp: the server is not installed: install `softkv-client[mcp]`\n"
+    assert capsys.readouterr().err == "softkv-mcp: mcp is not installed: install `softkv-client[mcp]`\n"

@@ -16,7 +16,7 @@ import pytest
 
 from attention.lookup import Limits
 from service.api.keyring import line_of
-from softkv_mcp_server.tools import TOOLS
+from softkv.mcp.tools import TOOLS
 from tests.running import RunningService
 from tests.service.api.calls import BIAS, EVERY_FIELD, MATCH_FIELDS, MINILM, Call, examples
 from tests.service.api.conftest import add_reranker, stock

@@ -46,7 +46,7 @@ def made() -> set[str]:
     sources = Path(service.__file__).parents[1]
     calls = (
         node.func
-        for room in ("attention", "service", "extensions/mcp/softkv_mcp_server", "workshop/softkv_workshop")
+        for room in ("attention", "service", "workshop/softkv_workshop")
         for path in (sources / room).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from softkv_mcp_server.library import ToolError
-from softkv_mcp_server.schema import MAX_FLAWS, list_of, object_of, text, validate
+from softkv.mcp.library import ToolError
+from softkv.mcp.schema import MAX_FLAWS, list_of, object_of, text, validate
 
 LONGEST = 20
 SCHEMA = object_of({"ids": list_of(text(), maxItems=LONGEST), "tags": list_of(text(), default=[])})

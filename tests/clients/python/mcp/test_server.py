@@ -8,10 +8,10 @@ import re
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from extensions.mcp.tests.speaking import VERSIONS, Speaker, Way
-from softkv_mcp_server.tools import TOOLS
+from softkv.mcp.tools import TOOLS
 from tests.examples import Page, run_python
 from tests.running import RunningService
+from tests.speaking import VERSIONS, Speaker, Way
 
 READING = ["ask", "list_collections", "find", "get", "compare", "trace"]
 WRITING = ["remember", "forget"]
@@ -82,13 +82,11 @@ def test_schemas_are_plain_and_every_field_is_described(http: Way) -> None:
 
 
 def test_the_example_of_the_page_prints_its_comments(reranking_service: RunningService) -> None:
-    assert run_python(Page("extensions/mcp/docs/guide/mcp.md"), reranking_service.url) == 1
+    assert run_python(Page("docs/guide/mcp.md"), reranking_service.url) == 1
 
 
 def test_the_page_names_every_tool_and_its_arguments() -> None:
-    rows = re.findall(
-        r"^\| `(\w+)` \| (.*?) \|", Page("extensions/mcp/docs/guide/mcp.md").sections["the-tools"], re.MULTILINE
-    )
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", Page("docs/guide/mcp.md").sections["the-tools"], re.MULTILINE)
     assert {name: re.findall(r"`(\w+)`", arguments) for name, arguments in rows} == {
         name: list(tool.input["properties"]) for name, tool in TOOLS.items()
     }

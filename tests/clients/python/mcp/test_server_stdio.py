@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from extensions.mcp.tests.speaking import COMMAND, Speaker, Way
 from tests.running import RunningService
+from tests.speaking import COMMAND, Speaker, Way
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 HELLO = {

@@ -1,7 +1,7 @@
 """The Model Context Protocol: a service's collections as tools, resources and prompts of a language model.
 
-There is one server, over the service's HTTP API. `command.py` runs it in its own process, and `part.py` adds it to the
-service at `/mcp`. Only `server.py`, `tools.py` and `endpoint.py` import the protocol's library, which is slow to load.
+There is one server, over the service's HTTP API. The command `softkv mcp` runs it in its own process, and a service at
+`/mcp`. Only `server.py` and `tools.py` import the protocol's library, which is slow to load.
 """
 
 from __future__ import annotations

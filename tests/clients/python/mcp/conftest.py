@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from extensions.mcp.tests.speaking import VERSIONS, Way
 from service.datasets import DEMOS
 from tests.clients.python.conftest import reranking_service
 from tests.running import RunningService
+from tests.speaking import VERSIONS, Way
 
 __all__ = ["reranking_service"]  # a fixture
 

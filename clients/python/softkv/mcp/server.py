@@ -23,8 +23,7 @@ from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 
 import softkv
-from softkv.settings import VERSION
-from softkv_mcp_server.library import (
+from softkv.mcp.library import (
     COLLECTION_NOT_FOUND,
     UNEXPECTED,
     Library,
@@ -32,9 +31,10 @@ from softkv_mcp_server.library import (
     error_text,
     missing_collection,
 )
-from softkv_mcp_server.results import DOCUMENT_CHARACTERS, document_result
-from softkv_mcp_server.schema import validate
-from softkv_mcp_server.tools import TOOLS, Tool, describe_collection
+from softkv.mcp.results import DOCUMENT_CHARACTERS, document_result
+from softkv.mcp.schema import validate
+from softkv.mcp.tools import TOOLS, Tool, describe_collection
+from softkv.settings import VERSION
 
 log = logging.getLogger("softkv.mcp")
 

@@ -19,9 +19,9 @@ from mcp_types import ToolAnnotations
 
 import softkv
 from softkv import OMITTED, Answer, AsyncCollection, CollectionInfo, Document, FieldFacts, Match
-from softkv_mcp_server.library import Library, ToolError
-from softkv_mcp_server.results import DOCUMENT_CHARACTERS, LIST_CHARACTERS, advice, document_result
-from softkv_mcp_server.schema import (
+from softkv.mcp.library import Library, ToolError
+from softkv.mcp.results import DOCUMENT_CHARACTERS, LIST_CHARACTERS, advice, document_result
+from softkv.mcp.schema import (
     COLLECTION,
     CUT,
     DOCUMENT,

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from softkv_mcp_server.library import ToolError
+from softkv.mcp.library import ToolError
 
 Schema = dict[str, Any]
 MAX_FLAWS = 10

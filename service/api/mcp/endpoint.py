@@ -1,4 +1,4 @@
-"""The endpoint of the Model Context Protocol: the server of this package over HTTP, within the service."""
+"""The endpoint of the Model Context Protocol: the client's server of tools over HTTP, within the service."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.admission import notify_disconnect
 from softkv import AsyncClient
-from softkv_mcp_server.library import Library
-from softkv_mcp_server.server import Context, create_server
+from softkv.mcp.library import Library
+from softkv.mcp.server import Context, create_server
 
 URL = "http://localhost"
 OF_CALLER = (b"host", b"authorization", b"x-api-key", b"traceparent", b"tracestate")

@@ -10,28 +10,26 @@ from typing import Annotated, Any
 
 import typer
 
-from softkv.commands.command_line import ASK, ApiKey, Command, CommandError, Misused, Url, errors_shown
+from softkv.commands.command_line import ApiKey, Command, CommandError, Misused, Url, errors_shown
+from softkv.mcp import is_of_library
 from softkv.settings import DEFAULT_URL
-from softkv_mcp_server import is_of_library
 
 MISSING = "the Model Context Protocol needs a library that is not installed: run `pip install 'mcp>=2.3,<3'`"
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-"""The command of this distribution, which `softkv` and `softkv-mcp` find by the entry point `mcp`."""
+"""The program `softkv-mcp`, whose only command this is."""
 
 
-class MCPCommand(Command):
-    """The command `mcp` of `softkv`, and the program `softkv-mcp`."""
+class Program(Command):
+    """The command `mcp` as a program of its own."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; as a program of its own it shows errors itself."""
-        if ctx.parent is not None:
-            return super().invoke(ctx)
+        """Run the command, and show its errors."""
         with errors_shown("softkv-mcp"):
             return super().invoke(ctx)
 
 
-@app.command(cls=MCPCommand, rich_help_panel=ASK, context_settings={"help_option_names": ["-h", "--help"]})
+@app.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 def mcp(
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
@@ -53,8 +51,8 @@ def mcp(
         # A thread waits for the next line and cannot be interrupted; nothing has to be saved.
         signal.signal(number, lambda *_: os._exit(0))
     try:
-        from softkv_mcp_server.library import Library
-        from softkv_mcp_server.server import serve_stdio
+        from softkv.mcp.library import Library
+        from softkv.mcp.server import serve_stdio
     except ModuleNotFoundError as error:
         if not is_of_library(error):
             raise

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from extensions.mcp.tests.speaking import COMMAND as ALONE
 from tests.service.commands.conftest import COMMAND, Softkv
+from tests.speaking import COMMAND as ALONE
 from tests.thorough import thorough
 
 WITHOUT = "import sys; sys.modules.update({'mcp': None, 'mcp_types': None}); "
@@ -33,15 +33,18 @@ def test_a_list_of_collections_without_a_name_offers_none_of_them() -> None:
     assert end.stderr == "softkv: --collection names no collection: leave it out to offer all of them\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "code", "words"), [("softkv", COMMAND[2], ("mcp",)), ("softkv-mcp", ALONE[1], ())], ids=["softkv", "alone"]
-)
-def test_mcp_without_its_library_names_the_package_to_install(name: str, code: str, words: tuple[str, ...]) -> None:
-    end = ended(sys.executable, "-c", WITHOUT + code, *words)
+def test_mcp_without_its_library_names_the_package_to_install() -> None:
+    end = ended(sys.executable, "-c", WITHOUT + COMMAND[2], "mcp")
     assert (end.returncode, end.stdout) == (1, "")
-    assert end.stderr.startswith(f"{name}: the Model Context Protocol needs a library")
+    assert end.stderr.startswith("softkv: the Model Context Protocol needs a library")
     assert "pip install 'mcp>=2.3,<3'" in end.stderr
     assert "Traceback" not in end.stderr
+
+
+def test_its_own_script_without_the_library_names_the_extra() -> None:
+    end = ended(sys.executable, "-c", WITHOUT + ALONE[1])
+    assert (end.returncode, end.stdout) == (2, "")
+    assert end.stderr == "softkv-mcp: mcp is not installed: install `softkv-client[mcp]`\n"
 
 
 def test_the_rest_of_softkv_needs_no_such_library() -> None:

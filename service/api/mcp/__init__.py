@@ -1,18 +1,16 @@
-"""The state of this part of a service: the endpoint of the Model Context Protocol, created on the first message."""
+"""`/mcp`: the endpoint of the Model Context Protocol, created on the first message, over the server of the client."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from service.api.problems.errors import MCPMissing
-from softkv_mcp_server import is_of_library
+from softkv.mcp import is_of_library
 
 if TYPE_CHECKING:
-    from softkv_mcp_server.endpoint import Endpoint
+    from service.api.mcp.endpoint import Endpoint
 
-NAME = "mcp"
 MESSAGE_BYTES = 256_000
 """The maximum length of a message: twenty ids and a text need a hundredth of it.
 
@@ -21,7 +19,7 @@ Its JSON is parsed on the event loop.
 
 
 class MCPEndpoint:
-    """The endpoint of the Model Context Protocol, made on first use: the state of this part of the service."""
+    """The endpoint of the Model Context Protocol, made on first use."""
 
     def __init__(self) -> None:
         self._endpoint: Endpoint | None = None
@@ -40,10 +38,6 @@ class MCPEndpoint:
                 self._endpoint = endpoint
         return self._endpoint
 
-    def limits(self) -> Mapping[str, int]:
-        """Return none: `GET /v1` says nothing of `/mcp`."""
-        return {}
-
     async def close(self) -> None:
         """Close the endpoint, if a message has created it."""
         if self._endpoint is not None:
@@ -52,7 +46,7 @@ class MCPEndpoint:
 
 def _make_endpoint() -> Endpoint:
     try:
-        from softkv_mcp_server.endpoint import Endpoint
+        from service.api.mcp.endpoint import Endpoint
     except ModuleNotFoundError as error:
         if not is_of_library(error):
             raise

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import pytest
 from fastapi import APIRouter, Response
 
-from extensions.mcp.tests.speaking import Speaker, Way
 from service.api.routing import GuardedRoute, reaches, requires, takes
 from tests.running import RunningService
+from tests.speaking import Speaker, Way
 from tests.waiting import until
 
 LIST = {"name": "find", "arguments": {"collection": "c"}}

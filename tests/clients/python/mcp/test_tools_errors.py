@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from extensions.mcp.tests.speaking import Speaker, Way
-from softkv_mcp_server.library import Library
-from softkv_mcp_server.tools import TOOLS
+from softkv.mcp.library import Library
+from softkv.mcp.tools import TOOLS
 from tests.running import RunningService
+from tests.speaking import Speaker, Way
 
 ASKED = {"question": "pets that purr"}
 NOBODY = "http://127.0.0.1:9"

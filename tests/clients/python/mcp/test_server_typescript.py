@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from extensions.mcp.tests.speaking import COMMAND, VERSIONS
 from tests.running import RunningService
+from tests.speaking import COMMAND, VERSIONS
 from tools import node
 
 PROJECT = Path(__file__).parent / "typescript"
