@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp
 
 from service import logs
 from service.api import openapi, routes
-from service.api.access_log import AccessLog
+from service.api.access_log import FILE_BYTES, AccessLog
 from service.api.admission import Admission, ConnectionLimits
 from service.api.body import HEAVY, BodyLimits
 from service.api.keyring import KeyFile, Keyring
@@ -60,7 +61,11 @@ class Service(FastAPI):
 
 
 def create_app(
-    settings: Settings, opening: Opening | None = None, tracing: Tracing | None = None, site: Path = page.SITE
+    settings: Settings,
+    opening: Opening | None = None,
+    tracing: Tracing | None = None,
+    site: Path = page.SITE,
+    connections: ConnectionLimits | None = None,
 ) -> FastAPI:
     """Create the application; at its start it opens the store, then it loads keys and the encoder while it answers.
 
@@ -69,6 +74,7 @@ def create_app(
         opening: the store, if its opening has begun already; then the application can start only once.
         tracing: the tracer of requests; by default the one that the settings say.
         site: the folder of the built documentation.
+        connections: how slow clients may be; the settings say the number of connections, and how long idle ones stay.
 
     Raises:
         UnknownDemo: the settings name a demo collection that does not exist.
@@ -103,14 +109,14 @@ def create_app(
     handlers.install(app)
     idempotency.install(app)
     openapi.describe(app)
-    _set_state(app, settings, tracing)
+    _set_state(app, settings, tracing, connections or ConnectionLimits())
     return app
 
 
 def _open_access_log(settings: Settings) -> AccessLog | None:
     if settings.access_log is None:
         return None
-    return AccessLog(settings.access_log, max_bytes=settings.access_log_bytes, old_files=settings.access_log_files)
+    return AccessLog(settings.access_log, max_bytes=FILE_BYTES, old_files=settings.access_log_files)
 
 
 class LocalService:
@@ -134,7 +140,7 @@ class LocalService:
         return self.app.router.lifespan_context(self.app)
 
 
-def _set_state(app: FastAPI, settings: Settings, tracing: Tracing | None) -> None:
+def _set_state(app: FastAPI, settings: Settings, tracing: Tracing | None, connections: ConnectionLimits) -> None:
     """Set the state that routes and middleware share, and the parts of the middleware."""
     app.state.cors_origins = settings.cors_origins
     app.state.trusted_proxies = settings.trusted_proxies
@@ -142,12 +148,8 @@ def _set_state(app: FastAPI, settings: Settings, tracing: Tracing | None) -> Non
     app.state.meters = Meters()
     app.state.slow_requests = SlowRequests(settings.slow_request_ms)
     app.state.tracing = tracing
-    app.state.connection_limits = ConnectionLimits(
-        settings.max_connections,
-        settings.header_timeout,
-        settings.body_timeout,
-        settings.min_transfer_rate,
-        settings.keepalive_timeout,
+    app.state.connection_limits = replace(
+        connections, connections=settings.max_connections, keepalive_timeout=settings.keepalive_timeout
     )
     app.state.admission = Admission(settings.max_queue)
     app.state.backup = asyncio.Lock()

@@ -93,8 +93,6 @@ def _parts(settings: Settings, catalogue: Catalogue) -> State:
         catalogue,
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
         ReEncodings(catalogue),
-        settings.max_queries,
-        settings.max_documents,
         settings.max_body_bytes,
         settings.max_queue,
         keys_required=settings.keyed and settings.allow_anonymous is None,

@@ -189,8 +189,6 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, LIMITS] = Field(
         33_554_432, ge=1024, description="the most bytes of a request body, or of a line of NDJSON"
     )
-    max_documents: Annotated[int, LIMITS] = Field(10_000, ge=1, description="the most documents in a JSON body")
-    max_queries: Annotated[int, LIMITS] = Field(64, ge=1, description="the most queries of an `attend`")
     max_queue: Annotated[int, LIMITS] = Field(
         256, ge=1, description="the most [running calls](limits.md#requests-at-once) of each kind"
     )
@@ -204,17 +202,6 @@ class Settings(BaseSettings):
     )
     max_connections: Annotated[int, LIMITS] = Field(
         1000, ge=1, description="the most [open connections](limits.md#slow-clients)"
-    )
-    header_timeout: Annotated[float, LIMITS] = Field(
-        10, gt=0, description="seconds to send the request line and headers"
-    )
-    body_timeout: Annotated[float, LIMITS] = Field(
-        30,
-        gt=0,
-        description="seconds that a body, or a client that reads an answer, may fall behind `MIN_TRANSFER_RATE`",
-    )
-    min_transfer_rate: Annotated[int, LIMITS] = Field(
-        1024, ge=1, description="bytes per second that keep a body or an answer on time"
     )
     keepalive_timeout: Annotated[float, LIMITS] = Field(
         30, gt=0, description="seconds from an answer to the next request on the same connection"
@@ -238,9 +225,6 @@ class Settings(BaseSettings):
         None,
         description="a file that gets a line for [each change and each refusal by a "
         "key](../operate/access.md#the-access-log)",
-    )
-    access_log_bytes: Annotated[int, OPERATION] = Field(
-        16_777_216, ge=4096, description="the size in bytes at which the access log is rotated"
     )
     access_log_files: Annotated[int, OPERATION] = Field(
         10, ge=1, le=1000, description="the rotated files of the access log that are kept"

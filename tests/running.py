@@ -15,7 +15,7 @@ import httpx
 import uvicorn
 
 from attention.lookup import Limits
-from service.api.admission import KINDS
+from service.api.admission import KINDS, ConnectionLimits
 from service.api.routes.page import SITE
 from service.api.telemetry import Tracing
 from service.app import create_app
@@ -38,6 +38,7 @@ class RunningService:
         limits: Limits | None = None,
         tracing: Tracing | None = None,
         site: Path = SITE,
+        connections: ConnectionLimits | None = None,
         **settings: Any,
     ) -> None:
         self._socket = socket.create_server(("127.0.0.1", port))
@@ -47,7 +48,7 @@ class RunningService:
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = Settings(port=self.port, **settings)
         opening = None if limits is None else open_in_background(self.settings, limits)
-        self.app = create_app(self.settings, opening, tracing, site)
+        self.app = create_app(self.settings, opening, tracing, site, connections)
         config = server_config(self.app, protocol_factory(self.app.state.connection_limits), lifespan="on")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)

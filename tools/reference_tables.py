@@ -23,9 +23,7 @@ from tools import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
 LIMIT = re.compile(r"^    (\w+): (.+(?:\n        .+)*)$", re.MULTILINE)
-SETTINGS_OF_LIMITS = {name: f"max_{name}" for name in ("body_bytes", "documents", "queries")} | {
-    "requests_at_once": "max_queue"
-}
+SETTINGS_OF_LIMITS = {"body_bytes": "max_body_bytes", "requests_at_once": "max_queue"}
 GUIDES = {
     "access-log": "../operate/access.md#read-the-access-log",
     "alias": "../guide/collections.md#aliases",

@@ -28,6 +28,8 @@ FREE_BYTES = 1 << 18
 """The disk must have this much free space before a change, so that the change's line fits: a line has some kilobytes at
 most, and many calls may be in progress.
 """
+FILE_BYTES = 16 * 1024**2
+"""The size at which a service's access log is rotated."""
 FIELDS = ("at", "key", "address", "call", "collection", "request_id", "outcome")
 """The fields of each line. A line about documents also has `count`, and `ids` if they are few."""
 FOLLOW_SECONDS = 0.25

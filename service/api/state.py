@@ -33,8 +33,6 @@ class State:
     catalogue: Catalogue
     demo: Seeding
     re_encodings: ReEncodings
-    max_queries: int
-    max_documents: int
     max_body_bytes: int
     max_queue: int
     keys_required: bool

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def serve(**options: Any) -> None:
     """Run the service; Ctrl-C stops it.
 
-    Each option can also be set in the environment: --max-queries is
-    SOFTKV_MAX_QUERIES. API keys are not options, since other users of the
+    Each option can also be set in the environment: --max-queue is
+    SOFTKV_MAX_QUEUE. API keys are not options, since other users of the
     machine can read a command line: name a file of keys, or set
     SOFTKV_API_KEYS and SOFTKV_READ_KEYS to keys, comma-separated.
 

@@ -44,7 +44,7 @@ from service.scheduling import ARRAYS, BODIES
 from service.schemas.attend import MAX_ANSWER_GROUPS, AttendRequest, GroupBy, Read, SweepRequest
 from service.schemas.attention import AttentionRequest
 from service.schemas.vector import write_vector
-from service.schemas.wire import MAX_MATCHES, MAX_PAGE, MAX_SWEPT_WEIGHTS, Wire
+from service.schemas.wire import MAX_MATCHES, MAX_PAGE, MAX_QUERIES, MAX_SWEPT_WEIGHTS, Wire
 from service.storage.records import CollectionRecord
 from softkv.answers.answer import AttendAnswer, AttendAnswers, SweepAnswer
 from softkv.answers.arrays import Attended
@@ -69,7 +69,7 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     The weights sum to one, with that of the null key. The evidence shows how well the collection matches the query.
     """
     started, collection = time.perf_counter(), running.catalogue.collection(name)
-    sent, pointers = _queries(body, running.max_queries)
+    sent, pointers = _queries(body)
     queries = [parse_query(query) for query in sent]
     body, applied = with_defaults(body, collection.record, queries)
     _check_matches(body, len(queries))
@@ -214,15 +214,15 @@ def shape_applied(applied: Mapping[str, Any]) -> dict[str, Any]:
     return {"applied": applied} if applied else {}
 
 
-def _queries(body: AttendRequest, max_queries: int) -> tuple[list[Any], list[str]]:
+def _queries(body: AttendRequest) -> tuple[list[Any], list[str]]:
     if (body.query is None) == (body.queries is None):
         raise InvalidContent.at("", "send exactly one of query and queries")
     if body.queries is None:
         return [body.query], ["/query"]
-    if len(body.queries) > max_queries:
+    if len(body.queries) > MAX_QUERIES:
         raise InvalidContent.at(
             "/queries",
-            f"{len(body.queries)} queries came, this service takes {max_queries} in one request: send them in parts",
+            f"{len(body.queries)} queries came, this service takes {MAX_QUERIES} in one request: send them in parts",
         )
     return body.queries, [f"/queries/{i}" for i in range(len(body.queries))]
 

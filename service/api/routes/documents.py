@@ -29,7 +29,7 @@ from service.schemas.document import (
     DocumentUpdate,
 )
 from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
-from service.schemas.wire import VectorFormat
+from service.schemas.wire import MAX_DOCUMENTS, VectorFormat
 from service.storage.conditions import Condition, Order
 from softkv.answers.documents import Deleted, DocumentAnswer, DocumentPage, Updated
 from softkv.answers.info import Written
@@ -60,10 +60,10 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
     A document with an existing id replaces the stored one, unless `mode` sets another treatment. `delete` names
     documents that the same transaction deletes.
     """
-    if len(body.documents) > running.max_documents:
+    if len(body.documents) > MAX_DOCUMENTS:
         raise TooLarge.at(
             "/documents",
-            f"{len(body.documents)} documents came, this service takes {running.max_documents} in one JSON body: send "
+            f"{len(body.documents)} documents came, this service takes {MAX_DOCUMENTS} in one JSON body: send "
             "them in parts, or as application/x-ndjson",
         )
     documents = [parse_document(document.id, document) for document in body.documents]

@@ -18,7 +18,7 @@ from service.api.problems.handlers import problem_response
 from service.api.problems.table import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.shutdown import Shutdown
-from service.api.state import Running, State
+from service.api.state import Running
 from service.encoding import Encoded, EncodingError, EncodingQueue, TextRefused, Token, encode_stream
 from service.retrieval import InvalidContent, TooLarge
 from service.retrieval.collections import get_model_queue
@@ -27,6 +27,7 @@ from service.scheduling import TEXTS
 from service.schemas.encode import EncodeRequest, TraceRequest
 from service.schemas.stream import ENCODE_ANSWER
 from service.schemas.vector import write_vector
+from service.schemas.wire import MAX_DOCUMENTS
 from softkv.answers.arrays import EncodeAnswer, Trace
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
 
     An empty list of texts gives an empty list of vectors.
     """
-    limit = max_texts(running, tokens=body.tokens)
+    limit = max_texts(tokens=body.tokens)
     if len(body.texts) > limit:
         raise TooLarge.at(
             "/texts",
@@ -89,9 +90,9 @@ def _pointers(body: EncodeRequest) -> list[str]:
     return [f"/texts/{i}" for i in range(len(body.texts))]
 
 
-def max_texts(running: State, *, tokens: bool) -> int:
+def max_texts(*, tokens: bool) -> int:
     """Return the maximum number of texts in one request, with or without their tokens."""
-    return min(running.max_documents, MAX_TEXTS_WITH_TOKENS) if tokens else running.max_documents
+    return MAX_TEXTS_WITH_TOKENS if tokens else MAX_DOCUMENTS
 
 
 async def _tokens(queue: EncodingQueue, texts: Sequence[str], body: EncodeRequest) -> Tokens:

@@ -89,9 +89,9 @@ def test_a_local_service_prints_nothing_and_leaves_the_logging_of_the_program(ca
 def test_no_key_and_no_setting_of_another_service_is_taken_for_its_own(monkeypatch, tmp_path):
     for name, setting in {"URL": "http://elsewhere", "API_KEYS": "a", "HOST": "0.0.0.0", "DEMO": "library"}.items():
         monkeypatch.setenv(f"SOFTKV_{name}", setting)
-    with Client.local(tmp_path, encoder=None, max_queries=3) as client:
+    with Client.local(tmp_path, encoder=None, max_queue=30) as client:
         assert client.access() == "write"
-        assert client.info().limits["queries"] == 3
+        assert client.info().limits["requests_at_once"] == 30
         assert list(client.collections()) == []
 
 

@@ -201,7 +201,7 @@ def test_a_collection_that_is_not_there_gets_one_batch_only(losing):
 @pytest.mark.parametrize("on_conflict", ["replace", "skip"])
 def test_a_row_that_the_service_does_not_take_keeps_no_other_back(tmp_path, on_conflict):
     with (
-        RunningService(data_dir=tmp_path, encoder="none", max_body_bytes=65_536, max_documents=300) as running,
+        RunningService(data_dir=tmp_path, encoder="none", max_body_bytes=65_536) as running,
         Client(running.url) as client,
     ):
         collection = client.collection("a")

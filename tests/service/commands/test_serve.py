@@ -85,15 +85,11 @@ def test_lines_below_the_log_level_are_left_out(tmp_path: Path, level: str, logg
 
 
 def test_flags_go_over_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOFTKV_MAX_QUERIES", "1")
-    monkeypatch.setenv("SOFTKV_MAX_DOCUMENTS", "1")
-    two = [{"id": name, "key_vector": [1.0]} for name in "ab"]
-    with serving(tmp_path, "--max-documents", "2") as running:
-        url = f"{running.url}/v1/collections/c"
-        httpx.put(url, json={}, timeout=60)
-        assert httpx.post(f"{url}/documents", json={"documents": two}, timeout=60).status_code == 200
-        queries = {"queries": [[1.0], [1.0]]}
-        assert httpx.post(f"{url}/attend", json=queries, timeout=60).status_code == 422
+    monkeypatch.setenv("SOFTKV_MAX_QUEUE", "31")
+    monkeypatch.setenv("SOFTKV_MAX_BODY_BYTES", "4096")
+    with serving(tmp_path, "--max-body-bytes", "8192") as running:
+        limits = httpx.get(f"{running.url}/v1", timeout=60).json()["limits"]
+    assert (limits["requests_at_once"], limits["body_bytes"]) == (31, 8192)
 
 
 def test_a_port_in_use() -> None:
@@ -159,7 +155,7 @@ def test_an_invalid_database_is_left_unchanged(tmp_path: Path) -> None:
 
 
 def test_an_invalid_flag_ends_the_start() -> None:
-    assert refused("--header-timeout", "0").startswith("softkv: --header-timeout: ")
+    assert refused("--keepalive-timeout", "0").startswith("softkv: --keepalive-timeout: ")
 
 
 def test_an_unknown_demo_collection() -> None:

@@ -35,9 +35,9 @@ def test_every_setting_but_a_secret_has_an_option(bare: Softkv) -> None:
 
 @pytest.mark.parametrize("value", ["0", "many"])
 def test_an_option_beyond_its_range_is_misuse(bare: Softkv, value: str) -> None:
-    ended = bare("serve", "--max-queries", value)
+    ended = bare("serve", "--max-queue", value)
     assert ended.exit_code == 2
-    assert "--max-queries" in ended.stderr
+    assert "--max-queue" in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from threading import Event
 import pytest
 from fastapi import Response
 
+from service.api.admission import ConnectionLimits
 from service.api.routing import requires
 from tests.running import RunningService
 from tests.service.server.wire import HOST, LAST, Answer, answers, sent
@@ -29,8 +30,8 @@ DOCUMENT = b'{"key_vector": [1, 2]}'
 @pytest.fixture(scope="module")
 def hasty(service_of: Callable[..., RunningService]) -> RunningService:
     """A service that waits half a second for anything, and has a collection."""
-    waits = {"header_timeout": SOON, "body_timeout": SOON, "keepalive_timeout": SOON}
-    running = service_of(min_transfer_rate=1000, max_connections=300, **waits)
+    slow = ConnectionLimits(header_timeout=SOON, body_timeout=SOON, rate=1000)
+    running = service_of(connections=slow, max_connections=300, keepalive_timeout=SOON)
     with running.client() as client:
         client.put("/v1/collections/c", json={"encoder": None, "dimension": 2})
     return running

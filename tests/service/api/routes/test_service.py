@@ -13,7 +13,7 @@ import pytest
 from softkv.answers.service import Limits
 from tests.running import RunningService
 
-SMALL = {"max_documents": 6, "max_queries": 3, "max_queue": 5, "encoder": "none"}
+SMALL = {"max_queue": 5, "encoder": "none"}
 C = "/v1/collections/c"
 
 
