@@ -46,6 +46,8 @@ LAYOUT = frozenset(
 )
 """The tokens of Python that are not counted."""
 CLIENT_PACKAGE = "softkv"
+OPTION_CLASSES = frozenset({"Option", "TableOption"})
+"""The classes that declare an option in the annotation of a record's field: of a question, and of a table."""
 KINDS = ("product", "tests", "benchmarks", "tools")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -220,7 +222,7 @@ def commands(checkout: Checkout) -> list[Command]:
 
     A command is a public function that a decorator registers. In a folder `commands`, it is one that has a parameter of
     typer, or parameters `**options`: the fields of the records that its module imports. A record is the settings, or a
-    class whose fields are annotated with `Option(…)`.
+    class whose fields are annotated with one of OPTION_CLASSES.
     """
     aliases = {
         target.id
@@ -290,7 +292,7 @@ def _fields_of_records(checkout: Checkout, tree: ast.Module) -> Iterator[str]:
         of_settings = _is_settings(record)
         if module in imported:
             for name, annotation in _fields(record):
-                of_command = _has_call(annotation, {"Option"}) and not _lacks_command(annotation)
+                of_command = _has_call(annotation, OPTION_CLASSES) and not _lacks_command(annotation)
                 if not _has_name(annotation, "SECRET") if of_settings else of_command:
                     yield name
 
