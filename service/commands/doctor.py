@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -450,14 +451,24 @@ def _shards(store: SharedStore, address: str) -> Check:
 
 
 def _tables() -> Check:
-    """Check whether this system confines the process that reads the file of a table."""
-    from softkv.tables import landlock_version
+    """Check whether a process reads the file of a table, and how this system confines it."""
+    from softkv import Invalid
+    from softkv.tables import filters_calls, landlock_version, open_table
 
-    name, version = "tables", landlock_version()
-    if version < 1:
-        freedom = "what this user may, because this system lacks Landlock"
-        return Check(name, "note", f"the process that reads a file can open {freedom}")
-    return Check(name, "ok", f"the process that reads a file can open no other (Landlock {version})")
+    name, version, filters = "tables", landlock_version(), filters_calls()
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "table.csv")
+        path.write_text("id,key\n1,cats\n", encoding="utf-8")
+        try:
+            list(open_table(path))
+        except Invalid as error:
+            return Check(name, "broken", str(error))
+    files = (
+        f"no other (Landlock {version})" if version > 0 else "what this user may, because this system lacks Landlock"
+    )
+    calls = "no socket (seccomp)" if filters else "sockets, because this system lacks seccomp"
+    state: Severity = "ok" if version > 0 and filters else "note"
+    return Check(name, state, f"the process that reads a file can open {files}, and gets {calls}")
 
 
 def _access_log(path: Path) -> Iterator[Check]:

@@ -65,8 +65,14 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
 def test_a_system_whose_reader_of_tables_is_not_confined_is_noted(
     bare: Softkv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for version, state, detail in [(0, "note", "lacks Landlock"), (7, "ok", "can open no other (Landlock 7)")]:
+    cases = [
+        (0, True, "note", "this system lacks Landlock, and gets no socket (seccomp)"),
+        (7, False, "note", "can open no other (Landlock 7), and gets sockets, because this system lacks seccomp"),
+        (7, True, "ok", "can open no other (Landlock 7), and gets no socket (seccomp)"),
+    ]
+    for version, filters, state, detail in cases:
         monkeypatch.setattr(softkv.tables, "landlock_version", lambda version=version: version)
+        monkeypatch.setattr(softkv.tables, "filters_calls", lambda filters=filters: filters)
         code, report = checks(bare, tmp_path, "--encoder", "none")
         assert (code, report["tables"]["state"]) == (0, state)
         assert detail in report["tables"]["detail"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from softkv.tables.columns import OF_OPEN_TABLE, Reading
-from softkv.tables.confinement import landlock_version
+from softkv.tables.confinement import filters_calls, landlock_version
 from softkv.tables.objects import EXPORT_MARK, EXPORT_SETTINGS, EXPORT_VERSION
 from softkv.tables.opening import open_table, open_with
 from softkv.tables.packing import stem_of
@@ -20,6 +20,7 @@ __all__ = [
     "OF_OPEN_TABLE",
     "Reading",
     "Table",
+    "filters_calls",
     "landlock_version",
     "open_table",
     "open_with",

@@ -9,9 +9,10 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -22,7 +23,7 @@ from softkv.errors import Invalid
 from softkv.problems import INVALID_CONTENT, invalid_value
 from softkv.tables.cells import BadCell
 from softkv.tables.columns import Reading
-from softkv.tables.confinement import clock_stopped, limit, open_only
+from softkv.tables.confinement import clock_stopped, limit, open_only, refuse_calls
 from softkv.tables.content import ReaderMissing, own_file
 from softkv.tables.formats import libraries_of
 from softkv.tables.objects import beir_file
@@ -78,17 +79,36 @@ def _read(order: dict[str, Any], request: int) -> Iterator[Message]:
 
 
 def _confine(path: Path, ids: str | None) -> None:
-    """Import what reads a file, then let this process open no other one; without Landlock, it stays free."""
+    """Let this process open no other file than that, and ask no more of the system; then import what reads the file.
+
+    A library may start threads as it is imported, and a thread is confined only if it starts later. What the system
+    lacks, Landlock or seccomp, does not confine.
+
+    Raises:
+        Invalid: the system refuses to confine this process.
+    """
     files, shards = [path, *([] if ids is None else [Path(ids)])], list[Path]()
     with suppress(OSError):  # open_here gives the reason
         shards = [] if path.is_dir() and beir_file(path, "corpus") else find_shards(path)
-    for library in {library for file in (*files, *shards[:1]) for library in libraries_of(file)}:
-        with suppress(ImportError):  # open_here gives the reason
-            import_module(library)
+    libraries = {library for file in (*files, *shards[:1]) for library in libraries_of(file)}
     files += shards
     with suppress(Invalid):  # a link, which the reader refuses if it needs ids
         files += [file] if (file := own_file(path.parent, path.stem + IDS_ENDING)) else []
-    open_only(files, listed=path.parent if shards else None)
+    try:
+        open_only(files, folders=_folders_of(libraries), listed=path.parent if shards else None)
+        refuse_calls()
+    except OSError as error:
+        raise invalid_value("", f"{path} is not read, since its reader cannot be confined: {error.strerror}") from None
+    for library in libraries:
+        with suppress(ImportError):  # open_here gives the reason
+            import_module(library)
+
+
+def _folders_of(libraries: Iterable[str]) -> list[Path]:
+    """Return the folders of libraries and of NumPy, which may lie elsewhere than Python's packages."""
+    specifications = [find_spec(name) for name in {"numpy", *(library.partition(".")[0] for library in libraries)}]
+    folders = [Path(folder) for one in specifications if one for folder in one.submodule_search_locations or ()]
+    return [*folders, *(folder.with_name(f"{folder.name}.libs") for folder in folders)]
 
 
 def _exit_at_end_of(request: int) -> None:

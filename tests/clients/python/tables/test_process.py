@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 import softkv
 from softkv.answers.documents import TableRow
 from softkv.tables import landlock_version, open_table
+from softkv.tables.confinement import _PROCESSORS, filters_calls
 from softkv.tables.process import reader_command, reader_environment, why_ended, write_line
 from tests.clients.python.commands.test_load_tables import NAMED, SAVERS, frame
 from tests.clients.python.tables import here
@@ -138,6 +140,140 @@ def test_the_process_is_confined_while_it_reads(waiting: tuple[Path, int]) -> No
     assert "\nNoNewPrivs:\t1\n" in Path(f"/proc/{waiting[1]}/status").read_text()  # which the confinement needs
 
 
+@pytest.mark.skipif(landlock_version() < 1 or not filters_calls(), reason="this system has no Landlock or no seccomp")
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.arrow", "rows.ndjson.zst", "rows.csv", "rows.h5", "shards"])
+def test_every_thread_of_the_process_is_confined(tmp_path: Path, name: str) -> None:
+    """A library may start threads as it is imported, and Landlock confines those alone that start after it."""
+    table = open_table(save_many(tmp_path / name))
+    (process,) = children_of(module=MODULE)
+    statuses = [task.read_text() for task in Path(f"/proc/{process}/task").glob("*/status")]
+    del table
+    gc.collect()
+    assert len(statuses) > 1  # of the pipe's end, at least
+    assert all("\nNoNewPrivs:\t1\n" in status for status in statuses), statuses
+    assert all("\nSeccomp:\t2\n" in status for status in statuses), statuses
+
+
+def save_many(path: Path) -> Path:
+    """Write so many rows that a process which reads them waits for its caller."""
+    vectors = np.random.default_rng(1).normal(size=(3000, 200))
+    table = pa.table({"id": [str(number) for number in range(3000)], "key": ["x" * 1000] * 3000})
+    lines = "".join(f'{{"id": "{number}", "key": "{"x" * 1000}"}}\n' for number in range(3000))
+    match path.name:
+        case "rows.parquet":
+            pq.write_table(table, path)
+        case "rows.arrow":
+            with pa.ipc.new_file(path, table.schema) as file:
+                file.write_table(table)
+        case "rows.ndjson.zst":
+            with pa.output_stream(path, compression="zstd") as file:
+                file.write(lines.encode())
+        case "rows.csv":
+            path.write_text("id,key\n" + "".join(f"{number},{'x' * 1000}\n" for number in range(3000)))
+        case "rows.h5":
+            h5py = pytest.importorskip("h5py")
+            with h5py.File(path, "w") as file:
+                file["train"] = vectors
+        case "shards":
+            path.mkdir()
+            pq.write_table(table[:1500], path / "1.parquet")
+            pq.write_table(table[1500:], path / "2.parquet")
+    return path
+
+
+REFUSED = """
+import ctypes, os, socket, sys, threading
+from softkv.tables.confinement import refuse_calls
+libc = ctypes.CDLL(None, use_errno=True)
+path = sys.argv[1]
+file = os.open(path, os.O_RDONLY)
+near, far = socket.socketpair()
+def set_attribute():
+    if libc.setxattr(path.encode(), b"user.softkv", b"x", 1, 0):
+        raise PermissionError if ctypes.get_errno() == 1 else OSError(ctypes.get_errno(), "another error")
+tried = {
+    "read": lambda: open(path).read(),
+    "pair": lambda: near.send(b"x"),
+    "socket": lambda: socket.socket(socket.AF_UNIX),
+    "inet": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+    "connect": lambda: near.connect(path),
+    "chmod": lambda: os.chmod(path, 0o600),
+    "fchmod": lambda: os.chmod(file, 0o600),
+    "chown": lambda: os.chown(path, -1, -1),
+    "lchown": lambda: os.lchown(path, -1, -1),
+    "fchown": lambda: os.fchown(file, -1, -1),
+    "times": lambda: os.utime(path, (1, 1)),
+    "times of an open file": lambda: os.utime(file, (1, 1)),
+    "attribute": set_attribute,
+}
+def report():
+    begin.wait()
+    for name, call in tried.items():
+        try:
+            call()
+            print(name)
+        except PermissionError:
+            pass
+begin = threading.Event()
+thread = threading.Thread(target=report)
+thread.start()  # before the filter, which holds for all threads
+refuse_calls()
+begin.set()
+thread.join()
+report()
+"""
+
+
+@pytest.mark.skipif(not filters_calls(), reason="this system has no seccomp, or the filter does not know its processor")
+def test_the_process_gets_no_socket_and_changes_no_mode_owner_or_time(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("x")
+    path.chmod(0o640)
+    before = path.stat()
+    ended = subprocess.run([sys.executable, "-c", REFUSED, path], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["read", "pair"] * 2
+    after = path.stat()
+    assert (after.st_mode, after.st_mtime, after.st_uid) == (before.st_mode, before.st_mtime, before.st_uid)
+
+
+@pytest.mark.skipif(landlock_version() < 1, reason="this system has no Landlock")
+def test_a_thread_that_started_before_is_named_and_nothing_is_read(tmp_path: Path) -> None:
+    script = """
+import sys, threading
+from pathlib import Path
+from softkv.tables.confinement import open_only
+end = threading.Event()
+threading.Thread(target=end.wait).start()
+try:
+    open_only([Path(sys.argv[1])])
+except OSError as error:
+    print(error.strerror)
+end.set()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True, env=reader_environment()
+    )
+    assert ended.stdout == "it has 2 threads before it is confined, of a library or of a debugger\n"
+
+
+def test_the_numbers_of_calls_are_those_of_this_system() -> None:
+    """The kernel's own headers have the numbers, where they are installed."""
+    headers = {
+        "x86_64": ["/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm/unistd_64.h"],
+        "aarch64": ["/usr/include/asm-generic/unistd.h"],
+    }
+    names = re.compile(
+        r"socket|connect|f?chmod|fchmodat|[fl]?chown|fchownat|utimes?|futimesat|utimensat|[fl]?(set|remove)xattr"
+        r"|ptrace|pidfd_getfd|process_vm_(read|write)v|io_uring_(setup|enter|register)"
+    )
+    for machine, paths in headers.items():
+        for path in (Path(one) for one in paths if Path(one).exists()):
+            pattern = r"#define __NR(?:3264)?_(\w+)[ \t]+(\d+)"
+            numbers = {name: int(number) for name, number in re.findall(pattern, path.read_text())}
+            expected = {number for name, number in numbers.items() if names.fullmatch(name)}
+            assert expected <= set(_PROCESSORS[machine].refused), machine
+
+
 CALLER = """
 import sys
 from softkv.tables import open_table
@@ -239,6 +375,12 @@ thread.join()
     named, other = tmp_path / "named", tmp_path / "other"
     named.write_text("x")
     other.write_text(SECRET)
-    ended = subprocess.run([sys.executable, "-c", script, named, other], capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", script, named, other],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=reader_environment(),
+    )
     assert ended.stdout.split() == ["named", "library"]
     assert other.read_text() == SECRET
