@@ -142,7 +142,7 @@ def test_every_example_succeeds(stocked, service, call):
         stocked.delete("/v1/collections/library")
     if call.operation == "leave_words_out" or "shown_temperature" in str(call.body):
         stocked.patch("/v1/rooms/MATH", json={"question": {"number": 1, "revealed": True}})
-    if "released" in (call.body or ()):
+    if "released" in str(call.body):
         stocked.patch("/v1/rooms/MATH", json={"hold": True})
         stocked.delete("/v1/rooms/MATH/rows")
         stocked.put("/v1/rooms/MATH/rows/row-1", json={"key": "cats"}, headers={"X-Room-Secret": "mine"})

@@ -2243,6 +2243,19 @@ export interface components {
          *         "asked": 41,
          *         "p99_ms": 3.86
          *       },
+         *       "re_encode": {
+         *         "state": "running",
+         *         "reason": null,
+         *         "from": "all-MiniLM-L6-v2",
+         *         "to": "nomic",
+         *         "documents": 2,
+         *         "done": 1,
+         *         "started": "2026-11-26T08:00:00Z",
+         *         "ended": null,
+         *         "drops": [
+         *           "projection"
+         *         ]
+         *       },
          *       "notice": null
          *     }
          */

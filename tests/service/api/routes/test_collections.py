@@ -37,6 +37,7 @@ def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, co
         "expired": 0,
         "ready": True,
         "costs": {"memory_bytes": 0, "disk_bytes": 0, "asked": 0, "p99_ms": None},
+        "re_encode": None,
         "notice": None,
     }
 
