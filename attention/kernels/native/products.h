@@ -81,9 +81,10 @@ INLINE f32x16 multiply_words(const int way, i32x16 row, i32x16 column, f32x16 to
     return fma_f32x16((f32x16)(row & upper), (f32x16)(column & upper), total);
 }
 
-/* total + both products of each word. The compiler splits VNNI's instruction into two, so it is written as it is. */
+/* total + both products of each word. The compiler splits VNNI's instruction into two, so it is written as it is; tests
+   that imitate a processor on one without registers of 512 bits compile the next form, of the same sums. */
 INLINE i32x16 multiply_pairs(i32x16 row, i32x16 column, i32x16 total) {
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) && defined(__AVX512F__)
     __asm__("vpdpwssd %2, %1, %0" : "+v"(total) : "v"(row), "v"(column));
     return total;
 #elif defined(__AVX512BW__)
