@@ -99,7 +99,7 @@ def test_names_are_those_of_the_package(package):
 
 def test_calls_schemas_and_options_are_those_of_the_description():
     assert "POST /v1/collections/{name}/attend" in calls(HERE)
-    assert "top_k" in schemas(HERE)["AttendOne"]
+    assert "top_k" in schemas(HERE)["AttendRequest"]
     assert {"top_k", "group_by", "ignore_defaults"} <= set(question_options(HERE))
 
 

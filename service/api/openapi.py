@@ -16,12 +16,10 @@ from service.schemas.answers import PLACE, refer
 from service.schemas.answers import describe as describe_answers
 from service.schemas.stream import LINES
 from service.schemas.vector import NestedAnswer, VectorAnswer
-from service.schemas.wire import JSONObject, Problem, Wire, without_null
+from service.schemas.wire import JSONObject, Problem, without_null
 
 Schemas = dict[str, Any]
 
-# No value matches. Generators make nothing of `false`, or a field of any value, and such a field of `not` alone, too.
-FORBIDDEN: Schemas = {"type": "null", "not": {}}
 MADE_BY_FASTAPI = ("HTTPValidationError", "ValidationError")
 CODES = {
     "type": "string",
@@ -34,8 +32,7 @@ CODES = {
 def complete_schemas(derived: Schemas, answers: Collection[Any]) -> Schemas:
     """Return all schemas by name.
 
-    To the `derived` schemas of FastAPI it adds those of answers, of problems, of lines in streams, and of each form of
-    a request.
+    To the `derived` schemas of FastAPI it adds those of answers, of problems, and of lines in streams.
 
     Args:
         derived: the schemas of requests.
@@ -48,8 +45,6 @@ def complete_schemas(derived: Schemas, answers: Collection[Any]) -> Schemas:
     for model in _below(JSONObject):
         if model.__name__ in schemas:
             _restore_examples(model, schemas[model.__name__])
-            if issubclass(model, Wire) and model.forms:
-                schemas |= _forms(model, schemas[model.__name__])
     return {name: schemas[name] for name in sorted(schemas)}
 
 
@@ -77,29 +72,6 @@ def _restore_examples(model: type[JSONObject], schema: dict[str, Any]) -> None:
     extra = model.model_config.get("json_schema_extra")
     if isinstance(extra, dict):
         schema |= extra
-
-
-def _forms(model: type[Wire], schema: dict[str, Any]) -> Schemas:
-    """Return the schemas of a request that is sent in one of several forms: one for each form, and the union of them.
-
-    A form excludes the fields of the other forms explicitly. `additionalProperties` excludes them already, but types
-    that are generated from the schemas only know this of named fields.
-    """
-    fields = {form.field for form in model.forms}
-    schemas: Schemas = {}
-    for form in model.forms:
-        properties = {
-            name: FORBIDDEN if name in fields - {form.field} else inner for name, inner in schema["properties"].items()
-        }
-        schemas[form.name] = schema | {
-            "description": form.description,
-            "properties": properties,
-            "required": [form.field, *schema.get("required", ())],
-            "examples": [example for example in schema["examples"] if form.field in example],
-        }
-    either = {"oneOf": [{"$ref": f"{PLACE}{form.name}"} for form in model.forms]}
-    schemas[model.__name__] = either | {keyword: schema[keyword] for keyword in ("description", "examples")}
-    return schemas
 
 
 INTRODUCTION = """A document collection as the memory of an attention layer. A document is a key and a value. A query

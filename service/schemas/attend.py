@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import ConfigDict, Discriminator, Field, PlainValidator, Tag
@@ -24,7 +24,6 @@ from service.schemas.wire import (
     INTEGERS,
     MAX_TOP_K,
     DocumentedAs,
-    Form,
     InParts,
     Normaliser,
     Null,
@@ -35,6 +34,7 @@ from service.schemas.wire import (
     VectorFormat,
     Wire,
     cold_to_hot,
+    exactly_one,
     finite_number,
     well_formed,
 )
@@ -140,12 +140,10 @@ TemperatureOrAuto = Annotated[Any, PlainValidator(_temperature_or_auto), Documen
 
 
 class AttendRequest(Wire):
-    """One query or several. Each is compared with every key of a collection, and gives a weight to every document."""
+    """One query or several, by exactly one of `query` and `queries`.
 
-    forms: ClassVar[tuple[Form, ...]] = (
-        Form("AttendOne", "query", "A query, attended over every key of a collection."),
-        Form("AttendMany", "queries", "Several queries, each attended over every key of a collection."),
-    )
+    Each is compared with every key of a collection, and gives a weight to every document.
+    """
 
     query: QueryOrParts | None = Field(
         None,
@@ -231,6 +229,7 @@ class AttendRequest(Wire):
 
     model_config = ConfigDict(
         json_schema_extra={
+            **exactly_one("query", "queries"),
             "examples": [
                 {"query": QUESTION, "top_k": 3},
                 {
@@ -240,7 +239,7 @@ class AttendRequest(Wire):
                 },
                 {"queries": [QUESTION, "what does a cat need?"], "top_p": 0.9, "include": ["key", "explanation"]},
                 {"query": [{"text": QUESTION}, {"id": "qa76", "weight": -0.5}], "diversity": 0.1},
-            ]
+            ],
         }
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Len
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
@@ -16,13 +16,13 @@ from service.schemas.vector import Vector
 from service.schemas.wire import (
     MAX_PAGE,
     DocumentId,
-    Form,
     InParts,
     JSONValue,
     OrNull,
     Text,
     VectorFormat,
     Wire,
+    exactly_one,
     json_value,
 )
 from service.storage.conditions import METADATA
@@ -258,11 +258,6 @@ class DocumentQuery(Wire):
 class DocumentDelete(Wire):
     """The documents to delete, by exactly one of `ids` and `filter`."""
 
-    forms: ClassVar[tuple[Form, ...]] = (
-        Form("DeleteByIds", "ids", "The documents of these ids."),
-        Form("DeleteByFilter", "filter", "Every document that passes."),
-    )
-
     ids: Annotated[list[DocumentId], InParts] | None = Field(
         None, description="The ids of the documents; unknown ids are ignored."
     )
@@ -270,10 +265,11 @@ class DocumentDelete(Wire):
 
     model_config = ConfigDict(
         json_schema_extra={
+            **exactly_one("ids", "filter"),
             "examples": [
                 {"ids": ["qa76"]},
                 {"filter": {"field": "metadata.year", "operator": "<", "value": 1950}},
-            ]
+            ],
         }
     )
 
@@ -297,11 +293,6 @@ class ValuePatch(Wire):
 class DocumentUpdate(Wire):
     """A patch and the documents to change, by exactly one of `ids` and `filter`."""
 
-    forms: ClassVar[tuple[Form, ...]] = (
-        Form("UpdateByIds", "ids", "The documents of these ids."),
-        Form("UpdateByFilter", "filter", "Every document that passes."),
-    )
-
     ids: Annotated[list[DocumentId], InParts] | None = Field(
         None, description="The ids of the documents; unknown ids are ignored."
     )
@@ -310,12 +301,13 @@ class DocumentUpdate(Wire):
 
     model_config = ConfigDict(
         json_schema_extra={
+            **exactly_one("ids", "filter"),
             "examples": [
                 {"ids": ["qa76"], "patch": {"value": "A second course"}},
                 {
                     "filter": {"field": "metadata.year", "operator": "<", "value": 2000},
                     "patch": {"metadata": {"shelf": "archive", "lent": None}},
                 },
-            ]
+            ],
         }
     )

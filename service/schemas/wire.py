@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 from itertools import islice
 from threading import RLock
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -128,25 +127,17 @@ MAX_PAGE = 10_000  # documents, or collections
 INTEGERS = range(-(2**63), 2**64)
 
 
-@dataclass(frozen=True)
-class Form:
-    """One of several forms in which a request may be sent, such as one query or several.
+def exactly_one(first: str, second: str) -> dict[str, Any]:
+    """Return the keywords of a JSON schema for an object that has exactly one of two fields.
 
-    A form has this field, and none of the fields of the other forms.
+    Validators check them. Generators of clients make one type of the object, where `oneOf` would give them several.
     """
-
-    name: str
-    field: str
-    description: str
+    return {"if": {"required": [first]}, "then": {"not": {"required": [second]}}, "else": {"required": [second]}}
 
 
 class Wire(JSONObject):
-    """A JSON object that may have only the fields of its model.
+    """A JSON object that may have only the fields of its model."""
 
-    If the model has `forms`, the route checks that the object matches one of them.
-    """
-
-    forms: ClassVar[tuple[Form, ...]] = ()
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
     @model_validator(mode="before")

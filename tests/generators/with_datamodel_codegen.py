@@ -11,14 +11,13 @@ from client.errors import APIStatusError
 from models import (
     AttendAnswer,
     AttendAnswers,
-    AttendMany,
-    AttendOne,
+    AttendRequest,
     AttentionRequest,
     Base64Vector,
     CollectionSettings,
-    DeleteByIds,
     Document,
     DocumentBatch,
+    DocumentDelete,
     EncodeRequest,
     Metadata,
     Ordering,
@@ -60,11 +59,11 @@ def asked(client: Client) -> dict[str, object]:
     assert stored.metadata
 
     recent = Ordering(field="metadata.year", operator=">=", value=2000)
-    one = client.attend.attend(name="generated", body=AttendOne(query=[1.0, 0.0], filter=recent))
+    one = client.attend.attend(name="generated", body=AttendRequest(query=[1.0, 0.0], filter=recent))
     assert isinstance(one, AttendAnswer)
 
     parts: list[QueryPart1 | QueryPart2 | QueryPart3] = [QueryPart2(id="d", weight=-1.0)]
-    queries = AttendMany(queries=[[2.0, -1.0], Base64Vector(base64="AAAAAAAAgD8="), parts], top_k=1)
+    queries = AttendRequest(queries=[[2.0, -1.0], Base64Vector(base64="AAAAAAAAgD8="), parts], top_k=1)
     many = client.attend.attend(name="generated", body=queries)
     assert isinstance(many, AttendAnswers)
 
@@ -75,10 +74,10 @@ def asked(client: Client) -> dict[str, object]:
     encoded = client.encode.encode(body=EncodeRequest(texts=["cats"]), response_media_type="application/json")
     table = client.documents.read_table(file="cats.csv", body=b"id,key\ncat,a cat asleep\n")
 
-    refused = problem(lambda: client.attend.attend(name="generated", body=AttendOne(query=[1.0])))
+    refused = problem(lambda: client.attend.attend(name="generated", body=AttendRequest(query=[1.0])))
     assert refused.errors
 
-    removed = client.documents.delete_documents(name="generated", body=DeleteByIds(ids=["c", "unknown"]))
+    removed = client.documents.delete_documents(name="generated", body=DocumentDelete(ids=["c", "unknown"]))
     statuses = [
         client.documents.with_response.delete_document(name="generated", id="a/b?").info.status_code,
         client.collections.with_response.delete_collection(name="generated").info.status_code,

@@ -14,8 +14,7 @@ from softkv_client.api.encode import encode
 from softkv_client.models import (
     AttendAnswer,
     AttendAnswers,
-    AttendMany,
-    AttendOne,
+    AttendRequest,
     AttentionAnswer,
     AttentionRequest,
     AttentionRequestSimilarity,
@@ -23,11 +22,11 @@ from softkv_client.models import (
     CollectionAnswer,
     CollectionSettings,
     CollectionSettingsSimilarity,
-    DeleteByIds,
     Deleted,
     Document,
     DocumentAnswer,
     DocumentBatch,
+    DocumentDelete,
     EncodeAnswer,
     EncodeRequest,
     Metadata,
@@ -58,10 +57,10 @@ assert isinstance(stored, DocumentAnswer)
 assert stored.metadata
 
 recent = Ordering(field="metadata.year", operator=OrderingOperator.GREATER_OR_EQUAL, value=2000)
-one = attend.sync("generated", client=client, body=AttendOne(query=[1.0, 0.0], filter_=recent))
+one = attend.sync("generated", client=client, body=AttendRequest(query=[1.0, 0.0], filter_=recent))
 assert isinstance(one, AttendAnswer)
 
-queries = AttendMany(queries=[[2.0, -1.0], Base64Vector("AAAAAAAAgD8="), [{"id": "d", "weight": -1.0}]], top_k=1)
+queries = AttendRequest(queries=[[2.0, -1.0], Base64Vector("AAAAAAAAgD8="), [{"id": "d", "weight": -1.0}]], top_k=1)
 many = attend.sync("generated", client=client, body=queries)
 assert isinstance(many, AttendAnswers)
 
@@ -81,11 +80,11 @@ assert isinstance(encoded, EncodeAnswer)
 table = read_table.sync(client=client, file="cats.csv", body=File(BytesIO(b"id,key\ncat,a cat asleep\n")))
 assert isinstance(table, File)
 
-refused = attend.sync("generated", client=client, body=AttendOne(query=[1.0]))
+refused = attend.sync("generated", client=client, body=AttendRequest(query=[1.0]))
 assert isinstance(refused, Problem)
 assert refused.errors
 
-removed = delete_documents.sync("generated", client=client, body=DeleteByIds(ids=["c", "unknown"]))
+removed = delete_documents.sync("generated", client=client, body=DocumentDelete(ids=["c", "unknown"]))
 assert isinstance(removed, Deleted)
 statuses = [
     delete_document.sync_detailed("generated", "a/b?", client=client).status_code,

@@ -13,7 +13,6 @@ import pytest
 from softkv import AsyncClient, AsyncCollection, Client, Collection, Document
 from softkv.calls import arrays, collections, documents, feedback, queries, service, writing
 from softkv.calls.call import Call, CollectionRef, ServiceCache
-from tests.service.api.contract import is_forbidden
 from tools.description import FILE
 
 DESCRIPTION = json.loads(FILE.read_text(encoding="utf-8"))
@@ -105,7 +104,7 @@ def request_fields(operation: dict[str, Any]) -> set[str]:
     while waiting:
         schema = resolved(waiting.pop())
         waiting += schema.get("oneOf", []) + schema.get("anyOf", [])
-        names |= {name for name, item in schema.get("properties", {}).items() if not is_forbidden(item)}
+        names |= schema.get("properties", {}).keys()
     return names
 
 
@@ -133,7 +132,7 @@ def test_every_field_of_a_request_has_an_argument(name):
 def attend_schema(name: str) -> list[dict[str, Any]]:
     """Return the schemas of an option of `attend`; several if values of several types are allowed."""
     field = {"where": "filter"}.get(name, name)
-    schema = resolved(DESCRIPTION["components"]["schemas"]["AttendOne"]["properties"][field])
+    schema = resolved(DESCRIPTION["components"]["schemas"]["AttendRequest"]["properties"][field])
     return [resolved(option) for option in schema.get("anyOf", schema.get("oneOf", [schema]))]
 
 

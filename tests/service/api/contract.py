@@ -26,11 +26,6 @@ def checked_in() -> dict[str, Any]:
     return description
 
 
-def is_forbidden(schema: dict[str, Any]) -> bool:
-    """Return whether a schema is that of a field of another form of the request, which matches nothing."""
-    return "not" in schema
-
-
 @dataclass(frozen=True)
 class Operation:
     """One call of the API."""
@@ -71,13 +66,6 @@ class Contract:
     def __init__(self, description: dict[str, Any]) -> None:
         self.description = description
         self.schemas: dict[str, Any] = description["components"]["schemas"]
-        # form of a request → the request, whose fields are each one, whichever form has it
-        self.forms = {
-            branch["$ref"].removeprefix(PREFIX): name
-            for name, schema in self.schemas.items()
-            for branch in schema.get("oneOf", ())
-            if "$ref" in branch and any(map(is_forbidden, self.resolved(branch)[1].get("properties", {}).values()))
-        }
         self._validators: dict[str, Draft202012Validator] = {}
 
     @cached_property
@@ -143,7 +131,7 @@ class Contract:
         name, schema = self.resolved(schema)
         if name is not None and name in seen:
             return set()
-        path, seen = self._place(name, path), seen | ({name} if name else set())
+        path, seen = name or path, seen | ({name} if name else set())
         names = {f"{path} = {choice}" for choice in schema.get("enum", ())}
         for field, inner in self.properties(schema):
             names |= {f"{path}.{field}"} | self.fields(inner, f"{path}.{field}", seen)
@@ -154,7 +142,7 @@ class Contract:
     def used(self, schema: dict[str, Any], instance: Any, path: str = "") -> set[str]:
         """Return which of these fields an instance has."""
         name, schema = self.resolved(schema)
-        path = self._place(name, path)
+        path = name or path
         names = {f"{path} = {choice}" for choice in schema.get("enum", ()) if choice == instance}
         if isinstance(instance, dict):
             for field, inner in self.properties(schema):
@@ -168,13 +156,10 @@ class Contract:
                 names |= self.used(schema["items"], item, path)
         return names
 
-    def _place(self, name: str | None, path: str) -> str:
-        return path if name is None else self.forms.get(name, name)
-
     @staticmethod
     def properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the fields that an instance may have."""
-        yield from ((field, inner) for field, inner in schema.get("properties", {}).items() if not is_forbidden(inner))
+        yield from schema.get("properties", {}).items()
 
     @staticmethod
     def _inner(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -60,8 +60,15 @@ def narrowed(description: dict[str, Any], *, encoder: bool) -> dict[str, Any]:
         if name != "DocumentPatch":
             schemas[name].setdefault("required", []).append(key)
     _without(schemas, "CollectionSettings", "dimension", "value_dimension", "encoder")
-    schemas["DocumentDelete"] = schemas["DeleteByIds"]
-    schemas["AttendRequest"] = schemas["AttendOne"]
+    for name, other, needed in (
+        ("AttendRequest", "queries", "query"),
+        ("DocumentDelete", "filter", "ids"),
+        ("DocumentUpdate", "filter", "ids"),
+    ):
+        _without(schemas, name, other)
+        for keyword in ("if", "then", "else"):
+            del schemas[name][keyword]
+        schemas[name]["required"] = [needed, *schemas[name].get("required", ())]
     _without(schemas, "AttentionRequest", "parameters", "hopfield_steps")
     schemas["AttentionRequest"]["properties"]["similarity"]["enum"] = ["cosine", "dot", "scaled_dot", "gaussian"]
     for calls in narrow["paths"].values():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Len
 from pydantic import ConfigDict, Field
 
 from service.schemas.vector import NestedAnswer
-from service.schemas.wire import Form, InParts, Text, Wire
+from service.schemas.wire import InParts, Text, Wire, exactly_one
 from softkv_workshop.lab import MAX_SECONDS, Model
 
 LabTask = Literal["copy", "reverse", "dates", "numbers", "translation", "pictures", "pairs"]
@@ -96,12 +96,7 @@ MAX_SIDE = 64  # rows of a picture, before its exact size is checked
 
 
 class DecodeRequest(Wire):
-    """An input for a trained model to decode: a text or a picture."""
-
-    forms: ClassVar[tuple[Form, ...]] = (
-        Form("DecodeText", "source", "A text for a model that reads texts."),
-        Form("DecodePicture", "picture", "A picture for a model that reads pictures."),
-    )
+    """An input for a trained model to decode, by exactly one of `source` and `picture`."""
 
     model: str = Field(max_length=64, description="The id of a trained model, from the event `trained`.")
     source: str | None = Field(
@@ -115,10 +110,11 @@ class DecodeRequest(Wire):
 
     model_config = ConfigDict(
         json_schema_extra={
+            **exactly_one("source", "picture"),
             "examples": [
                 {"model": "m-0123abcd", "source": "3 March 2014"},
                 {"model": "m-4567cdef", "picture": [[0] * 16] * 16},
-            ]
+            ],
         }
     )
 

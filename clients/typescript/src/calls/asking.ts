@@ -5,7 +5,7 @@ import type { Comparison, Swept } from "./answer.ts";
 import type {
   SchemaAttendAnswer,
   SchemaAttendAnswers,
-  SchemaAttendOne,
+  SchemaAttendRequest,
   SchemaCompareAnswer,
   SchemaCompareRequest,
   SchemaCompareRowsRequest,
@@ -30,7 +30,7 @@ export type QueryPart = { readonly weight?: number } & (
 );
 
 /** The fields of a question besides its query; docs/guide/asking.md describes each. */
-export type AttendOptions = Omit<SchemaAttendOne, "query" | "queries" | "vector_format">;
+export type AttendOptions = Omit<SchemaAttendRequest, "query" | "queries" | "vector_format">;
 
 /** The fields of a sweep besides its query and temperatures. */
 export type SweepOptions = Omit<SchemaSweepRequest, "query" | "temperatures" | "vector_format">;

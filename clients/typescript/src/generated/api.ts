@@ -1429,83 +1429,9 @@ export interface components {
             collection?: string;
         };
         /**
-         * @description Several queries, each attended over every key of a collection.
-         * @example {
-         *       "queries": [
-         *         "how do databases work?",
-         *         "what does a cat need?"
-         *       ],
-         *       "top_p": 0.9,
-         *       "include": [
-         *         "key",
-         *         "explanation"
-         *       ]
-         *     }
-         */
-        AttendMany: {
-            query?: null;
-            /** @description Several queries at once, instead of `query`; at most 64 unless the service sets another limit. */
-            queries: components["schemas"]["QueryOrParts"][];
-            /** @description The temperature T in logit = similarity / T. Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
-            temperature?: components["schemas"]["Temperature"] | "auto";
-            /**
-             * @description For `"auto"`: the number of documents on which the answer rests; at most half of those that pass.
-             * @default 8
-             */
-            effective_documents?: number;
-            /** @description Matches to return. Left out: the collection's default, or 10; with `top_p` at most 1,000. null: without the default of the collection. */
-            top_k?: number | null;
-            /** @description Return the smallest set of matches that holds this share of the document weight. */
-            top_p?: number;
-            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
-            filter?: components["schemas"]["Filter"] | null;
-            /**
-             * @description The function that turns logits into weights. softmax gives every document some weight; sparsemax and entmax15 give the worse documents none; one_hot gives all weight to the best.
-             * @default softmax
-             * @enum {string}
-             */
-            normaliser?: "softmax" | "sparsemax" | "entmax15" | "one_hot";
-            /** @description Left out: the collection's. */
-            null?: components["schemas"]["Null"];
-            /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
-            max_error?: number;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. An object ranks a text of its own, also for a vector. Left out: the collection's default, or 0. null: 0. */
-            full_text?: number | "auto" | components["schemas"]["FullTextQuery"] | null;
-            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
-            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
-            /** @description A cross-encoder that reads the best documents and adds to their logits. Needs a query that is a text, softmax, and a temperature that is a number. */
-            rerank?: components["schemas"]["Rerank"];
-            /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
-            min_confidence?: number;
-            /** @description Let documents share the place of a heavier match if the cosine distance (1 − cosine) of their keys is at most this: the match then has their weight, too. Left out: each document has a place of its own. */
-            diversity?: number;
-            /**
-             * @description Whether to answer with `coverage` if some documents are unavailable. If false, such a request is a 503 `shards_missing`.
-             * @default false
-             */
-            allow_missing?: boolean;
-            /** @description A metadata field whose values are combined over every document that passes, or a list of at most 10 of them. */
-            read?: components["schemas"]["Read"] | components["schemas"]["Read"][];
-            /** @description A metadata field by which the documents that pass are grouped: the answer has the weight of each group and its best documents. */
-            group_by?: components["schemas"]["GroupBy"];
-            /**
-             * @description Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the collection's default, or these three. null: these three.
-             * @default [
-             *       "value",
-             *       "key",
-             *       "metadata"
-             *     ]
-             */
-            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation" | "highlight")[] | null;
-            /**
-             * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
-             * @default numbers
-             * @enum {string}
-             */
-            vector_format?: "numbers" | "base64";
-        };
-        /**
-         * @description A query, attended over every key of a collection.
+         * @description One query or several, by exactly one of `query` and `queries`.
+         *
+         *     Each is compared with every key of a collection, and gives a weight to every document.
          * @example {
          *       "query": "how do databases work?",
          *       "top_k": 3
@@ -1520,6 +1446,17 @@ export interface components {
          *       }
          *     }
          * @example {
+         *       "queries": [
+         *         "how do databases work?",
+         *         "what does a cat need?"
+         *       ],
+         *       "top_p": 0.9,
+         *       "include": [
+         *         "key",
+         *         "explanation"
+         *       ]
+         *     }
+         * @example {
          *       "query": [
          *         {
          *           "text": "how do databases work?"
@@ -1532,13 +1469,14 @@ export interface components {
          *       "diversity": 0.1
          *     }
          */
-        AttendOne: {
+        AttendRequest: {
             /**
              * @description A text, encoded by the collection's encoder; a vector of the keys' width; or a list of parts, whose weighted sum is the query.
              * @example how do databases work?
              */
-            query: components["schemas"]["QueryOrParts"];
-            queries?: null;
+            query?: components["schemas"]["QueryOrParts"];
+            /** @description Several queries at once, instead of `query`; at most 64 unless the service sets another limit. */
+            queries?: components["schemas"]["QueryOrParts"][];
             /** @description The temperature T in logit = similarity / T. Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
             temperature?: components["schemas"]["Temperature"] | "auto";
             /**
@@ -1597,46 +1535,6 @@ export interface components {
              */
             vector_format?: "numbers" | "base64";
         };
-        /**
-         * @description One query or several. Each is compared with every key of a collection, and gives a weight to every document.
-         * @example {
-         *       "query": "how do databases work?",
-         *       "top_k": 3
-         *     }
-         * @example {
-         *       "query": "how do databases work?",
-         *       "temperature": "auto",
-         *       "filter": {
-         *         "field": "metadata.year",
-         *         "operator": ">=",
-         *         "value": 2000
-         *       }
-         *     }
-         * @example {
-         *       "queries": [
-         *         "how do databases work?",
-         *         "what does a cat need?"
-         *       ],
-         *       "top_p": 0.9,
-         *       "include": [
-         *         "key",
-         *         "explanation"
-         *       ]
-         *     }
-         * @example {
-         *       "query": [
-         *         {
-         *           "text": "how do databases work?"
-         *         },
-         *         {
-         *           "id": "qa76",
-         *           "weight": -0.5
-         *         }
-         *       ],
-         *       "diversity": 0.1
-         *     }
-         */
-        AttendRequest: components["schemas"]["AttendOne"] | components["schemas"]["AttendMany"];
         /**
          * @description The result of attention, with the same nesting as the arrays of the request.
          * @example {
@@ -2581,310 +2479,7 @@ export interface components {
             source_attention: components["schemas"]["NestedAnswer"];
         };
         /**
-         * @description A picture for a model that reads pictures.
-         * @example {
-         *       "model": "m-4567cdef",
-         *       "picture": [
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ],
-         *         [
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0,
-         *           0
-         *         ]
-         *       ]
-         *     }
-         */
-        DecodePicture: {
-            /** @description The id of a trained model, from the event `trained`. */
-            model: string;
-            source?: null;
-            /** @description 16 rows of 16 numbers, 0 for paper and 1 for ink. */
-            picture: number[][];
-        };
-        /**
-         * @description An input for a trained model to decode: a text or a picture.
+         * @description An input for a trained model to decode, by exactly one of `source` and `picture`.
          * @example {
          *       "model": "m-0123abcd",
          *       "source": "3 March 2014"
@@ -3183,20 +2778,13 @@ export interface components {
          *       ]
          *     }
          */
-        DecodeRequest: components["schemas"]["DecodeText"] | components["schemas"]["DecodePicture"];
-        /**
-         * @description A text for a model that reads texts.
-         * @example {
-         *       "model": "m-0123abcd",
-         *       "source": "3 March 2014"
-         *     }
-         */
-        DecodeText: {
+        DecodeRequest: {
             /** @description The id of a trained model, from the event `trained`. */
             model: string;
             /** @description A text as a person writes it: `3 March 2014`, `three hundred two`, `abcab`. */
-            source: string;
-            picture?: null;
+            source?: string;
+            /** @description 16 rows of 16 numbers, 0 for paper and 1 for ink. */
+            picture?: number[][];
         };
         /** @description A token of a trained model's output. */
         DecodedToken: {
@@ -3238,34 +2826,6 @@ export interface components {
             top_k?: number;
             /** @description Fields of a match to return, as far as the call has them. */
             include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation" | "highlight")[];
-        };
-        /**
-         * @description Every document that passes.
-         * @example {
-         *       "filter": {
-         *         "field": "metadata.year",
-         *         "operator": "<",
-         *         "value": 1950
-         *       }
-         *     }
-         */
-        DeleteByFilter: {
-            ids?: null;
-            /** @description Every document that passes. */
-            filter: components["schemas"]["Filter"];
-        };
-        /**
-         * @description The documents of these ids.
-         * @example {
-         *       "ids": [
-         *         "qa76"
-         *       ]
-         *     }
-         */
-        DeleteByIds: {
-            /** @description The ids of the documents; unknown ids are ignored. */
-            ids: components["schemas"]["DocumentId"][];
-            filter?: null;
         };
         /** @description The number of documents that were deleted. */
         Deleted: {
@@ -3422,7 +2982,12 @@ export interface components {
          *       }
          *     }
          */
-        DocumentDelete: components["schemas"]["DeleteByIds"] | components["schemas"]["DeleteByFilter"];
+        DocumentDelete: {
+            /** @description The ids of the documents; unknown ids are ignored. */
+            ids?: components["schemas"]["DocumentId"][];
+            /** @description Every document that passes. */
+            filter?: components["schemas"]["Filter"];
+        };
         /**
          * @description Any characters except control characters; not `.` or `..`.
          * @example qa76
@@ -3546,7 +3111,14 @@ export interface components {
          *       }
          *     }
          */
-        DocumentUpdate: components["schemas"]["UpdateByIds"] | components["schemas"]["UpdateByFilter"];
+        DocumentUpdate: {
+            /** @description The ids of the documents; unknown ids are ignored. */
+            ids?: components["schemas"]["DocumentId"][];
+            /** @description Every document that passes. */
+            filter?: components["schemas"]["Filter"];
+            /** @description The patch that is merged into each document. */
+            patch: components["schemas"]["ValuePatch"];
+        };
         /**
          * @description Seconds, or a number and a unit: `s`, `m`, `h`, `d` or `w`.
          * @example 30d
@@ -5854,47 +5426,6 @@ export interface components {
             /** @description The standard error of their difference, which is paired. */
             error: number;
         };
-        /**
-         * @description Every document that passes.
-         * @example {
-         *       "filter": {
-         *         "field": "metadata.year",
-         *         "operator": "<",
-         *         "value": 2000
-         *       },
-         *       "patch": {
-         *         "metadata": {
-         *           "shelf": "archive",
-         *           "lent": null
-         *         }
-         *       }
-         *     }
-         */
-        UpdateByFilter: {
-            ids?: null;
-            /** @description Every document that passes. */
-            filter: components["schemas"]["Filter"];
-            /** @description The patch that is merged into each document. */
-            patch: components["schemas"]["ValuePatch"];
-        };
-        /**
-         * @description The documents of these ids.
-         * @example {
-         *       "ids": [
-         *         "qa76"
-         *       ],
-         *       "patch": {
-         *         "value": "A second course"
-         *       }
-         *     }
-         */
-        UpdateByIds: {
-            /** @description The ids of the documents; unknown ids are ignored. */
-            ids: components["schemas"]["DocumentId"][];
-            filter?: null;
-            /** @description The patch that is merged into each document. */
-            patch: components["schemas"]["ValuePatch"];
-        };
         /** @description The number of documents that were changed. */
         Updated: {
             updated: number;
@@ -6047,8 +5578,6 @@ export type SchemaAsked = components['schemas']['Asked'];
 export type SchemaAtTemperature = components['schemas']['AtTemperature'];
 export type SchemaAttendAnswer = components['schemas']['AttendAnswer'];
 export type SchemaAttendAnswers = components['schemas']['AttendAnswers'];
-export type SchemaAttendMany = components['schemas']['AttendMany'];
-export type SchemaAttendOne = components['schemas']['AttendOne'];
 export type SchemaAttendRequest = components['schemas']['AttendRequest'];
 export type SchemaAttentionAnswer = components['schemas']['AttentionAnswer'];
 export type SchemaAttentionRequest = components['schemas']['AttentionRequest'];
@@ -6080,13 +5609,9 @@ export type SchemaContainment = components['schemas']['Containment'];
 export type SchemaCoverage = components['schemas']['Coverage'];
 export type SchemaDateTime = components['schemas']['DateTime'];
 export type SchemaDecodeAnswer = components['schemas']['DecodeAnswer'];
-export type SchemaDecodePicture = components['schemas']['DecodePicture'];
 export type SchemaDecodeRequest = components['schemas']['DecodeRequest'];
-export type SchemaDecodeText = components['schemas']['DecodeText'];
 export type SchemaDecodedToken = components['schemas']['DecodedToken'];
 export type SchemaDefaults = components['schemas']['Defaults'];
-export type SchemaDeleteByFilter = components['schemas']['DeleteByFilter'];
-export type SchemaDeleteByIds = components['schemas']['DeleteByIds'];
 export type SchemaDeleted = components['schemas']['Deleted'];
 export type SchemaDocument = components['schemas']['Document'];
 export type SchemaDocumentAnswer = components['schemas']['DocumentAnswer'];
@@ -6240,8 +5765,6 @@ export type SchemaTraceRequest = components['schemas']['TraceRequest'];
 export type SchemaTracedToken = components['schemas']['TracedToken'];
 export type SchemaTrainRequest = components['schemas']['TrainRequest'];
 export type SchemaTrainingReport = components['schemas']['TrainingReport'];
-export type SchemaUpdateByFilter = components['schemas']['UpdateByFilter'];
-export type SchemaUpdateByIds = components['schemas']['UpdateByIds'];
 export type SchemaUpdated = components['schemas']['Updated'];
 export type SchemaUploadBatch = components['schemas']['UploadBatch'];
 export type SchemaUploadEnd = components['schemas']['UploadEnd'];
