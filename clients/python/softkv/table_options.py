@@ -56,6 +56,14 @@ class TableOptions(TypedDict, total=False):
     ]
     skip: Annotated[Sequence[str], TableOption("columns to leave out")]
     number: Annotated[Sequence[str], TableOption("columns of CSV to read as numbers, such as 1.10 or 1e5")]
+    odd: Annotated[
+        Literal["refuse", "empty"] | None,
+        TableOption(
+            "what becomes of a cell that is no number in a column of `number`: its row is refused, or it is left empty",
+            "refuse",
+            shown=None,
+        ),
+    ]
     text_column: Annotated[
         Sequence[str], TableOption("columns to keep as texts, such as prices with zeros at their end")
     ]

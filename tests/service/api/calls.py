@@ -345,6 +345,7 @@ EVERY_FIELD = [
             "expires": "until",
             "skip": ["note"],
             "number": ["price"],
+            "odd": "empty",
             "text": True,
             "text_column": ["title"],
             "decimal": ".",
@@ -356,7 +357,9 @@ EVERY_FIELD = [
         },
     ),
     Call(
-        "read_table", b"id,key\n1,cats\n", query={"file": "a.csv", "decimal": ",", "quoting": "none", "sheet": "Data"}
+        "read_table",
+        b"id,key\n1,cats\n",
+        query={"file": "a.csv", "decimal": ",", "quoting": "none", "sheet": "Data", "odd": "refuse"},
     ),
     Call(
         "read_table", b"1,cats\n", query={"file": "a.csv", "no_header": True, "columns": ["id,key"], "member": "a.csv"}

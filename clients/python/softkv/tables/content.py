@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 import os
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 from zipfile import BadZipFile
 
 from softkv.answers.rendering import require_module
@@ -28,6 +28,20 @@ NumberedRow: TypeAlias = tuple[int, Cells | str]
 """The number of a row in its file, and its cells; a text in their place says why the row cannot be read."""
 
 
+class MixedColumn(NamedTuple):
+    """A column with texts and others among its cells.
+
+    Attributes:
+        row: the row of the first text.
+        example: this text.
+        others: what all others are.
+    """
+
+    row: int
+    example: str
+    others: Literal["numbers", "dates", "several"]
+
+
 @dataclass(frozen=True)
 class Content:
     """The content of a table, whatever its format.
@@ -39,7 +53,7 @@ class Content:
         unit: what the number of a row counts: lines, or rows. The first is 1.
         texts: whether every cell is a text, whose type is then decided by its column.
         decimals: of texts, the characters that may be the decimal point.
-        mixed: columns with texts and others among their cells, which all become texts.
+        mixed: columns with texts and others among their cells, which all become texts, by their names.
         lacks_names: whether columns are called by their number, since the header lacks their names.
         numbered: whether a row without an id gets its number, from 0, as its id.
         settings: the settings of the collection that these rows are for, as `create` takes them; empty if unknown.
@@ -54,7 +68,7 @@ class Content:
     unit: str = "row"
     texts: bool = False
     decimals: str = "."
-    mixed: Collection[str] = ()
+    mixed: Mapping[str, MixedColumn] = field(default_factory=dict)
     lacks_names: bool = False
     numbered: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import product
@@ -59,7 +60,8 @@ class ColumnType(NamedTuple):
         example: the cell that is the reason of the remark.
         decimals: the characters that may be the decimal point.
         formats: the formats of its dates; of a remark all that fit, of dates one.
-        is_forced: whether a caller has named it as numbers, whatever their form.
+        is_forced: whether a caller has named it as numbers or dates, whatever the form of some cells.
+        unit: of numbers that are forced, the unit that they have.
         thousands: the mark between groups of three digits; empty without one.
         line: where the example of `odd` is.
     """
@@ -73,6 +75,7 @@ class ColumnType(NamedTuple):
     decimals: str = "."
     formats: Sequence[str] = ()
     is_forced: bool = False
+    unit: str = ""
     thousands: str = ""
     line: int = 0
 
@@ -98,7 +101,8 @@ class ColumnType(NamedTuple):
                 remarks = [f"has dates such as {shown!r}, which filters compare as texts; {options} reads them"]
             case "odd":
                 odd = f"{stays} in line {self.line:,} cannot be read as a number along with the others"
-                remarks = [f"{odd}; mend it, or {number} refuses rows without a plain number"]
+                ways = f"{number} refuses such rows, and with {say('odd', 'empty')} leaves such cells empty"
+                remarks = [f"{odd}; mend it, or {ways}"]
         if self.kind != "text" and self.missing:
             remarks.append(say_missing(self.missing, self.mark))
         return remarks
@@ -107,13 +111,13 @@ class ColumnType(NamedTuple):
         """Return the JSON value of a cell, and None for a missing one.
 
         Raises:
-            BadCell: a column is named as numbers, and this is another text.
+            BadCell: a column is named as numbers or dates, and this is another text.
         """
         if self.kind != "text" and self.missing and is_missing(text):
             return None
         match self.kind:
             case "number" if self.is_forced:
-                return force_number(_with_point(text, self.decimals))
+                return self._force_number(text)
             case "number":
                 number = _with_point(_split_unit(text)[1].replace(self.thousands, ""), self.decimals)
                 return int(number) if _INTEGER.fullmatch(number) else float(number)
@@ -122,8 +126,25 @@ class ColumnType(NamedTuple):
             case "json":
                 return json.loads(text)
             case "date":
-                return to_date(text, self.formats[0])
+                if (date := to_date(text, self.formats[0])) is None:
+                    raise BadCell(f"wanted a date in the format {self.formats[0]}, got {shorten(text)!r}")
+                return date
         return text
+
+    def _force_number(self, text: str) -> int | float:
+        """Return the number of a cell, whatever its form, with the unit and the groups of digits that the others have.
+
+        Raises:
+            BadCell: it is another text, or has another unit.
+        """
+        unit, bare = _split_unit(text)
+        number = _with_point(bare.replace(self.thousands, "") if self.thousands else bare, self.decimals).strip()
+        if not is_number(number):
+            raise BadCell(f"wanted a number, got {shorten(text)!r}")
+        if unit != self.unit:
+            others = f"with the unit {self.unit}" if self.unit else "without a unit"
+            raise BadCell(f"wanted a number {others}, as the others are, got {shorten(text)!r}")
+        return force_number(number)
 
 
 class ColumnOfTexts:
@@ -145,6 +166,7 @@ class ColumnOfTexts:
         self._firsts: list[tuple[str, int]] = []  # the first cell, and the first that is no number like those before
         self._changed = self._flawed = self._grouped = ""
         self._unit: str | None = None
+        self._units = Counter[str]()
         self._thousands = set(_GROUPED)
         self._places = set[int]()
 
@@ -155,6 +177,9 @@ class ColumnOfTexts:
             self._mark = self._mark or cell
             return
         self._count += 1
+        if self._is_forced:
+            self._note_forced(cell)
+            return
         self._firsts = self._firsts or [(cell, line)]
         if "number" in self._kinds and not self._note_number(cell):
             self._kinds.discard("number")
@@ -188,6 +213,15 @@ class ColumnOfTexts:
         self._note_decimals(cell, bare)
         return bool(self._thousands) or not self._grouped
 
+    def _note_forced(self, cell: str) -> None:
+        """Note the form of a number in a column that is named as numbers; pass over another text."""
+        unit, bare = _split_unit(cell)
+        marks = {mark for mark, pattern in _GROUPED.items() if pattern.fullmatch(bare)}
+        if len(cell) <= LONGEST_NUMBER and (marks or is_number(bare.strip())):
+            self._units[unit] += 1
+            self._thousands &= marks or self._thousands
+            self._note_decimals(cell, bare)
+
     def _note_decimals(self, cell: str, bare: str) -> None:
         """Note the decimals of a number. Of one that cannot be read without its groups of digits, note that."""
         point = "," if "," in bare else "." if "." in bare else ""
@@ -206,7 +240,10 @@ class ColumnOfTexts:
     def decide(self) -> ColumnType:
         """Return the type of the column."""
         if self._is_forced:
-            return ColumnType("number", self._count, self._missing, self._mark, decimals=self._decimals, is_forced=True)
+            unit = next((unit for unit, _ in self._units.most_common(1)), "")
+            groups = self._judge_groups().thousands if self._grouped and self._thousands else ""
+            forced = ColumnType("number", self._count, self._missing, self._mark, decimals=self._decimals)
+            return forced._replace(is_forced=True, unit=unit, thousands=groups)
         decided = self._judge() if self._count else ColumnType("text")
         if decided.kind == "text" or not self._missing:
             return decided

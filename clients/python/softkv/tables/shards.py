@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from softkv.tables.content import Content, NumberedRow, own_file, unreadable
+from softkv.tables.content import Content, MixedColumn, NumberedRow, own_file, unreadable
 from softkv.tables.packing import ending_of
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"  # of the library datasets
@@ -91,7 +91,7 @@ def join(paths: list[Path], read: Callable[[Path], Content]) -> Content:
     """
     paths = [path for path in paths if path.is_dir() or path.stat().st_size] or paths
     first, total = read(paths[0]), 0
-    notices, mixed = dict[str, None](), set[str]()
+    notices, mixed = dict[str, None](), dict[str, MixedColumn]()
     for path in paths:
         content = read(path)
         if _sorted(content.columns) != _sorted(first.columns):
@@ -100,7 +100,7 @@ def join(paths: list[Path], read: Callable[[Path], Content]) -> Content:
             raise unreadable(path, f"has other columns than {paths[0].name}, {came}: {advice}")
         total += 0 if content.total is None else content.total
         notices |= dict.fromkeys(content.notices)
-        mixed |= {*content.mixed}
+        mixed = {**content.mixed, **mixed}
 
     def rows() -> Iterator[NumberedRow]:
         number = 0

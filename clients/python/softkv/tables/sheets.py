@@ -7,6 +7,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
@@ -18,6 +19,7 @@ from softkv.problems import invalid_value
 from softkv.tables.cells import NUMBER
 from softkv.tables.content import (
     Content,
+    MixedColumn,
     NumberedRow,
     count_cells,
     encoding_of,
@@ -268,7 +270,11 @@ def read_spreadsheet(file: File) -> Content:
         i: str(_whole(cell)).strip() or str(i + 1) for i, cell in enumerate(header) if _is_filled(cell) or i in filled
     }
     marks = {i: _find_marks([cells[i] for _, cells in records if _is_filled(cells[i])]) for i in headings}
-    mixed = [headings[i] for i, texts in marks.items() if texts == []]
+    mixed = {
+        headings[i]: _describe_mixed([(row, cells[i]) for row, cells in records if _is_filled(cells[i])])
+        for i, texts in marks.items()
+        if texts == []
+    }
 
     def rows() -> Iterator[NumberedRow]:
         for row, cells in records:
@@ -345,6 +351,16 @@ def _find_marks(cells: Sequence[Any]) -> list[str] | None:
     if not texts or len(texts) == len(cells):
         return None
     return texts if all(map(is_missing, texts)) and are_few(len(texts), len(cells)) else []
+
+
+def _describe_mixed(cells: Sequence[tuple[int, Any]]) -> MixedColumn:
+    """Return what a column has, of its filled cells and their rows: a text that is no mark, and what all others are."""
+    texts = [(row, cell) for row, cell in cells if isinstance(cell, str)]
+    row, example = next(((row, cell) for row, cell in texts if not is_missing(cell)), texts[0])
+    others = [cell for _, cell in cells if not isinstance(cell, str)]
+    if all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in others):
+        return MixedColumn(row, example, "numbers")
+    return MixedColumn(row, example, "dates" if all(isinstance(cell, date) for cell in others) else "several")
 
 
 def _is_filled(cell: Any) -> bool:

@@ -11,11 +11,11 @@ from softkv.answers.documents import TableRow
 from softkv.problems import invalid_value
 from softkv.tables.cells import (
     BadCell,
-    force_number,
     is_duration,
     is_empty,
     parse_json,
     seconds_of,
+    shorten,
     to_finite,
     to_id,
     to_instant,
@@ -24,7 +24,7 @@ from softkv.tables.cells import (
     to_vector,
 )
 from softkv.tables.columns import METADATA, SKIP, Reading, gather, rename
-from softkv.tables.content import Cells, Content
+from softkv.tables.content import Cells, Content, MixedColumn
 from softkv.tables.kinds import ColumnOfTexts, ColumnType, check_date, to_date
 from softkv.tables.stores import names_of, open_objects
 
@@ -85,9 +85,9 @@ class Table:
                     f"of the keys, and {reading.say('skip', column)} leaves it out"
                 )
         self.notices += [
-            f"{name}: column {column!r} has texts among others, so all its cells become texts"
-            for column in content.mixed
-            if self._fields[column] in (METADATA, "value") and column not in options["text_column"]
+            f"{name}: column {column!r} {self._say_mixed(column, mixed)}"
+            for column, mixed in content.mixed.items()
+            if self._fields[column] in (METADATA, "value") and not self._is_chosen(column, mixed)
         ]
         if options["decimal"] not in (None, ".", ","):
             raise invalid_value("", f"wanted a decimal point, . or a comma, got {options['decimal']!r}")
@@ -95,6 +95,10 @@ class Table:
             check_date(options["date"])
         if content.texts:
             self._decide_types(name)
+        else:
+            self._force_types()
+        if options["odd"] == "empty":
+            self._count_odd(name)
         if content.numbered and "id" not in self._fields.values() and reading.needs != "keys":
             self.notices.append(f"{name} has no ids: the numbers of its rows, from 0, are the ids")
         self._readers = {column: (field, self._reader(column, field)) for column, field in self._fields.items()}
@@ -130,6 +134,55 @@ class Table:
             self.notices += [
                 f"{name}: column {column!r} {notice}" for notice in type_.notices(column, self._reading.say)
             ]
+
+    def _force_types(self) -> None:
+        """Decide how the texts are read in columns of other cells that are named as numbers, or have dates besides."""
+        date, mixed = self._reading.options["date"], self._content.mixed
+        columns = {
+            column: ColumnOfTexts(column, decimals=self._reading.options["decimal"] or ".", is_forced=True)
+            for column in self._reading.options["number"]
+        }
+        is_stream = self._content.total is None  # which can be read once
+        for line, cells in () if is_stream or not columns else self._content.rows():
+            for column, texts in columns.items():
+                if not isinstance(cells, str) and isinstance(cell := cells.get(column), str) and cell:
+                    texts.note(cell, line)
+        self._types = {column: texts.decide() for column, texts in columns.items()}
+        if date is not None:
+            dated = [column for column, facts in mixed.items() if facts.others == "dates" and column not in columns]
+            self._types |= dict.fromkeys(dated, ColumnType("date", formats=[date], is_forced=True))
+
+    def _is_chosen(self, column: str, mixed: MixedColumn) -> bool:
+        """Return whether an option says what becomes of a column with texts among others."""
+        options = self._reading.options
+        is_date = mixed.others == "dates" and options["date"] is not None
+        return column in options["text_column"] or column in options["number"] or is_date
+
+    def _say_mixed(self, column: str, mixed: MixedColumn) -> str:
+        """Return the notice about a column with texts among others."""
+        say = self._reading.say
+        reason = f"has texts among others, such as {shorten(mixed.example)!r} in row {mixed.row:,}"
+        if mixed.others == "numbers":
+            ways = f"{say('number', column)} refuses such rows, and with {say('odd', 'empty')} leaves such cells empty"
+            return f"{reason}, so all its cells become texts; mend it, or {ways}"
+        ways = f"; mend it, or {say('date')} reads texts in a format" if mixed.others == "dates" else ""
+        return f"{reason}, so all its cells become texts{ways}"
+
+    def _count_odd(self, name: str) -> None:
+        """Note how many cells are left empty, since they are no numbers or dates in columns that are named as such."""
+        forced = {column: type_ for column, type_ in self._types.items() if type_.is_forced}
+        odd = dict[str, tuple[int, str, int]]()
+        is_stream = self._content.total is None and not self._content.texts
+        for line, cells in () if is_stream or not forced else self._content.rows():
+            for column, type_ in forced.items():
+                cell = "" if isinstance(cells, str) else cells.get(column)
+                if isinstance(cell, str) and cell and _is_odd(type_, cell):
+                    count, example, first = odd.get(column, (0, cell, line))
+                    odd[column] = count + 1, example, first
+        for column, (count, example, line) in odd.items():
+            cells_left = "1 odd cell is" if count == 1 else f"{count:,} odd cells are"
+            example = f"{shorten(example)!r} in {self.unit} {line:,}"
+            self.notices.append(f"{name}: column {column!r}: {cells_left} left empty, such as {example}")
 
     def __iter__(self) -> Iterator[TableRow]:
         """Yield each row. Of the rows with one id, all but the first are refused."""
@@ -225,12 +278,32 @@ class Table:
         if field in _READERS:
             return _READERS[field]
         if name in self._types:
-            return self._types[name].read
-        if name in self._reading.options["number"]:
-            return lambda cell: force_number(cell) if isinstance(cell, str) else to_json(cell)
+            return self._typed_reader(self._types[name])
         if name == METADATA:
             return _to_fields
         return to_text if name in self._reading.options["text_column"] or name in self._content.mixed else to_json
+
+    def _typed_reader(self, type_: ColumnType) -> Callable[[Any], Any]:
+        """Return the function that reads the texts of a column by its type, and other cells as they are."""
+        if self._content.texts and self._reading.options["odd"] != "empty":
+            return type_.read
+
+        def read(cell: Any) -> Any:
+            if not isinstance(cell, str):
+                return to_json(cell)
+            is_left = self._reading.options["odd"] == "empty" and type_.is_forced and _is_odd(type_, cell)
+            return None if is_left else type_.read(cell)
+
+        return read
+
+
+def _is_odd(type_: ColumnType, cell: str) -> bool:
+    """Return whether a cell cannot be read by the type of its column."""
+    try:
+        type_.read(cell)
+    except BadCell:
+        return True
+    return False
 
 
 def _to_fields(cell: Any) -> Any:

@@ -11392,6 +11392,8 @@ export interface operations {
                 skip?: string[];
                 /** @description Columns of CSV to read as numbers, such as 1.10 or 1e5; may be repeated. */
                 number?: string[];
+                /** @description What becomes of a cell that is no number in a column of `number`: its row is refused, or it is left empty (if left out: refuse). */
+                odd?: "refuse" | "empty";
                 /** @description Columns to keep as texts, such as prices with zeros at their end; may be repeated. */
                 text_column?: string[];
                 /** @description Keep every cell of CSV a text. */

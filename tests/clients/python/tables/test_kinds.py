@@ -87,7 +87,7 @@ def test_a_file_with_the_column_of_a_case_has_its_values(tmp_path: Path, case: d
             "a unit in one price of a hundred",
             [
                 "stays text, since '80.00 €' in line 101 cannot be read as a number along with the others; mend it, "
-                "or number='x' refuses rows without a plain number"
+                "or number='x' refuses such rows, and with odd='empty' leaves such cells empty"
             ],
         ),
         ("two kinds of marks in two hundred", ["has 2 cells without a value, such as '-', and they stay empty"]),
@@ -130,6 +130,39 @@ def test_a_number_has_at_most_four_hundred_characters(tmp_path: Path) -> None:
     }
     (row,) = open_table(path, number="price")
     assert "column 'price': wanted a number, got '1.100" in row.flaw
+
+
+PRICES = ["€ 1.299,00", "€ 118,00", "€ 7,50", "on request", "n/a"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "values", "refused"),
+    [
+        (PRICES, {}, [1299, 118, 7.5, None, None], {"on request"}),
+        (PRICES, {"odd": "empty"}, [1299, 118, 7.5, None, None], set()),
+        (["1,234.50", "9", "1,000"], {"delimiter": "|"}, [1234.5, 9, 1000], set()),
+        (["5 %", "7.5%", "8"], {"delimiter": "|"}, [5, 7.5, None], {"8"}),
+        (["8", "80.00 €", "9"], {"delimiter": "|"}, [8, None, 9], {"80.00 €"}),
+        (["01234", "+5", "1e5", "1.10"], {"delimiter": "|"}, [1234, 5, 100_000.0, 1.1], set()),
+        (["1.234", "1.234.567"], {"delimiter": "|"}, [1.234, None], {"1.234.567"}),
+    ],
+)
+def test_a_column_that_is_named_as_numbers_is_read_as_the_automatic_rule_reads_it(
+    tmp_path: Path, cells: list[str], options: dict[str, Any], values: list[Any], refused: set[str]
+) -> None:
+    path, delimiter = tmp_path / "t.csv", options.get("delimiter", ";")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = [["id", "key", "Preis"], *([number, "k", cell] for number, cell in enumerate(cells))]
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    table = open_table(path, number="Preis", **options)
+    came = list(table)
+    assert [(row.document or {}).get("metadata", {}).get("Preis") for row in came] == values
+    flaws = [row.flaw for row in came if row.flaw]
+    assert len(flaws) == len(refused)
+    assert all(any(f"got {cell!r}" in flaw for cell in refused) for flaw in flaws)
+    left = [notice for notice in table.notices if "left empty" in notice]
+    expected = ["t.csv: column 'Preis': 1 odd cell is left empty, such as 'on request' in line 5"]
+    assert left == (expected if options.get("odd") == "empty" else [])
 
 
 @pytest.mark.parametrize("digits", [1000, 100_000])

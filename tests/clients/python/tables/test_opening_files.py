@@ -286,6 +286,53 @@ def test_arrays_of_objects_are_refused_and_not_as_damaged_files(tmp_path: Path, 
         open_table(path)
 
 
+def test_odd_cells_of_a_sheet_are_named_with_the_ways_out(tmp_path: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    day = datetime(2025, 11, 30)
+    for row in (
+        ["id", "key", "price", "day"],
+        ["a", "cats", 118, day],
+        ["b", "dogs", "on request", day],
+        ["c", "mice", "€ 7.50", "30.11.2025"],
+        ["d", "owls", "€ 9", day],
+        ["e", "bees", 3, "soon"],
+    ):
+        book.active.append(row)
+    path = tmp_path / "t.xlsx"
+    book.save(path)
+    prices, days = open_table(path).notices
+    assert prices == (
+        "t.xlsx: column 'price' has texts among others, such as 'on request' in row 3, so all its cells become texts; "
+        "mend it, or number='price' refuses such rows, and with odd='empty' leaves such cells empty"
+    )
+    assert days == (
+        "t.xlsx: column 'day' has texts among others, such as '30.11.2025' in row 4, so all its cells become texts; "
+        "mend it, or date=… reads texts in a format"
+    )
+    rows = list(open_table(path, number="price", date="%d.%m.%Y"))
+    assert [row.flaw.partition(", got")[0] for row in rows] == [
+        "",
+        "column 'price': wanted a number",
+        "",
+        "",
+        "column 'day': wanted a date in the format %d.%m.%Y",
+    ]
+    table = open_table(path, number="price", date="%d.%m.%Y", odd="empty")
+    assert [(row.document or {})["metadata"] for row in table] == [
+        {"price": 118, "day": "2025-11-30"},
+        {"day": "2025-11-30"},
+        {"price": 7.5, "day": "2025-11-30"},
+        {"price": 9, "day": "2025-11-30"},
+        {"price": 3},
+    ]
+    assert [notice for notice in table.notices if "left empty" in notice] == [
+        "t.xlsx: column 'price': 1 odd cell is left empty, such as 'on request' in row 3",
+        "t.xlsx: column 'day': 1 odd cell is left empty, such as 'soon' in row 6",
+    ]
+
+
 def test_an_elapsed_time_beside_texts_counts_from_now(tmp_path: Path) -> None:
     import openpyxl
 

@@ -147,7 +147,8 @@ def test_a_spreadsheet(tmp_path: Path) -> None:
     table = open_table(path, id="Nr", key="Question")
     assert table.notices == [
         "books.xlsx: only its sheet 'Sheet' is read, not notes; sheet=… names another",
-        "books.xlsx: column 'zip' has texts among others, so all its cells become texts",
+        "books.xlsx: column 'zip' has texts among others, such as '01234' in row 3, so all its cells become texts; "
+        "mend it, or number='zip' refuses such rows, and with odd='empty' leaves such cells empty",
     ]
     assert [row.number for row in table] == [3, 4]
     path.write_bytes(b"no")
