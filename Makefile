@@ -65,7 +65,7 @@ CLUSTER := .venv-cluster
 
 # The generator of the documentation site, and the folder in which the service looks for the built site.
 DOCS := .venv-docs
-SITE ?= service/site
+SITE ?= service/softkv_service/site
 # make docs SITE=FOLDER DOCS_VERSION=1.2.3: for a published site, which has a menu of its versions.
 DOCS_VERSION ?=
 # make docs LESSON=1: with the notebook that runs in a browser, for which 113 MB are downloaded.
@@ -115,7 +115,7 @@ OWN = -e attention -e clients/python $(WALLS:%=-e %)
 
 # The kernels in C, of which installing the core in this way makes a library beside them, compiled once into dist/kernels.
 # The compiler is in the temporary environment of that build alone. With SOFTKV_PLATFORM=any, no library is built.
-NATIVE := attention/setup.py $(wildcard attention/kernels/native/*.[ch]) $(wildcard attention/kernels/native/*.py)
+NATIVE := attention/softkv_core_build.py $(wildcard attention/softkv_attention/kernels/native/*.[ch]) $(wildcard attention/softkv_attention/kernels/native/*.py)
 
 # Three steps of one environment: what `make run` needs, with torch for `make run LAB=1`, and with all that tests and lint
 # need. Each step installs into what the earlier ones installed.
@@ -170,7 +170,7 @@ $(RIVALS)/.installed: Makefile constraints-contenders.txt | $(RIVALS)/bin/pip
 
 # After a change of the kernels in C: their library alone, by the compiler that tests need.
 $(VENV)/.native: $(NATIVE) | $(VENV)/.installed
-	@cd attention/kernels && $(abspath $(BIN))/python -m native.build >/dev/null
+	@cd attention/softkv_attention/kernels && $(abspath $(BIN))/python -m native.build >/dev/null
 	@touch $(VENV)/.serves $(VENV)/.lab $@
 
 .venv-uv/bin/uv: | .venv-uv/bin/pip
@@ -259,15 +259,17 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/python -m tools.page format
 
-# service/api/openapi.json, from which clients are made, and the tables of settings.
+# service/softkv_service/api/openapi.json, from which clients are made, and the tables of settings.
 openapi: install
 	$(BIN)/python -m tools.description
 
-# Generated files of the TypeScript client: its types, from service/api/openapi.json, and its bundle for the page.
+# Generated files of the TypeScript client: its types, from service/softkv_service/api/openapi.json, and its bundle for
+# the page.
 typescript: install
 	$(BIN)/python -m tools.bundle
 
-# The folders `built` of service/web and of the workshop: one script for each document of the page, bundled from its modules.
+# The folders `built` of service/softkv_service/web and of the workshop: one script for each document of the page,
+# bundled from its modules.
 page: install
 	$(BIN)/python -m tools.page
 
@@ -275,7 +277,7 @@ page: install
 public: install
 	$(BIN)/softkv page export $(SITE)/page $(if $(PAGE_URL),--url $(PAGE_URL)) $(if $(SERVICE_URL),--service $(SERVICE_URL))
 
-# service/datasets/vectors: the texts of the demo collections, encoded by the default model.
+# service/softkv_service/datasets/vectors: the texts of the demo collections, encoded by the default model.
 vectors: install
 	$(BIN)/python -m tools.demo_vectors
 
@@ -380,5 +382,5 @@ release:
 	@$(PYTHON) -m tools.release '$(VERSION)'
 
 clean:
-	rm -rf $(VENV) .venv-uv .page-tools .passed .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(patsubst %,.venv-%,$(FRAMEWORKS) $(OLDEST)) build dist *.egg-info attention/build attention/*.egg-info $(wildcard clients/*/build clients/*/*.egg-info extensions/*/build extensions/*/*.egg-info workshop/build workshop/*.egg-info) \
+	rm -rf $(VENV) .venv-uv .page-tools .passed .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(patsubst %,.venv-%,$(FRAMEWORKS) $(OLDEST)) build dist *.egg-info service/*.egg-info attention/build attention/*.egg-info $(wildcard clients/*/build clients/*/*.egg-info extensions/*/build extensions/*/*.egg-info workshop/build workshop/*.egg-info) \
 	  clients/typescript/dist clients/typescript/node_modules

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from attention.lookup import Background, Memory, Question, Rows, answers
-from service.encoding import Encoder, EncoderFacts
-from service.retrieval.collections import (
+from softkv_attention.lookup import Background, Memory, Question, Rows, answers
+from softkv_service.encoding import Encoder, EncoderFacts
+from softkv_service.retrieval.collections import (
     SAMPLE_DOCUMENTS,
     SAMPLE_TEXTS,
     KeyBackground,
@@ -22,7 +22,7 @@ from service.retrieval.collections import (
     NullKey,
     resolve_null,
 )
-from service.storage.records import CollectionRecord, CollectionSettings
+from softkv_service.storage.records import CollectionRecord, CollectionSettings
 
 TOGETHER = 64
 

@@ -29,9 +29,9 @@ from rich.table import Table
 
 from benchmarks.languages import read_subjects
 from benchmarks.running import Service
-from service.encoding import load_encoder
-from service.encoding.encoder import LocalEncoder
-from service.encoding.registry import DEFAULT_MODEL, MULTILINGUAL, default_precision
+from softkv_service.encoding import load_encoder
+from softkv_service.encoding.encoder import LocalEncoder
+from softkv_service.encoding.registry import DEFAULT_MODEL, MULTILINGUAL, default_precision
 
 TOKENS = (8, 16, 32, 64, 128)
 SETTLING_SECONDS = 3.0

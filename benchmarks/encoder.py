@@ -32,12 +32,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.errors import ParameterError
 from benchmarks.results import machine
-from service.datasets import DEMOS
-from service.encoding import DEFAULT_MODEL, default_checkpoint, load_encoder
-from service.encoding.background import TOPICS
-from service.encoding.models.network import Precision
+from softkv_attention.errors import ParameterError
+from softkv_service.datasets import DEMOS
+from softkv_service.encoding import DEFAULT_MODEL, default_checkpoint, load_encoder
+from softkv_service.encoding.background import TOPICS
+from softkv_service.encoding.models.network import Precision
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 PEER = "sentence-transformers"

@@ -37,9 +37,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup import Background
 from benchmarks.asking import Array, Asking, Vectors
-from service.encoding import Backgrounds, Encoder, load_encoder
+from softkv_attention.lookup import Background
+from softkv_service.encoding import Backgrounds, Encoder, load_encoder
 
 SET, PAGE, TOPICS = (Path(__file__).with_name(name) for name in ("languages.jsonl", "page_zh.json", "topics.jsonl"))
 LANGUAGES = ("en", "de", "es", "fr", "hi", "ja", "ru", "zh")

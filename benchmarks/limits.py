@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.running import Service
-from service.api.keyring import line_of
+from softkv_service.api.keyring import line_of
 from tests.checkpoints import save_cross_encoder
 
 DOCUMENTS, WIDTH, MODEL = 20_000, 16, "all-MiniLM-L6-v2"
@@ -149,7 +149,7 @@ CALLS: dict[str, Callable[[int], Any]] = {  # the name of an operation, its coll
 
 def operations() -> dict[str, tuple[str, str, str]]:
     """Return the method, path and type of the body of each operation that has one, and of a message to /mcp."""
-    api = json.loads(Path("service/api/openapi.json").read_text())["paths"]
+    api = json.loads(Path("service/softkv_service/api/openapi.json").read_text())["paths"]
     return {"mcp": ("post", "/mcp", "application/json")} | {
         operation["operationId"]: (method, path, list(operation["requestBody"]["content"])[-1])
         for path, methods in api.items()

@@ -24,8 +24,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup import Memory, Question, Rows, View, answers, sweep
 from benchmarks.keys import BLOCK, Array, gathered, near
+from softkv_attention.lookup import Memory, Question, Rows, View, answers, sweep
 
 BEST = 10
 REST, WARM_UP = 0.05, 0.03

@@ -40,7 +40,7 @@ class Service:
         *options: str,
         log: Path | None = None,
         checkout: Path | None = None,
-        program: Sequence[str] = ("-m", "service"),
+        program: Sequence[str] = ("-m", "softkv_service"),
     ) -> None:
         self._log = log
         self._checkout = checkout and checkout.resolve()
@@ -117,6 +117,10 @@ class Service:
         return int(line.split()[1]) / 1024
 
 
+PACKAGES = (".", "attention", "service", "clients/python")
+"""The folders of a checkout that have packages."""
+
+
 def python_of(checkout: Path) -> str:
     """Return the Python of a checkout's .venv, else this one."""
     program = checkout / ".venv" / "bin" / "python"
@@ -125,4 +129,4 @@ def python_of(checkout: Path) -> str:
 
 def environment_of(checkout: Path) -> dict[str, str]:
     """Return the environment in which the packages of a checkout come before installed ones."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(checkout), str(checkout / "clients" / "python")])}
+    return os.environ | {"PYTHONPATH": os.pathsep.join(str(checkout / folder) for folder in PACKAGES)}

@@ -18,10 +18,10 @@ from importlib.util import find_spec
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-import attention
-import service
 import softkv
-from service.encoding import default_checkpoint
+import softkv_attention
+import softkv_service
+from softkv_service.encoding import default_checkpoint
 
 PATIENCE_SECONDS = 120
 
@@ -54,7 +54,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
 def main() -> int:
     """Rehearse, and return the exit code of the service; a stop by SIGTERM makes it 0."""
     sys.stdout.write(f"verified: {default_checkpoint()}\n")
-    for package in (attention, service, softkv):  # the commands too, which the rehearsal does not all run
+    for package in (softkv_attention, softkv_service, softkv):  # the commands too, which the rehearsal does not all run
         compileall.compile_dir(package.__path__[0], quiet=1)
     if find_spec("torch"):  # which the default model does without, and others do not
         subprocess.run([sys.executable, "-c", "import torch"], check=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from attention.kernels.transformer import THREE, multiplies_bfloat16, way_of
+from softkv_attention.kernels.transformer import THREE, multiplies_bfloat16, way_of
 
 needs_bfloat16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor lacks AMX")
 ROUGH = pytest.param("bfloat16", marks=needs_bfloat16)

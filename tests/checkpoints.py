@@ -13,8 +13,8 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
-from service.encoding.errors import ModelUnusable
-from service.encoding.registry import DEFAULT_MODEL, default_checkpoint, load_encoder
+from softkv_service.encoding.errors import ModelUnusable
+from softkv_service.encoding.registry import DEFAULT_MODEL, default_checkpoint, load_encoder
 from tests.examples import ROOT
 
 WIDTH = 32

@@ -14,15 +14,15 @@ from typing import Any
 import httpx
 import uvicorn
 
-from attention.lookup import Limits
-from service.api.admission import KINDS, ConnectionLimits
-from service.api.routes.page import SITE
-from service.api.telemetry import Tracing
-from service.app import create_app
-from service.server.httptools_protocol import protocol_factory
-from service.server.server import server_config
-from service.settings import Settings
-from service.startup import open_in_background
+from softkv_attention.lookup import Limits
+from softkv_service.api.admission import KINDS, ConnectionLimits
+from softkv_service.api.routes.page import SITE
+from softkv_service.api.telemetry import Tracing
+from softkv_service.app import create_app
+from softkv_service.server.httptools_protocol import protocol_factory
+from softkv_service.server.server import server_config
+from softkv_service.settings import Settings
+from softkv_service.startup import open_in_background
 
 TLS_CONTEXT = httpx.create_ssl_context()
 """Shared by all clients. Each would otherwise make its own, slowly, though no test service speaks TLS."""

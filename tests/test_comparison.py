@@ -33,7 +33,7 @@ def names(description: Any) -> Iterator[str]:
             yield from names(item)
 
 
-API = set(names(json.loads((ROOT / "service" / "api" / "openapi.json").read_text(encoding="utf-8"))))
+API = set(names(json.loads((ROOT / "service" / "softkv_service" / "api" / "openapi.json").read_text(encoding="utf-8"))))
 
 
 def rows(heading: str) -> list[tuple[str, list[str]]]:

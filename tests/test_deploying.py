@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings
+from softkv_service.settings import Settings
 from tests.examples import ROOT, Page
 
 PAGE = Page("docs/operate/deploying.md")

@@ -30,25 +30,33 @@ PYTHON = [
 ]
 # Routes say how they succeed; commands and clients read what they are answered.
 READERS_OF_STATUSES = (
-    "service/api/routes/", "workshop/softkv_workshop/routes/", "service/commands/", "service/encoding/remote/",
-    "clients/", "extensions/",
-)  # fmt: skip
+    "service/softkv_service/api/routes/",
+    "workshop/softkv_workshop/routes/",
+    "service/softkv_service/commands/",
+    "service/softkv_service/encoding/remote/",
+    "clients/",
+    "extensions/",
+)
 PASSES_ON = "clients/python/softkv/tables/process.py"  # to the process that reads files, what Python needs
 TELLS_RAY = "extensions/cluster/softkv_cluster/ray_cluster.py"  # by its environment: Ray has no other way to set these
 REFUSING = {status.value for status in HTTPStatus if status >= 400}
 # A probe's answer is not a problem, nor is the page for a person with a wrong address; an unexpected error has no
 # separate status to count or to log.
 OWN_STATUSES = {
-    "service/api/routes/page.py": {404},
-    "service/api/routes/service.py": {503},
-    "service/api/middleware/requests.py": {500},
+    "service/softkv_service/api/routes/page.py": {404},
+    "service/softkv_service/api/routes/service.py": {503},
+    "service/softkv_service/api/middleware/requests.py": {500},
 }
 BUILT_IN = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}
 SQL = {"execute", "executemany", "executescript"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "base"}
 
 # Where the tests of a package are: each folder mirrors one of the product.
-MIRRORS = {"tests/attention": "attention", "tests/service": "service", "tests/clients/python": "clients/python/softkv"}
+MIRRORS = {
+    "tests/attention": "attention/softkv_attention",
+    "tests/service": "service/softkv_service",
+    "tests/clients/python": "clients/python/softkv",
+}
 OTHER_SUBJECTS = {"benchmarks", "browser", "tools"}  # folders of a wall's tests, of which the second is of its pages
 MIRRORS |= {f"{wall.folder}/tests": f"{wall.folder}/{wall.package}" for wall in WALLS.values()}
 
@@ -86,7 +94,10 @@ def is_named_after_a_module(test: Path, mirrored: Path) -> bool:
         path.name for path in mirrored.iterdir() if path.is_dir()
     }
     subject = test.stem.removeprefix("test_")
-    return any(subject == name or subject.startswith(f"{name}_") for name in modules | {mirrored.name})
+    return any(
+        subject == name or subject.startswith(f"{name}_")
+        for name in modules | {mirrored.name, mirrored.name.removeprefix("softkv_")}
+    )
 
 
 @pytest.mark.parametrize(("tests", "product"), MIRRORS.items())
@@ -107,21 +118,24 @@ def test_only_settings_reads_the_environment():
         for path in PYTHON
         if {node.attr for node in nodes_of(path) if isinstance(node, ast.Attribute)} & {"environ", "getenv"}
     ]
-    others = {PASSES_ON, TELLS_RAY, "attention/setup.py"}  # the second runs when a wheel is built
+    others = {PASSES_ON, TELLS_RAY, "attention/softkv_core_build.py"}  # the second runs when a wheel is built
     assert [path for path in readers if Path(path).name != "settings.py" and path not in others] == []
     assert readers
 
 
 def knows_statuses(path: Path) -> bool:
     room, text = name(path), text_of(path)
-    if room.startswith("service/api/problems/"):
+    if room.startswith("service/softkv_service/api/problems/"):
         return False
     # The attribute of a trace does not count.
     if "HTTPException" in text or (
         not room.startswith(READERS_OF_STATUSES) and "status_code" in text.replace('"http.response.status_code"', "")
     ):
         return True
-    if not (room.startswith(("service/api/", "service/schemas/")) or room == "service/app.py"):
+    if not (
+        room.startswith(("service/softkv_service/api/", "service/softkv_service/schemas/"))
+        or room == "service/softkv_service/app.py"
+    ):
         return False
     numbers = {node.value for node in nodes_of(path) if isinstance(node, ast.Constant)}
     return {number for number in numbers if type(number) is int} & REFUSING != OWN_STATUSES.get(room, set())
@@ -162,6 +176,6 @@ def exceptions_of_the_service():
 def test_only_the_root_of_a_room_s_exceptions_ends_in_error():
     result = exceptions_of_the_service()
     roots = {(file, name) for file, name, bases in result if "Exception" in bases}
-    assert ("service/retrieval/errors.py", "RetrievalError") in roots
+    assert ("service/softkv_service/retrieval/errors.py", "RetrievalError") in roots
     assert len({Path(file).parent for file, _ in roots}) == len(roots)
     assert {(file, name) for file, name, _ in result if name.endswith("Error")} == roots

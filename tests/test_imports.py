@@ -15,7 +15,7 @@ import pytest
 
 from tools.walls import CORE, WALLS
 
-WEB = Path(__file__).parents[1] / "service" / "web"
+WEB = Path(__file__).parents[1] / "service" / "softkv_service" / "web"
 # Of each folder of the page that the core has, the folders that its scripts, types and style sheets import.
 OF_PAGE = {"docs": set(), "explore": {"shared", "vendor"}, "shared": {"vendor"}, "widget": {"css", "shared"}}
 IMPORTED = re.compile(r"""(?:\bfrom |\bimport\(|\bimport |@import )"(\.[^"]+)\"""")
@@ -23,49 +23,87 @@ IMPORTED = re.compile(r"""(?:\bfrom |\bimport\(|\bimport |@import )"(\.[^"]+)\""
 ROOTS = (*CORE, *(wall.package for wall in WALLS.values()))
 
 # Their packages are rooms of their own, each with its own face; a face of the whole would be all of them.
-OPEN = {"attention", "attention.lookup.shards", "service.retrieval"}
+OPEN = {"softkv_attention", "softkv_attention.lookup.shards", "softkv_service.retrieval"}
 
 # What others import by itself, beside the face of the whole.
 ROOMS = (
-    "attention.lookup.shards", "service.storage.conditions", "service.storage.errors", "service.storage.fields",
-    "service.storage.instants", "service.storage.records", "softkv.answers", "softkv.commands",
-    "softkv.integrations", "softkv.mcp", "softkv.record", "softkv.scripts", "softkv.settings", "softkv.table_options",
+    "softkv_attention.lookup.shards",
+    "softkv_service.storage.conditions",
+    "softkv_service.storage.errors",
+    "softkv_service.storage.fields",
+    "softkv_service.storage.instants",
+    "softkv_service.storage.records",
+    "softkv.answers",
+    "softkv.commands",
+    "softkv.integrations",
+    "softkv.mcp",
+    "softkv.record",
+    "softkv.scripts",
+    "softkv.settings",
+    "softkv.table_options",
     "softkv.tables",
-)  # fmt: skip
+)
 
 # Imports past a face, as (importer, imported). The list may only shrink: strike off what is not imported any more.
 PAST_A_FACE = [
-    ("attention.lookup.**", "attention.kernels.layout"),  # the order of bytes in memory, which both sides have to know
-    ("attention.transformer.compiled", "attention.kernels.transformer"),  # loaded only with a compiled encoder
-    ("service.app", "service.api.routes.idempotency"),
-    ("service.app", "service.api.routes.page"),
-    ("softkv_workshop.page.**", "service.api.routes.page"),  # the page as files
-    ("softkv_workshop.routes.rooms", "service.api.routes.collections"),  # the shape of a background
-    ("service.server.startup", "service.api.routes.service"),
+    (
+        "softkv_attention.lookup.**",
+        "softkv_attention.kernels.layout",
+    ),  # the order of bytes in memory, which both sides have to know
+    (
+        "softkv_attention.transformer.compiled",
+        "softkv_attention.kernels.transformer",
+    ),  # loaded only with a compiled encoder
+    ("softkv_service.app", "softkv_service.api.routes.idempotency"),
+    ("softkv_service.app", "softkv_service.api.routes.page"),
+    ("softkv_workshop.page.**", "softkv_service.api.routes.page"),  # the page as files
+    ("softkv_workshop.routes.rooms", "softkv_service.api.routes.collections"),  # the shape of a background
+    ("softkv_service.server.startup", "softkv_service.api.routes.service"),
 ]
 
 # What the store in PostgreSQL shares with the one in SQLite, beside the faces: statements, rows and checksums.
 OF_STORES = [
-    ("softkv_postgres.**", f"service.storage.{module}")
+    ("softkv_postgres.**", f"softkv_service.storage.{module}")
     for module in ("checksums", "key_rows", "re_encoding", "restricted", "serialisation", "sql", "writes")
 ]
 
 OF_WALLS = [f"{wall.package}.**" for wall in WALLS.values()]
 # Modules, packages and libraries that only these import, besides what lies within them.
 ONLY = {
-    "mcp": ["service.api.mcp.**", "softkv.mcp.**"],
+    "mcp": ["softkv_service.api.mcp.**", "softkv.mcp.**"],
     "mcp_types": ["softkv.mcp.**"],
     "psycopg": ["softkv_postgres.**"],
     "ray": ["softkv_cluster.ray_cluster"],
-    "service.schemas": ["service.api.**", "softkv_workshop.part", "softkv_workshop.routes.**",
-        "softkv_workshop.schemas.**"],
-    "service.settings": [*("service.cli", "service.app", "service.lifespan", "service.startup", "service.server.**",
-        "service.commands.**", "softkv_cluster.command")],
-    "service.storage.sqlite": ["service.storage"],
-    "softkv": ["service.__main__", "service.api.mcp.**", "service.api.routes.**", "service.cli", "service.commands.**",
-        "service.schemas.answers", "service.schemas.stream", *OF_WALLS],
-    "typer": ["service.cli", "service.commands.**", "softkv.cli", "softkv.commands.**", *OF_WALLS],
-}  # fmt: skip
+    "softkv_service.schemas": [
+        "softkv_service.api.**",
+        "softkv_workshop.part",
+        "softkv_workshop.routes.**",
+        "softkv_workshop.schemas.**",
+    ],
+    "softkv_service.settings": [
+        *(
+            "softkv_service.cli",
+            "softkv_service.app",
+            "softkv_service.lifespan",
+            "softkv_service.startup",
+            "softkv_service.server.**",
+            "softkv_service.commands.**",
+            "softkv_cluster.command",
+        )
+    ],
+    "softkv_service.storage.sqlite": ["softkv_service.storage"],
+    "softkv": [
+        "softkv_service.__main__",
+        "softkv_service.api.mcp.**",
+        "softkv_service.api.routes.**",
+        "softkv_service.cli",
+        "softkv_service.commands.**",
+        "softkv_service.schemas.answers",
+        "softkv_service.schemas.stream",
+        *OF_WALLS,
+    ],
+    "typer": ["softkv_service.cli", "softkv_service.commands.**", "softkv.cli", "softkv.commands.**", *OF_WALLS],
+}
 
 
 @cache
@@ -154,17 +192,17 @@ def test_only_these_import(name):
 def test_a_wrong_import_is_found():
     graph = grimp.build_graph(*ROOTS, include_external_packages=True, cache_dir=None)
     assert {
-        "attention.lookup",
-        "service.storage",
-        "service.storage.conditions",
-        "service.retrieval.collections",
+        "softkv_attention.lookup",
+        "softkv_service.storage",
+        "softkv_service.storage.conditions",
+        "softkv_service.retrieval.collections",
     } <= faces(graph)
-    edge = ("service.api.json", "service.storage.sqlite.writer")
+    edge = ("softkv_service.api.json", "softkv_service.storage.sqlite.writer")
     graph.add_import(importer=edge[0], imported=edge[1])
     assert [wrong for wrong in past_a_face(graph) if not is_known(wrong)] == [edge]
-    assert strangers(graph, "service.storage.sqlite") == [edge[0]]
-    graph.add_import(importer="service.retrieval.terms.bias", imported="psycopg")
-    assert strangers(graph, "psycopg") == ["service.retrieval.terms.bias"]
+    assert strangers(graph, "softkv_service.storage.sqlite") == [edge[0]]
+    graph.add_import(importer="softkv_service.retrieval.terms.bias", imported="psycopg")
+    assert strangers(graph, "psycopg") == ["softkv_service.retrieval.terms.bias"]
 
 
 def folders_imported(web: Path, folder: str) -> set[str]:

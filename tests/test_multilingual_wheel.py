@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from attention.transformer import Tensors
 from benchmarks.asking import Vectors
 from benchmarks.languages import ask_page, measure_topics, read_subjects
-from service.encoding import load_encoder
-from service.encoding.encoder import LocalEncoder
-from service.encoding.registry import MULTILINGUAL, PACKAGED, checkpoint_of
-from service.encoding.tracing import read_pair
+from softkv_attention.transformer import Tensors
+from softkv_service.encoding import load_encoder
+from softkv_service.encoding.encoder import LocalEncoder
+from softkv_service.encoding.registry import MULTILINGUAL, PACKAGED, checkpoint_of
+from softkv_service.encoding.tracing import read_pair
 from tests.checkpoints import library_vectors
 from tests.service.encoding.tokens.test_tokens import TRICKY
 from tools.multilingual_wheel import LAYER, TABLES, make, parse, save, small_files, widen

@@ -47,7 +47,9 @@ def test_every_name_of_the_description_is_explained():
     pages = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").rglob("*.md")))
     explained |= set(re.findall(r"[`\"]([\w-]+)", pages))
     assert len({name for name, _ in described}) > 150
-    assert {name for name, _ in described} - explained == set(), "describe these in service/schemas, or on a page"
+    assert {name for name, _ in described} - explained == set(), (
+        "describe these in softkv_service/schemas, or on a page"
+    )
 
 
 def test_names_are_those_of_fields_parameters_and_headers_without_examples():

@@ -14,7 +14,7 @@ CLIENT = ROOT / "docs" / "start" / "notebook.ipynb"
 LESSON = ROOT / "docs" / "notebooks" / "attention-as-a-lookup.ipynb"
 CHINESE = ROOT / "docs" / "zh" / "attention-as-a-lookup.ipynb"
 TRAINING = [ROOT / "docs" / "notebooks" / f"{name}.ipynb" for name in ("fine-tuning", "memory-layer")]
-"""Those that train with `attention.torch`, for a minute: tests/attention/test_torch_notebooks.py runs them."""
+"""Those that train with `softkv_attention.torch`, for a minute: tests/attention/test_torch_notebooks.py runs them."""
 RIGHT = {LESSON: "Right. ", CHINESE: "正确。"}
 OPEN = {LESSON: "Not answered yet", CHINESE: "还没有作答"}
 

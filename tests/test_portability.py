@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from attention.lookup.memory.blocks import machine_memory
-from service.storage.directory import Ballast
+from softkv_attention.lookup.memory.blocks import machine_memory
+from softkv_service.storage.directory import Ballast
 from tools import ROOT
 
 SOURCES = ("attention", "service", "clients", "extensions", "workshop")

@@ -13,12 +13,12 @@ from zipfile import ZipFile
 
 import pytest
 
-from service.api.routes.service import ReadinessReport
-from service.datasets import DEMOS
-from service.encoding.registry import DEFAULT_MODEL, MULTILINGUAL
-from service.retrieval.documents.seeding import Progress
-from service.server.startup import StartupProgress, announcement
 from softkv.commands.console import messages
+from softkv_service.api.routes.service import ReadinessReport
+from softkv_service.datasets import DEMOS
+from softkv_service.encoding.registry import DEFAULT_MODEL, MULTILINGUAL
+from softkv_service.retrieval.documents.seeding import Progress
+from softkv_service.server.startup import StartupProgress, announcement
 from tests.checkpoints import multilingual_wheel
 from tests.examples import ROOT, Page, run_python
 from tests.running import RunningService

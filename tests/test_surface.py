@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import typer
 
-import attention
 import softkv
-from attention import lookup
-from service.settings import Settings
+import softkv_attention
 from softkv import Client, Collection, cli
+from softkv_attention import lookup
+from softkv_service.settings import Settings
 from tools import ROOT
 from tools.node import NodeMissingError
 from tools.surface import (
@@ -92,7 +92,7 @@ def test_methods_are_those_of_the_client(of):
     assert methods(HERE, of.__name__) == [name for name in dir(of) if not name.startswith("_")]
 
 
-@pytest.mark.parametrize("package", [softkv, attention, lookup])
+@pytest.mark.parametrize("package", [softkv, softkv_attention, lookup])
 def test_names_are_those_of_the_package(package):
     assert public_names(HERE)[package.__name__] == package.__all__
 

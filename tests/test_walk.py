@@ -7,11 +7,16 @@ from pathlib import Path
 from tools.walk import CLIENT, HTTP_CALLS, ROOT, walk_http
 
 NOT_ASKED = [
-    "service/api/keyring.py", "service/retrieval/calibration/record.py", "service/retrieval/collections/aliases.py",
-    "service/retrieval/documents/seeding.py", "service/retrieval/queries/confidence.py",
-    "service/retrieval/queries/terms.py", "service/retrieval/terms/bias.py", "service/storage/restricted.py",
-    "service/storage/conditions/visibility.py",
-]  # fmt: skip
+    "service/softkv_service/api/keyring.py",
+    "service/softkv_service/retrieval/calibration/record.py",
+    "service/softkv_service/retrieval/collections/aliases.py",
+    "service/softkv_service/retrieval/documents/seeding.py",
+    "service/softkv_service/retrieval/queries/confidence.py",
+    "service/softkv_service/retrieval/queries/terms.py",
+    "service/softkv_service/retrieval/terms/bias.py",
+    "service/softkv_service/storage/restricted.py",
+    "service/softkv_service/storage/conditions/visibility.py",
+]
 MAX_FILES = 64
 
 

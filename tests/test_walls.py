@@ -31,27 +31,28 @@ from tools.walls import (
 )
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-SMALL = Wall("extensions/small", "softkv_small", files=("service/web/shared",))
-SUITE = Wall("tests/inner", "", files=("constraints.txt", "attention/inner"))
+SMALL = Wall("extensions/small", "softkv_small", files=("service/softkv_service/web/shared",))
+SUITE = Wall("tests/inner", "", files=("constraints.txt", "attention/softkv_attention/inner"))
 FILES = {
-    "attention/__init__.py": "from attention.face import name, other",
-    "attention/face.py": "name = other = 1",
-    "attention/aside.py": "",
-    "attention/inner/__init__.py": "from attention.inner.deep import (\n    first as second,\n)",
-    "attention/inner/deep.py": "first = 2",
+    "attention/softkv_attention/__init__.py": "from softkv_attention.face import name, other",
+    "attention/softkv_attention/face.py": "name = other = 1",
+    "attention/softkv_attention/aside.py": "",
+    "attention/softkv_attention/inner/__init__.py": "from softkv_attention.inner.deep import (\n  first as second,\n)",
+    "attention/softkv_attention/inner/deep.py": "first = 2",
     "clients/python/softkv/tables.py": "",
-    "service/app.py": "",
-    "service/web/explore/index.js": "",
-    "service/web/shared/words.js": "",
+    "service/softkv_service/app.py": "",
+    "service/softkv_service/web/explore/index.js": "",
+    "service/softkv_service/web/shared/words.js": "",
     "extensions/small/softkv_small/__init__.py": "",
     "extensions/small/softkv_small/work.py": (
-        "import json, softkv.tables\nfrom attention import name\ndef f():\n    from attention.inner import second"
+        "import json, softkv.tables\nfrom softkv_attention import name\n"
+        "def f():\n    from softkv_attention.inner import second"
     ),
-    "extensions/small/tests/test_work.py": "import service.app",
+    "extensions/small/tests/test_work.py": "import softkv_service.app",
     "extensions/small/docs/guide/small.md": "# Small",
     "constraints.txt": "numpy==2.2.6",
-    "attention/inner/fast.c": "int main(void) { return 0; }",
-    "tests/inner/test_deep.py": "from attention import name\nfrom tests.made import small",
+    "attention/softkv_attention/inner/fast.c": "int main(void) { return 0; }",
+    "tests/inner/test_deep.py": "from softkv_attention import name\nfrom tests.made import small",
     "tests/made.py": "small = 1",
     "tests/other.py": "",
 }
@@ -101,23 +102,27 @@ def test_a_contract_and_a_part_of_the_map_have_every_wall() -> None:
 
 def test_a_module_is_read_for_the_modules_of_the_core_that_define_its_names(root: Path) -> None:
     work = root / "extensions/small/softkv_small/work.py"
-    names = {"attention/face.py", "attention/inner/deep.py", "clients/python/softkv/tables.py"}
+    names = {
+        "attention/softkv_attention/face.py",
+        "attention/softkv_attention/inner/deep.py",
+        "clients/python/softkv/tables.py",
+    }
     assert imported(work, root) == {root / name for name in names}
 
 
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        ("attention/face.py", True),
-        ("attention/inner/deep.py", True),
+        ("attention/softkv_attention/face.py", True),
+        ("attention/softkv_attention/inner/deep.py", True),
         ("clients/python/softkv/tables.py", True),
         ("extensions/small/softkv_small/work.py", True),
         ("extensions/small/tests/test_work.py", True),
         ("extensions/small/tests/new.py", True),
-        ("service/web/shared/words.js", True),
-        ("attention/aside.py", False),
-        ("service/web/explore/index.js", False),
-        ("service/app.py", False),
+        ("service/softkv_service/web/shared/words.js", True),
+        ("attention/softkv_attention/aside.py", False),
+        ("service/softkv_service/web/explore/index.js", False),
+        ("service/softkv_service/app.py", False),
         ("extensions/small/docs/guide/small.md", False),
     ],
 )
@@ -131,15 +136,15 @@ def test_a_digest_changes_with_a_wall_and_its_imports(root: Path, name: str, cha
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        ("attention/face.py", True),
-        ("attention/inner/deep.py", True),
-        ("attention/inner/fast.c", True),
+        ("attention/softkv_attention/face.py", True),
+        ("attention/softkv_attention/inner/deep.py", True),
+        ("attention/softkv_attention/inner/fast.c", True),
         ("tests/inner/test_deep.py", True),
         ("tests/made.py", True),
         ("constraints.txt", True),
-        ("attention/aside.py", False),
+        ("attention/softkv_attention/aside.py", False),
         ("tests/other.py", False),
-        ("service/app.py", False),
+        ("service/softkv_service/app.py", False),
     ],
 )
 def test_a_digest_changes_with_a_suite_of_the_core_and_its_rooms(root: Path, name: str, changes: bool) -> None:

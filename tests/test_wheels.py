@@ -18,9 +18,9 @@ import pytest
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
-from attention.kernels.native.build import PLATFORMS
-from attention.kernels.native.kinds import this_platform
-from service.encoding.registry import DEFAULT_MODEL, PACKAGED
+from softkv_attention.kernels.native.build import PLATFORMS
+from softkv_attention.kernels.native.kinds import this_platform
+from softkv_service.encoding.registry import DEFAULT_MODEL, PACKAGED
 from tests.container.locks import entries, plain
 from tests.examples import ROOT, Page
 from tools.walls import WALLS
@@ -33,9 +33,9 @@ BUILT_OF = (
 )  # fmt: skip
 LEFT_OVERS = (
     *(f"{wall.folder}/build/lib/{wall.package}" for wall in WALLS.values()),
-    *("build/lib/service", "attention/build/lib/attention", "clients/python/build/lib/softkv"),
+    *("build/lib/softkv_service", "attention/build/lib/softkv_attention", "clients/python/build/lib/softkv"),
 )
-NATIVE = "attention/kernels/native"
+NATIVE = "softkv_attention/kernels/native"
 SERVICE = {"softkv", "softkv_core", "softkv_client", "softkv_model_minilm", "softkv_workshop"}
 """The distributions that `softkv` requires."""
 DISTRIBUTIONS = SERVICE | {wall.package for wall in WALLS.values()}
@@ -64,8 +64,8 @@ with softkv.Client.local() as client:
 LOADED = """
 import importlib.metadata, json, re
 import numpy as np
-from attention.kernels import kernels_in_c
-from attention.lookup import Memory, attend
+from softkv_attention.kernels import kernels_in_c
+from softkv_attention.lookup import Memory, attend
 wheel = importlib.metadata.distribution("softkv-core").read_text("WHEEL")
 best = attend(np.eye(3)[1], Memory.of(np.eye(3)), temperature=0.5, top_k=1).numbers
 print(json.dumps([kernels_in_c() is not None, re.findall("Tag: (.*)", wheel), best.tolist()]))
@@ -80,10 +80,10 @@ FORMATS = {
 
 # Every module, but those that ask for a program of others.
 IMPORT_ALL = """
-import importlib, json, pkgutil, attention, service, softkv, softkv_workshop
+import importlib, json, pkgutil, softkv_attention, softkv_service, softkv, softkv_workshop
 extras = ("softkv_workshop.lab.training", "softkv.widget",
-          "attention.estimators", "attention.torch")
-names = [each.name for package in (attention, service, softkv, softkv_workshop)
+          "softkv_attention.estimators", "softkv_attention.torch")
+names = [each.name for package in (softkv_attention, softkv_service, softkv, softkv_workshop)
          for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda name: None)]
 names = [name for name in names if not name.startswith(extras)]
 for name in names:
@@ -108,9 +108,9 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (checkout / left_over).mkdir(parents=True)
         (checkout / left_over / "left_over.py").touch()
     # A test of tests/documentation builds the real site, in an environment of its own.
-    shutil.rmtree(checkout / "service" / "site", ignore_errors=True)
-    (checkout / "service" / "site" / "guide").mkdir(parents=True)
-    (checkout / "service" / "site" / "guide" / "asking.html").touch()
+    shutil.rmtree(checkout / "service" / "softkv_service" / "site", ignore_errors=True)
+    (checkout / "service" / "softkv_service" / "site" / "guide").mkdir(parents=True)
+    (checkout / "service" / "softkv_service" / "site" / "guide" / "asking.html").touch()
     # The model's wheel needs a download, so it is the one with which this checkout was installed.
     [model] = (ROOT / "dist").glob("softkv_model_minilm-*.whl")
     (checkout / "dist").mkdir()
@@ -135,10 +135,14 @@ def test_each_has_its_folder_as_it_is_now(dist: Path) -> None:
     folders = {
         name: {file.split("/")[0] for file in files if ".dist-info" not in file} for name, files in contents.items()
     }
-    package = {"softkv": "service", "softkv_core": "attention", "softkv_client": "softkv"}
+    package = {"softkv": "softkv_service", "softkv_core": "softkv_attention", "softkv_client": "softkv"}
     assert folders == {name: {package.get(name, name)} for name in DISTRIBUTIONS}
     assert not [file for files in contents.values() for file in files if file.endswith("left_over.py")]
-    pages = {"service/web/explore.html", "service/web/built/explore.js", "service/site/guide/asking.html"}
+    pages = {
+        "softkv_service/web/explore.html",
+        "softkv_service/web/built/explore.js",
+        "softkv_service/site/guide/asking.html",
+    }
     assert pages <= set(contents["softkv"])
     assert {"softkv_workshop/web/story.html", "softkv_workshop/web/built/story.js"} <= set(contents["softkv_workshop"])
     assert "softkv/py.typed" in contents["softkv_client"]
@@ -147,8 +151,8 @@ def test_each_has_its_folder_as_it_is_now(dist: Path) -> None:
         files = {name for name in contents[wall.package] if ".dist-info/" not in name}
         assert {name for name in files if name.endswith(".py")} == sources
         assert f"{wall.package}/py.typed" in files
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "attention").rglob("*.py")}
-    assert modules - set(contents["softkv_core"]) == {"attention/setup.py"}
+    modules = {str(path.relative_to(ROOT / "attention")) for path in (ROOT / "attention").rglob("*.py")}
+    assert modules - set(contents["softkv_core"]) == {"softkv_core_build.py"}
     [wheel] = dist.glob("softkv_core-*")
     assert parse_wheel_filename(wheel.name)[-1] & set(sys_tags())
     libraries = [name for name in contents["softkv_core"] if "softkv-kernels" in name]

@@ -1,7 +1,7 @@
 // The geometry of threads, for pictures on standard input: the places of each, and the attributes of its paths.
 
 import { readFileSync } from "node:fs";
-import { keyBox, placed, strands, valueBox } from "../service/web/shared/thread-geometry.js";
+import { keyBox, placed, strands, valueBox } from "../service/softkv_service/web/shared/thread-geometry.js";
 
 /** @param {any} picture */
 function drawn({ layout, weights, others = 0 }) {

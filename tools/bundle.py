@@ -10,7 +10,10 @@ from tools.node import CLIENT, ROOT, checked, client, npm
 
 TYPES = Path("src", "generated", "api.ts")
 BUILT = Path("dist", "softkv.js")
-CHECKED_IN = {TYPES: ROOT / CLIENT / TYPES, BUILT: ROOT / "service" / "web" / "vendor" / "softkv" / "softkv.js"}
+CHECKED_IN = {
+    TYPES: ROOT / CLIENT / TYPES,
+    BUILT: ROOT / "service" / "softkv_service" / "web" / "vendor" / "softkv" / "softkv.js",
+}
 """The path at which each generated file is checked in."""
 
 

@@ -1,6 +1,6 @@
 """The vectors that come with the demo collections, made anew by the default model.
 
-python -m tools.demo_vectors            # writes service/datasets/vectors
+python -m tools.demo_vectors            # writes service/softkv_service/datasets/vectors
 python -m tools.demo_vectors library    # those of one collection
 """
 
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 
-from service.datasets import DEMOS, ENGLISH, Demo
-from service.datasets.precomputed_vectors import write_vectors
-from service.encoding import DEFAULT_MODEL, load_encoder
+from softkv_service.datasets import DEMOS, ENGLISH, Demo
+from softkv_service.datasets.precomputed_vectors import write_vectors
+from softkv_service.encoding import DEFAULT_MODEL, load_encoder
 from tools import ROOT
 
-DIRECTORY = ROOT / "service" / "datasets" / "vectors"
+DIRECTORY = ROOT / "service" / "softkv_service" / "datasets" / "vectors"
 
 
 def encoded_texts(demo: Demo) -> list[str]:

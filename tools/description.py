@@ -1,12 +1,12 @@
-"""service/api/openapi.json: the API as a file; `make openapi` writes it and the tables of docs/reference."""
+"""The API as a file, openapi.json of the service: `make openapi` writes it and the tables of docs/reference."""
 
 from __future__ import annotations
 
 import json
 
-from service.api.routes import page
-from service.app import create_app
-from service.settings import Settings
+from softkv_service.api.routes import page
+from softkv_service.app import create_app
+from softkv_service.settings import Settings
 from tools import reference_tables, settings_tables
 
 FILE = page.DESCRIPTION

@@ -31,8 +31,8 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.transformer import Tensors
-from service.encoding import load_encoder
+from softkv_attention.transformer import Tensors
+from softkv_service.encoding import load_encoder
 from tools.model_wheel import ROOT, pip, write_project
 
 LOCK = ROOT / "docker" / "multilingual.lock"

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from tools import ROOT
 
 CLIENT = Path("clients", "typescript")
-DESCRIPTION = Path("service", "api", "openapi.json")
+DESCRIPTION = Path("service", "softkv_service", "api", "openapi.json")
 # Errors that no network changes: the lock does not match the package, or a package does not match the lock.
 OWN_FAULTS = ("EUSAGE", "EINTEGRITY", "EJSONPARSE")
 MADE = ("node_modules", "dist")

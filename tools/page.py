@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from tools.node import ROOT, NodeMissingError, Packages, checked, packages
 
-WEB = ROOT / "service" / "web"
+WEB = ROOT / "service" / "softkv_service" / "web"
 WORKSHOP = ROOT / "workshop" / "softkv_workshop" / "web"
 WIDGET = ROOT / "clients" / "widget" / "softkv_widget" / "built"
 DOCUMENTS = {"explore": "explore/index.js", "images": "shared/images.js", "docs": "docs/index.js"}

@@ -25,7 +25,7 @@ from tools import ROOT
 
 FOLDER = ROOT / "docs" / "pictures"
 NUMBERS = Path(__file__).with_name("pictures.json")
-STYLE = ROOT / "service" / "web" / "css" / "page.css"
+STYLE = ROOT / "service" / "softkv_service" / "web" / "css" / "page.css"
 
 WIDTH, SHOWN_WIDTH, MARGIN = 480, 600, 16
 """The width of a picture in its own units and in pixels of a page, and its margin in its own units."""
@@ -444,7 +444,7 @@ def _measure_library() -> dict[str, Any]:
 
 def _measure_certificates() -> list[dict[str, Any]]:
     """Return three answers of the lookup from 8-bit codes, with their bounds, whose best weights are near one half."""
-    from attention.lookup import Memory, attend
+    from softkv_attention.lookup import Memory, attend
 
     keys = np.random.default_rng(0).standard_normal((20_000, 64)).astype(np.float32)
     memory = Memory.of(keys / np.linalg.norm(keys, axis=1, keepdims=True))

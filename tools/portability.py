@@ -56,7 +56,7 @@ def import_all(package: ModuleType) -> int:
 def run_service() -> str:
     """Write a document into a service of this process; return the id of the document that answers."""
     import softkv
-    from service.server.process import limit_connections, limit_heaps, raise_descriptor_limit
+    from softkv_service.server.process import limit_connections, limit_heaps, raise_descriptor_limit
 
     limit_heaps()
     assert limit_connections(1000, raise_descriptor_limit()) == 1000
@@ -70,11 +70,11 @@ def run_service() -> str:
 def main() -> None:
     """Import everything, and write how many modules of each package; then run a service."""
     lack_posix()
-    import attention
-    import service
     import softkv
+    import softkv_attention
+    import softkv_service
 
-    for package in (attention, service, softkv):
+    for package in (softkv_attention, softkv_service, softkv):
         sys.stdout.write(f"{package.__name__} {import_all(package)}\n")
     sys.stdout.write(f"{run_service()}\n")
 

@@ -24,7 +24,7 @@ VAGUE = frozenset({
 })  # fmt: skip
 # Prepositions and adverbs that stood for nouns. Kernels are excepted until they are written in C.
 ADVERBS = frozenset({"across", "among", "apart", "behind", "beside", "former", "lost", "room", "way", "whole"})
-ADVERBS_ALLOWED = ("attention/kernels/",)
+ADVERBS_ALLOWED = ("attention/softkv_attention/kernels/",)
 # Words in the name of a test that show that it does not name a thing and what holds of it.
 INDIRECT = frozenset({"asked", "said", "told", "what"})
 IRREGULAR = frozenset({
@@ -154,7 +154,7 @@ def marks_of(text: str) -> list[str]:
 
 def script_files() -> list[Path]:
     """Return the scripts of the page, without bundles, data and files of other projects."""
-    webs = (ROOT / "service" / "web", ROOT / "workshop" / "softkv_workshop" / "web")
+    webs = (ROOT / "service" / "softkv_service" / "web", ROOT / "workshop" / "softkv_workshop" / "web")
     others = {"built", "vendor", "recorded", "node_modules"}
     scripts = (path for web in webs for path in sorted(web.rglob("*.js")))
     return [path for path in scripts if others.isdisjoint(path.relative_to(ROOT).parts)]

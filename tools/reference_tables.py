@@ -13,12 +13,12 @@ from typing import Any
 
 import typer
 
-from service.api.parts import find_parts
-from service.api.problems.table import OF_STATUS, OF_STATUS_ADVICE, TABLE
-from service.api.routes.service import limits_of
-from service.settings import Settings
 from softkv import cli
 from softkv.answers.service import Limits
+from softkv_service.api.parts import find_parts
+from softkv_service.api.problems.table import OF_STATUS, OF_STATUS_ADVICE, TABLE
+from softkv_service.api.routes.service import limits_of
+from softkv_service.settings import Settings
 from tools import ROOT
 
 FOLDER = ROOT / "docs" / "reference"

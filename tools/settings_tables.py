@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from service.settings import Settings, default_text, setting_group
+from softkv_service.settings import Settings, default_text, setting_group
 from tools import ROOT
 from tools.reference_tables import with_table
 

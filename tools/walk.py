@@ -25,8 +25,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from attention.lookup import Memory, Question, answers
 from softkv import Client, Collection, Document
+from softkv_attention.lookup import Memory, Question, answers
 from tests.checkpoints import save_cross_encoder
 from tests.running import RunningService
 from tools import ROOT

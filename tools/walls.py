@@ -27,7 +27,7 @@ from pathlib import Path
 
 from tools import ROOT
 
-CORE = {"attention": ".", "service": ".", "softkv": "clients/python"}
+CORE = {"softkv_attention": "attention", "softkv_service": "service", "softkv": "clients/python"}
 """The packages of the core, each with its folder."""
 PASSED = ".passed"
 """The folder of the digests, in the checkout."""
@@ -71,7 +71,9 @@ WALLS = {
         files=("constraints-cluster.txt", "docker/compose.cluster.yaml", "docker/kuberay", "docker/proxy.conf"),
     ),
     "postgres": Wall("extensions/postgres", "softkv_postgres"),
-    "workshop": Wall("workshop", "softkv_workshop", files=("service/web/css", "service/web/shared")),
+    "workshop": Wall(
+        "workshop", "softkv_workshop", files=("service/softkv_service/web/css", "service/softkv_service/web/shared")
+    ),
 }
 FRAMEWORKS = {
     "haystack": Wall("clients/haystack", "haystack_integrations"),
@@ -83,19 +85,31 @@ FRAMEWORKS = {
 }
 """The packages for frameworks: walls whose tests run in environments of their own, against one service."""
 ALWAYS = ("constraints.txt", "tests/conftest.py")
-ENCODING = (":(glob)attention/*.py", "attention/kernels", "attention/transformer", "service/encoding")
+ENCODING = (
+    ":(glob)attention/softkv_attention/*.py",
+    "attention/softkv_attention/kernels",
+    "attention/softkv_attention/transformer",
+    "service/softkv_service/encoding",
+)
 SUITES = {
     "attention": Wall("tests/attention", "", files=(*ALWAYS, "attention", "docs/notebooks")),
     "calibration": Wall(
         "tests/service/retrieval/calibration",
         "",
-        files=(*ALWAYS, "attention/lookup", "service/retrieval/calibration", "service/retrieval/labels"),
+        files=(
+            *ALWAYS,
+            "attention/softkv_attention/lookup",
+            "service/softkv_service/retrieval/calibration",
+            "service/softkv_service/retrieval/labels",
+        ),
     ),
     "encoding": Wall("tests/service/encoding", "", files=(*ALWAYS, *ENCODING)),
     "parity": Wall(
-        "tests/parity", "", files=(*ALWAYS, *ENCODING, "attention/lookup", "workshop/softkv_workshop/recurrent")
+        "tests/parity",
+        "",
+        files=(*ALWAYS, *ENCODING, "attention/softkv_attention/lookup", "workshop/softkv_workshop/recurrent"),
     ),
-    "storage": Wall("tests/service/storage", "", files=(*ALWAYS, "service/storage")),
+    "storage": Wall("tests/service/storage", "", files=(*ALWAYS, "service/softkv_service/storage")),
     "tables": Wall("tests/clients/python/tables", "", files=(*ALWAYS, "clients/python/softkv/tables")),
 }
 """Folders of tests of the core, each with the rooms that it tests. CONTRIBUTING.md has what tests a room every time."""

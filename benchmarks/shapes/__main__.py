@@ -39,8 +39,8 @@ from benchmarks.asking import Asking, Collection, Results, Vectors, ask_all
 from benchmarks.shapes import Shape, shapes
 from benchmarks.shapes.shape import OFF_TOPIC, sample
 from benchmarks.shapes.written import COMMIT, demos, off_topic_of, written
-from service.encoding import load_encoder
-from service.retrieval.collections import NullChoice
+from softkv_service.encoding import load_encoder
+from softkv_service.retrieval.collections import NullChoice
 
 NULLS: tuple[NullChoice, ...] = ("auto", "strict", "lenient", 0.5)
 VERDICTS = ("one", "several", "none")

@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.asking import Collection
 from benchmarks.contenders.documents import QUESTIONS
 from benchmarks.shapes.shape import OFF_TOPIC, Shape, off_topic, sample
-from service.datasets import DEMOS
+from softkv_service.datasets import DEMOS
 
 FOLDER = Path(__file__).parent / "written"
 COMMIT = "99b77dc2"

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from attention.aligned import file_of, mapping, private
+from softkv_attention.aligned import file_of, mapping, private
 
 
 @pytest.mark.parametrize(

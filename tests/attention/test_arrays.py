@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from attention import attend, causal, merge, padding, partial
-from attention.arrays import array_namespace, is_array, is_torch_array
-from attention.transformer import Linear, arrays
+from softkv_attention import attend, causal, merge, padding, partial
+from softkv_attention.arrays import array_namespace, is_array, is_torch_array
+from softkv_attention.transformer import Linear, arrays
 
 BATCH, HEADS, M, N, D, D_V = 2, 11, 3, 7, 5, 13
 
@@ -113,7 +113,7 @@ def test_numpy_is_its_own_namespace_and_agrees_with_array_api_compat():
 @with_standard
 def test_attention_over_numpy_imports_no_unused_part_of_numpy():
     code = (
-        "import sys, numpy as np; from attention import attend; x = np.ones((2, 3)); attend(x, x, x); "
+        "import sys, numpy as np; from softkv_attention import attend; x = np.ones((2, 3)); attend(x, x, x); "
         "print([name for name in ('numpy.f2py', 'numpy.random', 'array_api_compat.numpy') if name in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention import Additive, AttentionError, Bilinear, ParameterError, ShapeError, attend, merge, partial
+from softkv_attention import Additive, AttentionError, Bilinear, ParameterError, ShapeError, attend, merge, partial
 
 M, N, D, D_V = 3, 7, 5, 2
 QUERY, KEY, VALUE = np.ones((M, D)), np.ones((N, D)), np.ones((N, D_V))

@@ -14,9 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from attention.errors import ParameterError
-from attention.estimators import SoftNeighborsClassifier, SoftNeighborsRegressor
-from attention.similarity import SIMILARITIES
+from softkv_attention.errors import ParameterError
+from softkv_attention.estimators import SoftNeighborsClassifier, SoftNeighborsRegressor
+from softkv_attention.similarity import SIMILARITIES
 
 
 @parametrize_with_checks([SoftNeighborsClassifier(), SoftNeighborsRegressor()])

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from attention.forked import cached_property, new_lock
-from attention.kernels import dispatch
-from attention.kernels.transformer.thread_team import encoder_pool
-from attention.lookup import Limits, Memory, Rows, attend
+from softkv_attention.forked import cached_property, new_lock
+from softkv_attention.kernels import dispatch
+from softkv_attention.kernels.transformer.thread_team import encoder_pool
+from softkv_attention.lookup import Limits, Memory, Rows, attend
 
 
 def fork(work):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention import Heads, LowRank, ParameterError, ShapeError
+from softkv_attention import Heads, LowRank, ParameterError, ShapeError
 
 BATCH, M, N, HEADS, D_K, D_V, D_MODEL = 2, 3, 7, 5, 11, 13, 17
 random = np.random.default_rng(5)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention import NORMALISERS, ParameterError, attend
+from softkv_attention import NORMALISERS, ParameterError, attend
 
 M, N, D, D_V = 3, 7, 5, 2
 KINDS = {"numpy": np.asarray, "torch": torch.from_numpy}

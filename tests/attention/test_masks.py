@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention import ParameterError, ShapeError, attend, causal, filtered, padding
+from softkv_attention import ParameterError, ShapeError, attend, causal, filtered, padding
 
 
 def test_causal_lets_a_query_see_itself_and_earlier_keys():

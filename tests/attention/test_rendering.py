@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question, answer
-from attention.rendering import bars_html
+from softkv_attention.lookup import Memory, Question, answer
+from softkv_attention.rendering import bars_html
 
 KEYS = np.random.default_rng(0).standard_normal((40, 8))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from attention import Additive, Bilinear, ParameterError, attend, cosine, dot, gaussian, scaled_dot
-from attention.arrays import blend
+from softkv_attention import Additive, Bilinear, ParameterError, attend, cosine, dot, gaussian, scaled_dot
+from softkv_attention.arrays import blend
 
 M, N, D, HIDDEN, D_K = 3, 7, 5, 11, 13
 random = np.random.default_rng(3)

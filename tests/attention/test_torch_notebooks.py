@@ -1,4 +1,4 @@
-"""The notebooks that train with `attention.torch` run unchanged and print the stored outputs."""
+"""The notebooks that train with `softkv_attention.torch` run unchanged and print the stored outputs."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attention import attend as attend_arrays
-from attention.lookup import Answer, Memory, attend
+from softkv_attention import attend as attend_arrays
+from softkv_attention.lookup import Answer, Memory, attend
 
 double, single = np.ones((4, 2)), np.ones((4, 2), dtype=np.float32)
 memory = Memory.of(double, single, owners=np.arange(4))

@@ -17,7 +17,7 @@ from benchmarks.contenders.rounds import callers
 from benchmarks.contenders.store import seconds_to_first_answer
 from benchmarks.http import OTHERS, makers
 from benchmarks.keys import near
-from service.encoding.queue import CACHE_TEXTS
+from softkv_service.encoding.queue import CACHE_TEXTS
 
 ROOT = Path(__file__).parents[2]
 FOUND, MISSING = makers(OTHERS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from benchmarks.encoder import PEER, Column, columns, engines, least_cosines, timed
-from service.encoding import DEFAULT_MODEL, load_encoder
+from softkv_service.encoding import DEFAULT_MODEL, load_encoder
 
 
 def test_queries_and_passages_have_their_lengths():

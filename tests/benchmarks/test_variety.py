@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 
 from benchmarks.variety import Questions, shapes
-from service.schemas.attend import AttendRequest, SweepRequest
+from softkv_service.schemas.attend import AttendRequest, SweepRequest
 
 SHAPES = shapes([0, 1, 50], encoder=True)
 

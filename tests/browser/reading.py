@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from service.api.parts import find_parts
-from service.api.routes.page import Assets, folders
+from softkv_service.api.parts import find_parts
+from softkv_service.api.routes.page import Assets, folders
 from tools.page import WORKSHOP, library
 
 if TYPE_CHECKING:

@@ -52,7 +52,8 @@ def client(extra: str, dist: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_the_client_imports_without_the_service_and_is_small(client: Environment, extra: str) -> None:
-    program = "from importlib.util import find_spec as find; import softkv; print(find('service'), find('attention'))"
+    found = "find('softkv_service'), find('softkv_attention')"
+    program = f"from importlib.util import find_spec as find; import softkv; print({found})"
     assert client.run("python", "-c", program) == "None None\n"
     assert client.megabytes() <= MOST_MEGABYTES[extra]
 

@@ -58,8 +58,8 @@ def imported(path: Path) -> set[str]:
 def test_a_package_knows_the_client_and_nothing_else_of_softkv(name: str) -> None:
     names = {module for path in modules(name) for module in imported(path)}
     assert "softkv.integrations" in names or name in ("mem0", "widget")
-    known = {module.partition(".")[0] for module in names} & {"attention", "service", "tests", "tools"}
-    assert known == ({"attention"} if name == "widget" else set())  # a widget of arrays computes with the core
+    known = {module.partition(".")[0] for module in names} & {"softkv_attention", "softkv_service", "tests", "tools"}
+    assert known == ({"softkv_attention"} if name == "widget" else set())  # a widget of arrays computes with the core
     assert [module for module in names if module.startswith("softkv.integrations.")] == []
 
 

@@ -11,7 +11,7 @@ from ipaddress import collapse_addresses, ip_network
 import pytest
 import yaml
 
-from service.settings import Settings
+from softkv_service.settings import Settings
 from tests.container.composition import FOLDER, PRODUCTION, SERVICE
 from tests.container.tool import ROOT
 

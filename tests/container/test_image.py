@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from attention.kernels.native.library import usable_kinds
+from softkv_attention.kernels.native.library import usable_kinds
 from tests.container.composition import build_options
 from tests.container.tool import Tool
 
@@ -20,8 +20,8 @@ LARGEST_FULL_BYTES = 1_300_000_000
 # Run in the image: which kinds of this machine's processors its kernels in C serve, and whether they answer.
 LOAD = """
 import json
-from attention.kernels import kernels, kernels_in_c, products_are_exact
-from attention.kernels.native.library import usable_kinds
+from softkv_attention.kernels import kernels, kernels_in_c, products_are_exact
+from softkv_attention.kernels.native.library import usable_kinds
 print(json.dumps({
     "kinds": [kind.name for kind in usable_kinds()],
     "answer": kernels() is kernels_in_c(),
@@ -32,7 +32,7 @@ print(json.dumps({
 LOOK = """
 import importlib.metadata, importlib.util, json, os
 specs = [importlib.util.find_spec(name) for name in ("numpy", "pydantic", "fastapi", "uvicorn",
-         "attention", "service", "softkv.commands.load")]
+         "softkv_attention", "softkv_service", "softkv.commands.load")]
 print(json.dumps({
     "distributions": {found.name.lower(): found.version for found in importlib.metadata.distributions()},
     "uncompiled": [spec.name for spec in specs if not os.path.exists(spec.cached)],

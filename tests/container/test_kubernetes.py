@@ -8,8 +8,8 @@ import pytest
 import yaml
 from fastapi import FastAPI
 
-from service.app import create_app
-from service.settings import Settings
+from softkv_service.app import create_app
+from softkv_service.settings import Settings
 from tests.container.tool import ROOT
 
 MANIFESTS = {

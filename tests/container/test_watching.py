@@ -12,10 +12,10 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.api.problems.table import OF_STATUS, TABLE
-from service.api.telemetry import Meters
-from service.encoding import ProviderCounts
-from service.retrieval.collections import ClusterStatus, ServerStatus
+from softkv_service.api.problems.table import OF_STATUS, TABLE
+from softkv_service.api.telemetry import Meters
+from softkv_service.encoding import ProviderCounts
+from softkv_service.retrieval.collections import ClusterStatus, ServerStatus
 from tests.container.tool import ROOT
 from tests.examples import Page
 

@@ -41,7 +41,10 @@ def test_the_navigation_follows_the_tables_of_the_home_page():
         [
             *("# Home", "| [No part](start/no.md) | yet |", "## Start", "| | |", "|---|---|"),
             *("| [One](start/one.md), [Two](start/two.ipynb) | with [a link](start/other.md) |", "### More"),
-            *("| [Container](../docker/README.md) | outside |", "| [Code](../service/app.py) | no page |"),
+            *(
+                "| [Container](../docker/README.md) | outside |",
+                "| [Code](../service/softkv_service/app.py) | no page |",
+            ),
         ]
     )
     assert [part.toml() for part in navigation(home)] == [
@@ -57,7 +60,7 @@ def test_the_navigation_follows_the_tables_of_the_home_page():
         ("../operate/access.md#some-collections", "../operate/access.md#some-collections"),
         ("../../docker/README.md#build", "../operate/container.md#build"),
         ("../start/notebook.ipynb", "../start/notebook.md"),
-        ("../../attention/lookup/bounds/__init__.py", "../reference/python/bounds.md"),
+        ("../../attention/softkv_attention/lookup/bounds/__init__.py", "../reference/python/bounds.md"),
         ("../../extensions/postgres/docs/operate/stores.md", "../operate/stores.md"),
         ("../../CONTRIBUTING.md", f"{repository()}/blob/v1.2.3/CONTRIBUTING.md"),
         ("../../docker", f"{repository()}/tree/v1.2.3/docker"),

@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 
 from benchmarks.running import Service
-from service.retrieval.collections import read_clock
-from service.storage import open_shared
-from service.storage.conditions import Visibility
+from softkv_service.retrieval.collections import read_clock
+from softkv_service.storage import open_shared
+from softkv_service.storage.conditions import Visibility
 from tests.kills.either import Acknowledged, Either, put_off
 from tests.kills.killing import held, wait_for_keys
 from tests.kills.writers import PATH, WIDTH, State, Writer, number_of, vector

@@ -16,9 +16,9 @@ from typing import Any
 
 import httpx
 
-from attention.lookup import unseal
 from benchmarks.running import Service
-from service.storage import SQLiteStore, restore
+from softkv_attention.lookup import unseal
+from softkv_service.storage import SQLiteStore, restore
 from tests.kills.writers import PATH, WIDTH, State, Writer, number_of, vector
 from tests.running import children_of
 
@@ -27,10 +27,10 @@ RESTORE_EVERY = 10
 # Blocks are written to files, files removed and expired documents deleted all the time.
 SMALL_BLOCKS = """
 from functools import partial
-from attention.lookup import Limits
-from service import lifespan, startup
+from softkv_attention.lookup import Limits
+from softkv_service import lifespan, startup
 from softkv.scripts import softkv
-from service.retrieval.documents import expiry
+from softkv_service.retrieval.documents import expiry
 
 limits = Limits(block_rows=32, exact_max_components=0)
 startup.open_in_background = partial(startup.open_in_background, limits=limits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attention.lookup import Limits, Memory, Rows
+from softkv_attention.lookup import Limits, Memory, Rows
 
 
 def piecemeal(similarity, keys, values, limits=Limits()):

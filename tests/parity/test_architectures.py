@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from service.encoding import load_encoder, load_reranker, write_pair
+from softkv_service.encoding import load_encoder, load_reranker, write_pair
 from tests.checkpoints import assert_unusable, save_cross_encoder, save_sentence_encoder, save_transformer
 
 TOLERANCE = 1e-5

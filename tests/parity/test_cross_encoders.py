@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from attention.transformer import load_cross_encoder, map_arrays
-from service.encoding import ACTIVATIONS, load_reranker, write_pair
-from service.encoding.models.core_network import embed_by_definition
-from service.encoding.models.pair_network import WITHOUT_TOKENS
+from softkv_attention.transformer import load_cross_encoder, map_arrays
+from softkv_service.encoding import ACTIVATIONS, load_reranker, write_pair
+from softkv_service.encoding.models.core_network import embed_by_definition
+from softkv_service.encoding.models.pair_network import WITHOUT_TOKENS
 from tests.checkpoints import (
     assert_unusable,
     edit_json,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from attention import NORMALISERS, SIMILARITIES, attend, merge, partial, recall
-from attention.transformer import Architecture, EncoderDecoder, SentenceEncoder, initial, map_arrays
+from softkv_attention import NORMALISERS, SIMILARITIES, attend, merge, partial, recall
+from softkv_attention.transformer import Architecture, EncoderDecoder, SentenceEncoder, initial, map_arrays
 from softkv_workshop.recurrent import RecurrentArchitecture
 from softkv_workshop.recurrent import initial as recurrent
 from tests.thorough import crossed

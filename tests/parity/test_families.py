@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from attention.transformer import Config, Tensors, map_arrays, trace
-from attention.transformer.checkpoints.families import reader_of
-from service.encoding.models.core_network import embed_by_definition
-from service.encoding.registry import load_encoder
+from softkv_attention.transformer import Config, Tensors, map_arrays, trace
+from softkv_attention.transformer.checkpoints.families import reader_of
+from softkv_service.encoding.models.core_network import embed_by_definition
+from softkv_service.encoding.registry import load_encoder
 from tests.parity.families import FAMILIES, SMALL, WIDE, random_transformer, save
 from tests.thorough import thorough
 

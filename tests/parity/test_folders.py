@@ -13,9 +13,9 @@ import pytest
 import torch
 import transformers
 
-from attention.transformer.checkpoints.families import DEFAULTS
-from service.encoding.errors import ModelUnusable
-from service.encoding.registry import load_encoder, load_reranker
+from softkv_attention.transformer.checkpoints.families import DEFAULTS
+from softkv_service.encoding.errors import ModelUnusable
+from softkv_service.encoding.registry import load_encoder, load_reranker
 from tests.checkpoints import assert_unusable, save_cross_encoder
 from tests.parity.families import WIDE, save
 from tests.thorough import thorough

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from statsmodels.nonparametric.kernel_regression import KernelReg
 
-from attention import attend
+from softkv_attention import attend
 
 M, N, D = 7, 53, 3
 

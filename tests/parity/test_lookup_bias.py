@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attention import attend
-from attention.lookup import Bias, Limits, Memory, Question, answers, sweep
+from softkv_attention import attend
+from softkv_attention.lookup import Bias, Limits, Memory, Question, answers, sweep
 from tests.parity.memories import piecemeal
 from tests.thorough import crossed, thorough
 

@@ -8,8 +8,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from attention import attend
-from attention.lookup import Background, Memory, Question, Rows, answers, sweep
+from softkv_attention import attend
+from softkv_attention.lookup import Background, Memory, Question, Rows, answers, sweep
 from tests.thorough import crossed
 
 RNG = np.random.default_rng(7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attention import Heads, causal, padding
+from softkv_attention import Heads, causal, padding
 
 BATCH, M, N, HEADS, D_HEAD = 2, 11, 7, 3, 5
 D_MODEL, D_KEY, D_VALUE = HEADS * D_HEAD, 13, 17

@@ -8,10 +8,10 @@ import torch
 import transformers
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from attention.rotary import Rotary
-from attention.transformer import CheckpointError, Config, Embeddings, Tensors, UnsupportedModelError, arrays
-from attention.transformer.checkpoints.families import position_limit, reader_of
-from attention.transformer.checkpoints.rope import rope_settings, rotary, scaling
+from softkv_attention.rotary import Rotary
+from softkv_attention.transformer import CheckpointError, Config, Embeddings, Tensors, UnsupportedModelError, arrays
+from softkv_attention.transformer.checkpoints.families import position_limit, reader_of
+from softkv_attention.transformer.checkpoints.rope import rope_settings, rotary, scaling
 from tests.parity.families import FAMILIES, SMALL, random_transformer
 
 FORMS = {

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from attention import attend, causal
+from softkv_attention import attend, causal
 
 BATCH, HEADS, M, N, D, D_V = 2, 3, 11, 7, 5, 13
 

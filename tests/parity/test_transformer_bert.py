@@ -6,8 +6,8 @@ import pytest
 import torch
 import transformers
 
-from attention import padding
-from attention.transformer import Config, Tensors, bert_parameters, map_arrays
+from softkv_attention import padding
+from softkv_attention.transformer import Config, Tensors, bert_parameters, map_arrays
 from tests.parity.families import random_transformer
 
 TOLERANCE = 1e-5

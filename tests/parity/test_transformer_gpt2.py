@@ -7,8 +7,8 @@ import pytest
 import torch
 import transformers
 
-from attention import padding
-from attention.transformer import Config, Tensors, gpt2_parameters, map_arrays
+from softkv_attention import padding
+from softkv_attention.transformer import Config, Tensors, gpt2_parameters, map_arrays
 
 TOLERANCE = 1e-5
 SIZES = [  # d_model, n_heads, n_layers, n_vocabulary, n_positions, n_inner

@@ -12,8 +12,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from attention.transformer import load, map_arrays
-from service.encoding.models.core_network import embed_by_definition
+from softkv_attention.transformer import load, map_arrays
+from softkv_service.encoding.models.core_network import embed_by_definition
 
 TEXTS = [
     "", "   \n\t", "a", "The dog chased the cat across the street.", "How do I reset my password?",

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from attention import causal, padding
-from attention.heads import Heads
-from attention.transformer import (
+from softkv_attention import causal, padding
+from softkv_attention.heads import Heads
+from softkv_attention.transformer import (
     Decoder,
     DecoderLayer,
     Encoder,

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from attention import SIMILARITIES as FUNCTIONS
-from attention import attend
+from softkv_attention import SIMILARITIES as FUNCTIONS
+from softkv_attention import attend
 from tests.thorough import examples
 
 BATCH, M, N, D, D_V = 2, 3, 7, 5, 11

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from attention import ParameterError, attend, energy, recall
+from softkv_attention import ParameterError, attend, energy, recall
 from tests.thorough import examples
 
 BATCH, M, N, D, STEPS = 2, 3, 11, 7, 5

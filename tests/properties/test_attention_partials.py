@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from attention import attend, merge, partial
+from softkv_attention import attend, merge, partial
 from tests.thorough import examples
 
 M, N, D, D_V = 3, 13, 5, 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import (
+from softkv_attention.lookup import (
     Auto,
     Background,
     KeySummary,
@@ -21,7 +21,7 @@ from attention.lookup import (
     answers,
     cover_missing_rows,
 )
-from attention.normalisers import NORMALISERS
+from softkv_attention.normalisers import NORMALISERS
 from tests.thorough import examples
 
 TEMPERATURES = (0.0, 1e-30, 1e-6, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0, 1e6, math.inf)

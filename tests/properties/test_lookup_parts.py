@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import (
+from softkv_attention.lookup import (
     Auto,
     Background,
     Bias,
@@ -22,7 +22,7 @@ from attention.lookup import (
     quantised,
     sweep,
 )
-from attention.lookup.question import mask_forbidden
+from softkv_attention.lookup.question import mask_forbidden
 from tests.thorough import examples
 
 LOOSER, FEW = 1.1, 0.01

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from service.app import create_app
-from service.settings import Settings
+from softkv_service.app import create_app
+from softkv_service.settings import Settings
 from tests.thorough import examples
 
 D = 3

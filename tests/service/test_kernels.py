@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from attention.kernels import in_numpy, kernels, kernels_in_c, reason_for_numpy
-from attention.kernels.transformer import encoder_kernels
-from service.kernels import choose_kernels
+from softkv_attention.kernels import in_numpy, kernels, kernels_in_c, reason_for_numpy
+from softkv_attention.kernels.transformer import encoder_kernels
+from softkv_service.kernels import choose_kernels
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND
 from tests.thorough import thorough
@@ -54,11 +54,10 @@ def test_without_a_choice_the_kernels_in_c_answer() -> None:
 @pytest.fixture(params=["missing", thorough("damaged")])
 def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, str], str]:
     """An environment whose copy of softkv-core has no library that can be loaded, and a part of the reason."""
-    core = tmp_path / "attention"
-    shutil.copytree(
-        ROOT / "attention", core, ignore=shutil.ignore_patterns("*.so.1", "*.dylib", "*.dll", "__pycache__")
-    )
-    path = os.pathsep.join([str(tmp_path), str(ROOT), str(ROOT / "clients" / "python")])
+    core = tmp_path / "softkv_attention"
+    ignored = shutil.ignore_patterns("*.so.1", "*.dylib", "*.dll", "__pycache__")
+    shutil.copytree(ROOT / "attention" / "softkv_attention", core, ignore=ignored)
+    path = os.pathsep.join(map(str, (tmp_path, ROOT / "service", ROOT / "clients" / "python")))
     variables = {"PYTHONPATH": path, "SOFTKV_ENCODER": "none", "SOFTKV_DATA_DIR": str(tmp_path / "data")}
     environment = os.environ | variables
     if request.param == "missing":
@@ -72,7 +71,7 @@ def test_serve_and_doctor_give_the_reason_if_kernels_are_missing(
     elsewhere: tuple[dict[str, str], str], tmp_path: Path
 ) -> None:
     environment, reason = elsewhere
-    choosing = [sys.executable, "-c", "from service.kernels import choose_kernels; choose_kernels(None)"]
+    choosing = [sys.executable, "-c", "from softkv_service.kernels import choose_kernels; choose_kernels(None)"]
     logged = subprocess.run(choosing, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
     assert "NumPy answers, more slowly than the kernels in C would" in logged
     assert reason in logged

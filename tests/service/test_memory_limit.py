@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.memory_limit import memory_limit
+from softkv_service.memory_limit import memory_limit
 
 MACHINE = memory_limit(Path("/nowhere"), Path("/nowhere"))
 

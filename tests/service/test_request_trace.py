@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.request_trace import RequestTrace, Wait, batch_stage, time_stage
+from softkv_service.request_trace import RequestTrace, Wait, batch_stage, time_stage
 
 
 class Heard:

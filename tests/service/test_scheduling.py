@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.scheduling import CALLER, FairQueue, FairThreads
+from softkv_service.scheduling import CALLER, FairQueue, FairThreads
 
 
 def test_callers_take_turns_and_each_one_s_stay_in_order():

@@ -18,13 +18,13 @@ import pytest
 from fastapi.routing import APIRoute
 from structlog.testing import capture_logs
 
-from attention.lookup import Memory
-from service.app import create_app
-from service.lifespan import return_free_memory
-from service.settings import Settings
-from service.startup import open_in_background
-from service.storage import SQLiteStore, shared
-from service.storage.errors import StorageError, StorageFailed, StoreClosed, StoreUnavailable
+from softkv_attention.lookup import Memory
+from softkv_service.app import create_app
+from softkv_service.lifespan import return_free_memory
+from softkv_service.settings import Settings
+from softkv_service.startup import open_in_background
+from softkv_service.storage import SQLiteStore, shared
+from softkv_service.storage.errors import StorageError, StorageFailed, StoreClosed, StoreUnavailable
 from tests.running import RunningService
 from tests.waiting import until
 
@@ -33,15 +33,15 @@ N, WIDTH = 6_000, 384
 KEYS = np.random.default_rng(3).standard_normal((N, WIDTH)).astype(np.float32)
 ASKED = {"query": KEYS[17].tolist(), "top_k": 3, "include": ["output"]}
 NEEDED_LATER = {
-    "softkv_workshop.recurrent", "attention.transformer", "httpx2", "mcp", "numpy.f2py", "opentelemetry.sdk",
+    "softkv_workshop.recurrent", "softkv_attention.transformer", "httpx2", "mcp", "numpy.f2py", "opentelemetry.sdk",
     "psycopg", "ray", "sentence_transformers", "tokenizers", "torch",
 }  # fmt: skip
 STARTED = """
 import asyncio, sys
 from pathlib import Path
-from service.app import create_app
-from service.schemas.wire import JSONObject
-from service.settings import Settings
+from softkv_service.app import create_app
+from softkv_service.schemas.wire import JSONObject
+from softkv_service.settings import Settings
 
 def below(kind):
     for model in kind.__subclasses__():
@@ -82,7 +82,7 @@ def test_a_start_imports_and_builds_no_more_than_the_first_answers_need(director
     ran = subprocess.run([sys.executable, "-c", STARTED, directory], check=True, capture_output=True, text=True)
     built, imported = ran.stdout.splitlines()
     assert built == ""
-    assert "service.retrieval.queries.attend" in imported.split()
+    assert "softkv_service.retrieval.queries.attend" in imported.split()
     assert not NEEDED_LATER & set(imported.split())
 
 

@@ -61,10 +61,10 @@ def _build(work: Path, target: Path, version: str) -> None:
     copy_pages(pages, f"v{version}" if version[:1].isdigit() else "main")
     with (pages / HTTP).open("a", encoding="utf-8") as page:
         page.write(SHOWN if version else TRIAL + SHOWN)
-    swagger = ROOT / "service" / "web" / "vendor" / "swagger-ui"
+    swagger = ROOT / "service" / "softkv_service" / "web" / "vendor" / "swagger-ui"
     shown = (swagger / "swagger-ui-bundle.js", swagger / "swagger-ui.css", CONFIGURATION / "show.js")
     (pages / HTTP).with_suffix("").mkdir()
-    for file in (*shown, ROOT / "service" / "api" / "openapi.json"):
+    for file in (*shown, ROOT / "service" / "softkv_service" / "api" / "openapi.json"):
         shutil.copy(file, (pages / HTTP).with_suffix(""))
     python = PythonReference()
     for path, text in python.pages().items():
@@ -73,7 +73,7 @@ def _build(work: Path, target: Path, version: str) -> None:
     home = (pages / "README.md").read_text(encoding="utf-8")
     (pages / "README.md").write_text(home.replace(REFERENCE, REFERENCE + GENERATED), encoding="utf-8")
     shutil.copy(CONFIGURATION / "site.css", pages)
-    shutil.copy(ROOT / "service" / "web" / "icon.svg", pages)
+    shutil.copy(ROOT / "service" / "softkv_service" / "web" / "icon.svg", pages)
 
     parts = navigation((DOCS / "README.md").read_text(encoding="utf-8"))
     [reference] = [part for part in parts if part.title == "Reference"]

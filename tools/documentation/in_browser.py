@@ -61,7 +61,7 @@ def add(site: Path, cache: Path) -> float:
     cache.mkdir(parents=True, exist_ok=True)
     _unpack_pyodide(_pyodide(cache), folder / "pyodide")
     lock = json.loads((folder / "pyodide" / "pyodide-lock.json").read_text(encoding="utf-8"))
-    wheels = [_numpy(cache, lock["packages"]["numpy"]), *_other_wheels(cache), _core(folder)]
+    wheels = [_numpy(cache, lock["packages"]["numpy"]), *_other_wheels(cache), *_own(folder)]
     for wheel in wheels:
         if wheel.parent != folder:
             shutil.copy(wheel, folder)
@@ -166,14 +166,14 @@ def _other_wheels(cache: Path) -> list[Path]:
     return [path for name in names for path in cache.glob(f"{name}-*.whl")]
 
 
-def _core(folder: Path) -> Path:
-    """Build the wheel of softkv-core without kernels in C: NumPy answers in a browser."""
-    with tempfile.TemporaryDirectory() as temporary:
-        copy = Path(temporary, "attention")
-        shutil.copytree(ROOT / "attention", copy, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
-        _pip("wheel", "--no-deps", "--no-build-isolation", "-w", folder, copy, SOFTKV_PLATFORM="any")
-    [wheel] = folder.glob("softkv_core-*.whl")
-    return wheel
+def _own(folder: Path) -> list[Path]:
+    """Build the wheels of the client and of softkv-core, without kernels in C: NumPy answers in a browser."""
+    ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
+    for name in ("attention", "clients/python"):
+        with tempfile.TemporaryDirectory() as temporary:
+            copy = shutil.copytree(ROOT / name, Path(temporary, name), ignore=ignored)
+            _pip("wheel", "--no-deps", "--no-build-isolation", "-w", folder, copy, SOFTKV_PLATFORM="any")
+    return sorted(folder.glob("softkv_*.whl"))
 
 
 def _download(folder: Path, *distributions: str) -> list[Path]:

@@ -20,9 +20,9 @@ DOCS = ROOT / "docs"
 GUESTS = {"docker/README.md": "operate/container.md", "CHANGELOG.md": "operate/changes.md"}
 # Files that the site has as pages which are made of them.
 MADE = {
-    "attention/lookup/bounds/__init__.py": "reference/python/bounds.md",
+    "attention/softkv_attention/lookup/bounds/__init__.py": "reference/python/bounds.md",
     "clients/python/softkv/answers/__init__.py": "reference/python/answers.md",
-    "service/api/openapi.json": "reference/http.md",
+    "service/softkv_service/api/openapi.json": "reference/http.md",
 }
 NOT_PAGES = {"site"}  # folders of docs/ without pages
 # Where walls have pages, at the same places of the site.

@@ -1,4 +1,4 @@
-"""The Python reference: the public names of `softkv` and `attention`, with their docstrings, read without an import."""
+"""The Python reference: the public names of client and core, with their docstrings, read without an import."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ PAGES = {
     "client": ("The client", "softkv", CLIENT),
     "answers": ("Answers", "softkv", ("answers",)),
     "errors": ("Errors", "softkv", ("errors",)),
-    "attention": ("attention", "attention", ()),
-    "lookup": ("attention.lookup", "attention.lookup", LOOKUP),
+    "attention": ("softkv.attention", "softkv_attention", ()),
+    "lookup": ("softkv.attention.lookup", "softkv_attention.lookup", LOOKUP),
 }
 # A method of a client is made from a function that builds its call, as in `call_method(documents.put)`.
 MADE = re.compile(r"\b(?:call|upload|page)_method\((\w+)\.(\w+)\)")
@@ -39,17 +39,17 @@ class PythonReference:
 
     def __init__(self, root: Path = ROOT) -> None:
         logging.getLogger("griffe").setLevel(logging.ERROR)  # it warns of arguments without types
-        paths = [root, root / "clients" / "python"]
+        paths = [root / "attention", root / "clients" / "python"]
         self._packages: dict[str, Any] = {
             name: griffe.load(name, search_paths=paths, docstring_parser="google", resolve_aliases=True)
-            for name in ("softkv", "attention")
+            for name in ("softkv", "softkv_attention")
         }
-        self._packages["attention.lookup"] = self._packages["attention"]["lookup"]
+        self._packages["softkv_attention.lookup"] = self._packages["softkv_attention"]["lookup"]
 
     def pages(self) -> dict[str, str]:
         """Return the text of each page by its path in the site."""
         pages = {f"{FOLDER}/{name}.md": self._page(*page) for name, page in PAGES.items()}
-        proofs = self._modules(BOUNDS_TITLE, self._packages["attention.lookup"][BOUNDS])
+        proofs = self._modules(BOUNDS_TITLE, self._packages["softkv_attention.lookup"][BOUNDS])
         return pages | {f"{FOLDER}/{BOUNDS}.md": proofs}
 
     def titles(self) -> dict[str, str]:
@@ -60,7 +60,7 @@ class PythonReference:
 
     def _page(self, title: str, package: str, modules: tuple[str, ...]) -> str:
         names = [name.strip("'\"") for name in self._packages[package].exports]
-        lines = [f"# {title}", "", f"From `{package}`."]
+        lines = [f"# {title}", "", f"From `{title if package != 'softkv' else package}`."]
         if package != "softkv":
             lines += ["", *self._docstring(self._packages[package])]
         module = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from service.api.parts import Part, Refusal
+from softkv_service.api.parts import Part, Refusal
 from softkv_workshop import lab, rooms
 from softkv_workshop.state import NAME, Workshop
 

@@ -11,7 +11,7 @@ from softkv_workshop.rooms import Rooms
 from softkv_workshop.schemas.rooms import MAX_TEXT
 
 if TYPE_CHECKING:
-    from service.api.state import State
+    from softkv_service.api.state import State
 
 NAME = "workshop"
 

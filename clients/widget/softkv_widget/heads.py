@@ -12,8 +12,8 @@ from traitlets import Bytes, Dict, Int, TraitError, Unicode, validate
 from softkv_widget.page import PageWidget
 
 if TYPE_CHECKING:
-    from attention.transformer import TracedLayer
     from softkv import Trace
+    from softkv_attention.transformer import TracedLayer
 
 MOST_TOKENS = 64
 """Each token has a line of the picture, and a thread to each other."""
@@ -27,8 +27,9 @@ class Heads(PageWidget):
         word: the token whose threads are shown, from 0.
 
     Args:
-        trace: a `Trace` of `softkv.Client.trace`; a list of `TracedLayer`, as `attention.transformer.trace` returns it,
-            for one set of heads; or weights float[layers, heads, n, n], in which row i has the weights of token i.
+        trace: a `Trace` of `softkv.Client.trace`; a list of `TracedLayer`, as `softkv_attention.transformer.trace`
+            returns it, for one set of heads; or weights float[layers, heads, n, n], in which row i has the weights of
+            token i.
         tokens: the n tokens as texts, at most 64; those of a `Trace` if left out.
 
     Raises:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from traitlets import Bool, Dict, Float, TraitError, TraitType, Unicode, validate
 
-from attention import check_temperature
-from attention.lookup import Answer as CoreAnswer
-from attention.lookup import Background, Memory, View
 from softkv import OMITTED, Answer, Collection, Error
 from softkv.wire import OmittedType
+from softkv_attention import check_temperature
+from softkv_attention.lookup import Answer as CoreAnswer
+from softkv_attention.lookup import Background, Memory, View
 from softkv_widget.page import PageWidget
 from softkv_widget.sources import HOTTEST, AnswerSource, CollectionSource, MemorySource, Null, Source
 
@@ -158,7 +158,7 @@ class Lookup(PageWidget):
         rows: int = ROWS,
         encode: Callable[[str], ArrayLike] | None = None,
     ) -> Lookup:
-        """Return a widget over arrays, answered by `attention.lookup`.
+        """Return a widget over arrays, answered by `softkv_attention.lookup`.
 
         Args:
             query: float[d]; or a text, with `encode`.
@@ -191,7 +191,7 @@ class Lookup(PageWidget):
     def answer(self) -> Answer | CoreAnswer:
         """The answer to this query, at this temperature and with this null key.
 
-        It is an answer of the client for a collection, and one of `attention.lookup` for arrays.
+        It is an answer of the client for a collection, and one of `softkv_attention.lookup` for arrays.
         """
         return self._source.answer(self._question, self.temperature, self.null)
 

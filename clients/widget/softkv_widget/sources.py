@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from attention.lookup import Answer as CoreAnswer
-from attention.lookup import Background, Memory, Question, View, answer, sweep
 from softkv import Answer, Collection, Match
+from softkv_attention.lookup import Answer as CoreAnswer
+from softkv_attention.lookup import Background, Memory, Question, View, answer, sweep
 
 HOTTEST = 1e300
 """The temperature that stands for ∞ in JSON, as on the page: every weight is equal to the last digit."""
@@ -20,7 +20,7 @@ _ROUND = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10)
 
 
 def _knob_temperatures() -> list[float]:
-    """Return the temperatures between 0 and ∞ at which the clamp stops; service/web/shared/scale.js has the same."""
+    """Return the temperatures between 0 and ∞ at which the clamp stops, as in web/shared/scale.js of the service."""
     exact = np.geomspace(_COLDEST, _COLDEST * 10**_DECADES, _STEPS)
     numbers = np.multiply.outer(10.0 ** np.floor(np.log10(exact)), _ROUND)
     distances = abs(np.log10(numbers / exact[:, None]))
@@ -34,7 +34,7 @@ TEMPERATURES = [0.0, 1e-4, *_knob_temperatures(), HOTTEST]
 LONGEST = 200
 
 Picture = dict[str, Any]
-"""The rows of a query and their weights at some temperatures, as service/web/widget/lookup.js describes them."""
+"""The rows of a query and their weights at some temperatures: web/widget/lookup.js of the service describes them."""
 Null = float | str | None
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from traitlets import TraitError
 
-from attention import attend
-from attention.lookup import Background, Memory
 from softkv import AsyncClient, Client, Invalid
+from softkv_attention import attend
+from softkv_attention.lookup import Background, Memory
 from softkv_widget import Heads, Lookup
 
 KEYS = np.array([[1.0, 0.0, 0.0], [0.9, 0.5, 0.0], [0.0, 1.0, 0.1], [0.0, 0.1, 1.0]])
@@ -168,7 +168,7 @@ def test_a_trace_of_the_service_has_its_tokens_and_its_layers(client: Client) ->
 
 
 def test_a_trace_of_the_core_has_the_weights_of_each_layer() -> None:
-    from attention.transformer import TracedLayer
+    from softkv_attention.transformer import TracedLayer
 
     arrays = dict.fromkeys(("query", "key", "value", "logits", "attention_change", "feed_forward_change", "change"))
     layers = [TracedLayer(layer=i, heads=(0, 1, 2), weights=WEIGHTS[i], **arrays) for i in (0, 1)]

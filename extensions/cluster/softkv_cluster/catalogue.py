@@ -6,8 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from threading import Event
 
-from service.encoding import Encoders
-from service.retrieval.collections import (
+from softkv_cluster.collection import ShardedCollection
+from softkv_cluster.messages import ServerReport
+from softkv_cluster.placement import shard_starts
+from softkv_cluster.router import Router
+from softkv_service.encoding import Encoders
+from softkv_service.retrieval.collections import (
     Clock,
     ClusterStatus,
     ServerStatus,
@@ -15,13 +19,9 @@ from service.retrieval.collections import (
     read_clock,
     start_background,
 )
-from service.storage import SharedStore
-from service.storage.errors import StorageError
-from service.storage.records import ClusterPlan, CollectionRecord, Extent
-from softkv_cluster.collection import ShardedCollection
-from softkv_cluster.messages import ServerReport
-from softkv_cluster.placement import shard_starts
-from softkv_cluster.router import Router
+from softkv_service.storage import SharedStore
+from softkv_service.storage.errors import StorageError
+from softkv_service.storage.records import ClusterPlan, CollectionRecord, Extent
 
 SUMMARY_SECONDS = 5.0
 """Interval between two updates of the summaries that replace lost shards."""

@@ -10,13 +10,16 @@ from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
-from attention.arrays import F64, I64
-from attention.errors import ParameterError
-from attention.lookup import AnyBias
-from service.encoding import Encoders
-from service.request_trace import time_stage
-from service.retrieval import CollectionNotFound, InvalidContent, RetrievalError, SnapshotGone
-from service.retrieval.collections import (
+from softkv_attention.arrays import F64, I64
+from softkv_attention.errors import ParameterError
+from softkv_attention.lookup import AnyBias
+from softkv_cluster.lookup import RemoteBias, RemoteMask, RemoteView
+from softkv_cluster.metadata import ALWAYS, CollectionMetadata, MetadataCache
+from softkv_cluster.router import Router
+from softkv_service.encoding import Encoders
+from softkv_service.request_trace import time_stage
+from softkv_service.retrieval import CollectionNotFound, InvalidContent, RetrievalError, SnapshotGone
+from softkv_service.retrieval.collections import (
     Clock,
     KeyBackground,
     ReplicatedCollection,
@@ -25,14 +28,11 @@ from service.retrieval.collections import (
     retry_forever,
     start_background,
 )
-from service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation, Recency, Term, format_bias
-from service.storage import SharedStore
-from service.storage.conditions import Column, Condition, Visibility
-from service.storage.errors import CollectionMissing, StorageError
-from service.storage.records import CollectionRecord, Extent
-from softkv_cluster.lookup import RemoteBias, RemoteMask, RemoteView
-from softkv_cluster.metadata import ALWAYS, CollectionMetadata, MetadataCache
-from softkv_cluster.router import Router
+from softkv_service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation, Recency, Term, format_bias
+from softkv_service.storage import SharedStore
+from softkv_service.storage.conditions import Column, Condition, Visibility
+from softkv_service.storage.errors import CollectionMissing, StorageError
+from softkv_service.storage.records import CollectionRecord, Extent
 
 T = TypeVar("T")
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from service.commands.serve import read_settings
 from softkv.commands.command_line import OPERATE, Command, CommandError, CommandGroup
+from softkv_service.commands.serve import read_settings
 
 if TYPE_CHECKING:
-    from service.retrieval.collections import ClusterStatus
-    from service.settings import Settings
-    from service.storage import SharedStore
     from softkv_cluster.service import RayCluster, Transport
+    from softkv_service.retrieval.collections import ClusterStatus
+    from softkv_service.settings import Settings
+    from softkv_service.storage import SharedStore
 
 POLL_SECONDS = 0.5
 DEPLOY_SECONDS = 600.0
@@ -147,10 +147,10 @@ def _settings(**options: object) -> Settings:
 @contextmanager
 def _join(settings: Settings) -> Iterator[tuple[SharedStore, RayCluster, Transport]]:
     """Open the store and join the Ray cluster while the block runs; their errors become a CommandError."""
-    from service import logs
-    from service.storage import open_shared
-    from service.storage.errors import StorageError
     from softkv_cluster.service import ClusterError, join_cluster, open_transport
+    from softkv_service import logs
+    from softkv_service.storage import open_shared
+    from softkv_service.storage.errors import StorageError
 
     assert settings.store is not None
     logs.configure(settings.log_format)  # to standard error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from service.retrieval import SnapshotGone
+from softkv_service.retrieval import SnapshotGone
 
 
 class ClusterError(Exception):

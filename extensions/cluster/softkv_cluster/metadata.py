@@ -15,12 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from attention.arrays import I64, Index
-from attention.lookup import BlockStatistics, KeySummary
-from service.retrieval.documents import MAX_KEYS
-from service.storage import SharedStore
-from service.storage.conditions import Condition, Visibility, condition_digest
-from service.storage.records import CollectionRecord, Extent, RowNumbers, VersionChange
+from softkv_attention.arrays import I64, Index
+from softkv_attention.lookup import BlockStatistics, KeySummary
 from softkv_cluster.errors import ShardsLost
 from softkv_cluster.lookup import (
     SAMPLE_ROWS,
@@ -34,6 +30,10 @@ from softkv_cluster.lookup import (
 )
 from softkv_cluster.placement import shard_rows, shard_start, shard_starts, shard_stop
 from softkv_cluster.router import CollectionVersion, Router
+from softkv_service.retrieval.documents import MAX_KEYS
+from softkv_service.storage import SharedStore
+from softkv_service.storage.conditions import Condition, Visibility, condition_digest
+from softkv_service.storage.records import CollectionRecord, Extent, RowNumbers, VersionChange
 
 MAX_SUMMARY_BYTES = 2**30
 """Memory for the summaries of one collection's shards, 4·d² bytes each."""
@@ -371,7 +371,7 @@ class ShardStatistics:
 class RoutedShards:
     """The shards of a collection at one version, to which messages are sent through a router.
 
-    It implements `attention.lookup.ShardHosts`.
+    It implements `softkv_attention.lookup.ShardHosts`.
 
     Args:
         statistics: the statistics of each shard, by the shard's first row.

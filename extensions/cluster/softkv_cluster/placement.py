@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 from hashlib import blake2b
 
-from service.storage.records import ClusterPlan
+from softkv_service.storage.records import ClusterPlan
 
 SHARD_SIZES = ((65_536, 4_096), (262_144, 16_384), (1_048_576, 65_536))
 """Row numbers, and the size of the shards below each. Each of them is a multiple of the size that follows."""

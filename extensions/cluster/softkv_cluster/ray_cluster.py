@@ -21,11 +21,11 @@ from typing import Any
 
 import structlog
 
-from service.storage import SharedStore, open_shared
-from service.storage.errors import StoreUnavailable
 from softkv_cluster.errors import RayUnreachable, ServerLost
 from softkv_cluster.roster import fetch_reports
 from softkv_cluster.server.server import ShardServer
+from softkv_service.storage import SharedStore, open_shared
+from softkv_service.storage.errors import StoreUnavailable
 
 ENVIRONMENT = {
     # The default is 60 s, after which a process that has joined ends if Ray's head is away.
@@ -71,9 +71,9 @@ class _ServerActor:
     """
 
     def __init__(self, name: str, store: str, options: Mapping[str, Any]) -> None:
-        from attention.lookup import limit_workers
-        from service import logs
-        from service.kernels import choose_kernels
+        from softkv_attention.lookup import limit_workers
+        from softkv_service import logs
+        from softkv_service.kernels import choose_kernels
 
         logs.configure(options["log_format"])
         choose_kernels(options["kernels"])

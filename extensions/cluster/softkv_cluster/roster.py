@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Protocol
 
-from service.retrieval.collections import start_background
-from service.storage import SharedStore
-from service.storage.errors import StorageError
-from service.storage.records import ClusterPlan
 from softkv_cluster.messages import ServerReport, ShardId
 from softkv_cluster.placement import place_shard
+from softkv_service.retrieval.collections import start_background
+from softkv_service.storage import SharedStore
+from softkv_service.storage.errors import StorageError
+from softkv_service.storage.records import ClusterPlan
 
 REFRESH_SECONDS = 0.5
 """Interval between two rounds of reports."""

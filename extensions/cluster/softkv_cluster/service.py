@@ -5,9 +5,6 @@ from __future__ import annotations
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal, cast
 
-from service.encoding import Encoders
-from service.storage import SharedStore
-from service.storage.errors import StorageFailed
 from softkv_cluster.catalogue import ShardedCatalogue, cluster_status
 from softkv_cluster.errors import ClusterError, RayMissing, RayUnreachable, ServerLost, ShardsLost, VersionGone
 from softkv_cluster.messages import ServerReport
@@ -15,6 +12,9 @@ from softkv_cluster.placement import choose_servers, place_shard, shard_rows, sh
 from softkv_cluster.roster import Roster, Transport, fetch_reports
 from softkv_cluster.router import Router
 from softkv_cluster.server.server import ShardServer
+from softkv_service.encoding import Encoders
+from softkv_service.storage import SharedStore
+from softkv_service.storage.errors import StorageFailed
 
 if TYPE_CHECKING:  # Ray may not be installed
     from softkv_cluster.ray_cluster import RayCluster, RayTransport

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attention.lookup import Answer, Coverage
+from softkv_attention.lookup import Answer, Coverage
 
 
 def check_equal(actual: Answer, expected: Answer) -> None:

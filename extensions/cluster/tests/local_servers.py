@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from service.storage import SharedStore, open_shared
-from service.storage.records import ClusterPlan
 from softkv_cluster.lookup import of_bytes, respond, to_bytes
 from softkv_cluster.messages import ShardId
 from softkv_cluster.service import (
@@ -24,6 +22,8 @@ from softkv_cluster.service import (
     place_shard,
     shard_starts,
 )
+from softkv_service.storage import SharedStore, open_shared
+from softkv_service.storage.records import ClusterPlan
 from tests.waiting import until
 
 PASSING = "passing rows"

@@ -115,7 +115,9 @@ class RayMachines:
         self._folder = Path(tempfile.mkdtemp(prefix="softkv-ray-"))
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("SOFTKV_", "RAY_"))},
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "clients" / "python")]),
+            "PYTHONPATH": os.pathsep.join(
+                str(ROOT / folder) for folder in (".", "attention", "service", "clients/python")
+            ),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
             "RAY_USAGE_STATS_ENABLED": "0",

@@ -19,9 +19,9 @@ import httpx
 import numpy as np
 import psycopg
 
-from service.storage import open_shared
-from service.storage.records import DocumentRecord
 from softkv_cluster.service import shard_start, shard_stop
+from softkv_service.storage import open_shared
+from softkv_service.storage.records import DocumentRecord
 
 NAME = "shelf"
 PATH = f"/v1/collections/{NAME}"

@@ -15,16 +15,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import softkv_cluster.service
-from attention.lookup import Question, answers, cover_missing_rows
 from extensions.cluster.tests.answers import check_covered, check_equal
 from extensions.cluster.tests.local_servers import LocalServers
-from service.retrieval.collections import SharedCatalogue
-from service.retrieval.queries import Aggregation, Options, attend_collection
-from service.storage import open_shared
-from service.storage.conditions import Comparison
-from service.storage.records import DocumentRecord
 from softkv import Client
+from softkv_attention.lookup import Question, answers, cover_missing_rows
 from softkv_cluster.service import Roster, Router, ShardedCatalogue, ShardsLost
+from softkv_service.retrieval.collections import SharedCatalogue
+from softkv_service.retrieval.queries import Aggregation, Options, attend_collection
+from softkv_service.storage import open_shared
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.records import DocumentRecord
 from tests.meanwhile import Meanwhile
 from tests.running import RunningService
 from tests.waiting import until

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from extensions.cluster.tests.local_servers import LocalServers
-from service.encoding import Encoder, Encoders, LoadingEncoder, load_encoder
-from service.retrieval import ShardsMissing
-from service.retrieval.collections import SharedCatalogue
-from service.retrieval.documents import SentDocument, delete_document, upsert
-from service.retrieval.labels import LabelledQuestion, calibrate_collection
-from service.retrieval.queries import (
+from softkv_cluster.service import Roster, Router, ShardedCatalogue
+from softkv_service.encoding import Encoder, Encoders, LoadingEncoder, load_encoder
+from softkv_service.retrieval import ShardsMissing
+from softkv_service.retrieval.collections import SharedCatalogue
+from softkv_service.retrieval.documents import SentDocument, delete_document, upsert
+from softkv_service.retrieval.labels import LabelledQuestion, calibrate_collection
+from softkv_service.retrieval.queries import (
     Aggregation,
     Options,
     QueryPart,
@@ -23,8 +24,7 @@ from service.retrieval.queries import (
     compare_collection,
     sweep_collection,
 )
-from service.storage import open_shared
-from softkv_cluster.service import Roster, Router, ShardedCatalogue
+from softkv_service.storage import open_shared
 from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.postgres

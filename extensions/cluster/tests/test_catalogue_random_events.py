@@ -18,18 +18,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.lookup import Limits, Memory, Question, Rows, View, answers, cover_missing_rows
 from extensions.cluster.tests.answers import check_covered, check_equal
 from extensions.cluster.tests.conftest import make_shards_small
 from extensions.cluster.tests.local_servers import LocalServers
-from service.retrieval import SnapshotGone
-from service.retrieval.collections import sealed
-from service.storage import open_shared
-from service.storage.conditions import Comparison
-from service.storage.errors import StoreUnavailable
-from service.storage.records import DocumentRecord
+from softkv_attention.lookup import Limits, Memory, Question, Rows, View, answers, cover_missing_rows
 from softkv_cluster.roster import REFRESH_SECONDS
 from softkv_cluster.service import Roster, Router, ShardedCatalogue, ShardServer, VersionGone, shard_start, shard_starts
+from softkv_service.retrieval import SnapshotGone
+from softkv_service.retrieval.collections import sealed
+from softkv_service.storage import open_shared
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.errors import StoreUnavailable
+from softkv_service.storage.records import DocumentRecord
 from tests.postgres import PostgresServer
 from tests.service.retrieval.sealing import make_batches_small
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from extensions.cluster.tests.local_servers import LocalServers
-from service.encoding import Encoder, Encoders, LoadingEncoder
-from service.retrieval.documents import ReEncodings
-from service.storage import open_shared
 from softkv_cluster.service import Roster, Router, ShardedCatalogue
+from softkv_service.encoding import Encoder, Encoders, LoadingEncoder
+from softkv_service.retrieval.documents import ReEncodings
+from softkv_service.storage import open_shared
 from tests.service.retrieval.documents.test_re_encoding import (
     TEXTS,
     Service,

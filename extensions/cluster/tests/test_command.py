@@ -12,8 +12,8 @@ import pytest
 
 import softkv_cluster.service
 from extensions.cluster.tests.local_servers import LocalServers
-from service.settings import Settings
-from service.storage.records import CollectionSettings, DocumentRecord
+from softkv_service.settings import Settings
+from softkv_service.storage.records import CollectionSettings, DocumentRecord
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import Softkv
 from tests.service.commands.test_doctor import checks

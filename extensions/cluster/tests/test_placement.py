@@ -8,9 +8,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import example, given
 
-from service.storage.records import ClusterPlan
 from softkv_cluster.placement import MAX_SHARD_ROWS, SHARD_SIZES
 from softkv_cluster.service import choose_servers, place_shard, shard_rows, shard_start, shard_starts, shard_stop
+from softkv_service.storage.records import ClusterPlan
 
 FIRST_ROWS = list(shard_starts(100_000_000))
 Placement = dict[int, tuple[str, ...]]

@@ -14,9 +14,9 @@ import yaml
 from fastapi import FastAPI
 from typer.testing import CliRunner
 
-from service.app import create_app
-from service.settings import Settings
 from softkv.cli import program as softkv_program
+from softkv_service.app import create_app
+from softkv_service.settings import Settings
 from tests.container.composition import FOLDER, PRODUCTION
 from tests.container.tool import ROOT
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from service.storage.records import ClusterPlan
 from softkv_cluster.lookup import of_bytes, to_bytes
 from softkv_cluster.router import AVOID_SECONDS, CollectionVersion
 from softkv_cluster.service import Roster, Router, ServerLost, ServerReport, ShardsLost, VersionGone, shard_starts
+from softkv_service.storage.records import ClusterPlan
 
 NAMES = ("softkv-0", "softkv-1", "softkv-2")
 A, B, C = NAMES

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.lookup import Question, answer
 from extensions.cluster.tests.local_servers import LocalServers, respond_rows
-from service.retrieval.collections import sealed
-from service.storage.records import CollectionSettings, DocumentRecord
+from softkv_attention.lookup import Question, answer
 from softkv_cluster.server.files import SWEEP_SECONDS, UNUSED_SECONDS
 from softkv_postgres import vector_rows
+from softkv_service.retrieval.collections import sealed
+from softkv_service.storage.records import CollectionSettings, DocumentRecord
 from tests.service.retrieval.sealing import BLOCK, SMALL_BLOCKS, WIDTH, documents, flipped, valued
 
 pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("shards_of_a_block")]

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from extensions.cluster.tests.local_servers import LocalServers
-from service.storage import open_shared
-from service.storage.conditions import parse_condition
-from service.storage.errors import CollectionMissing
 from softkv_cluster.service import place_shard, shard_start, shard_starts
+from softkv_service.storage import open_shared
+from softkv_service.storage.conditions import parse_condition
+from softkv_service.storage.errors import CollectionMissing
 from tests.postgres import running
 from tests.service.storage.making import collection, document
 from tests.waiting import until

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Rows, View
-from service.storage.errors import CollectionMissing
-from service.storage.records import VersionChange
+from softkv_attention.lookup import Memory, Rows, View
 from softkv_cluster.server.replica import VERSION_SECONDS, LogStep, Versions, plan_steps, read_written_rows
+from softkv_service.storage.errors import CollectionMissing
+from softkv_service.storage.records import VersionChange
 from tests.service.storage.making import collection, document
 
 

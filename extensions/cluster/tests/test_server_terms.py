@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.lookup import Limits, Question, answers, sweep
 from extensions.cluster.tests.conftest import make_shards_small
 from extensions.cluster.tests.local_servers import LocalServers
-from service.retrieval import InvalidContent
-from service.retrieval.collections import SharedCatalogue, Snapshot
-from service.retrieval.collections import snapshot as snapshots
-from service.retrieval.queries import (
+from softkv_attention.lookup import Limits, Question, answers, sweep
+from softkv_cluster.collection import ShardedSnapshot
+from softkv_cluster.server import replica
+from softkv_cluster.service import Roster, Router, ShardedCatalogue
+from softkv_service.retrieval import InvalidContent
+from softkv_service.retrieval.collections import SharedCatalogue, Snapshot
+from softkv_service.retrieval.collections import snapshot as snapshots
+from softkv_service.retrieval.queries import (
     Aggregation,
     GroupedWeight,
     Grouping,
@@ -26,13 +29,10 @@ from service.retrieval.queries import (
     attend_collection,
     sweep_collection,
 )
-from service.retrieval.queries.terms import build_terms
-from service.storage import Restriction, open_shared
-from service.storage.conditions import Comparison, parse_condition
-from service.storage.records import DocumentRecord
-from softkv_cluster.collection import ShardedSnapshot
-from softkv_cluster.server import replica
-from softkv_cluster.service import Roster, Router, ShardedCatalogue
+from softkv_service.retrieval.queries.terms import build_terms
+from softkv_service.storage import Restriction, open_shared
+from softkv_service.storage.conditions import Comparison, parse_condition
+from softkv_service.storage.records import DocumentRecord
 from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.postgres

@@ -12,8 +12,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from service.storage.conditions import BIGRAM_CHARACTERS, with_bigrams
 from softkv_postgres.schema.version import SCHEMA
+from softkv_service.storage.conditions import BIGRAM_CHARACTERS, with_bigrams
 
 MATCH = "(bigrams @@ question OR (bigrams IS NULL AND words @@ question))"
 """SQL that is true for documents with the words of the tsquery `question`."""

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from service.storage.errors import CollectionMissing
-from service.storage.records import ChangeSummary, RowNumbers, VersionChange
 from softkv_postgres.statements import numbers
+from softkv_service.storage.errors import CollectionMissing
+from softkv_service.storage.records import ChangeSummary, RowNumbers, VersionChange
 
 RETENTION = "10 minutes"
 """Time for which deleted documents stay for readers of older versions, and the log for processes that are behind."""

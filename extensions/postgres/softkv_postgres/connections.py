@@ -15,8 +15,15 @@ import psycopg
 from psycopg import Connection, Cursor, IsolationLevel, conninfo, errors
 from psycopg.pq import Format, TransactionStatus
 
-from service.storage.errors import DiskFull, StorageError, StorageFailed, StoreClosed, StoreRefused, StoreUnavailable
 from softkv_postgres.schema.version import prepare_schema
+from softkv_service.storage.errors import (
+    DiskFull,
+    StorageError,
+    StorageFailed,
+    StoreClosed,
+    StoreRefused,
+    StoreUnavailable,
+)
 
 _FULL = (errors.DiskFull, errors.OutOfMemory)
 # The server answers, and a retry may succeed: the outcome of the statement, and further advice.

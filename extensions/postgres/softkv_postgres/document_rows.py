@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from service.storage import id_hash
-from service.storage.checksums import document_checksums
-from service.storage.records import RowNumbers
-from service.storage.serialisation import NUL, DocumentTexts
 from softkv_postgres import bigrams
 from softkv_postgres.statements import Expression, digest, field_entry, fold_case, numbers
+from softkv_service.storage import id_hash
+from softkv_service.storage.checksums import document_checksums
+from softkv_service.storage.records import RowNumbers
+from softkv_service.storage.serialisation import NUL, DocumentTexts
 
 _DOCUMENTS = (
     'COPY softkv.documents (collection, "row", id, key, value, metadata, keys, expires, id_hash, checksum, folded_id,'

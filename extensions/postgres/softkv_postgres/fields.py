@@ -9,9 +9,6 @@ from typing import Any, get_args
 import numpy as np
 from psycopg import Connection
 
-from service.storage.conditions import FIRST_KIND, LAST_KIND, Column, DistinctValues, Entries, Order, Position
-from service.storage.fields import INSTANT, EncodedValue, Kind, Scalar, decode_scalar, encode_value
-from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 from softkv_postgres.connections import work_memory
 from softkv_postgres.statements import (
     LAST,
@@ -25,6 +22,9 @@ from softkv_postgres.statements import (
     kind_of,
     number_entry,
 )
+from softkv_service.storage.conditions import FIRST_KIND, LAST_KIND, Column, DistinctValues, Entries, Order, Position
+from softkv_service.storage.fields import INSTANT, EncodedValue, Kind, Scalar, decode_scalar, encode_value
+from softkv_service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 
 _VALUES = f"element < {INSTANT}"  # without instants, which follow from the texts
 _SELECTION = f"""\

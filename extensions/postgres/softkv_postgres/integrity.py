@@ -12,11 +12,13 @@ from typing import Any
 
 from psycopg import Connection
 
-from service.storage import HIDDEN, ReEncoding, id_hash
-from service.storage.errors import AliasDamaged, CollectionDamaged, DocumentDamaged
-from service.storage.fields import field_rows
-from service.storage.records import StoredDocument
-from service.storage.serialisation import (
+from softkv_postgres.bigrams import find_wrong
+from softkv_postgres.statements import LIVING, VECTOR_COLUMNS, field_entry, fold_case
+from softkv_service.storage import HIDDEN, ReEncoding, id_hash
+from softkv_service.storage.errors import AliasDamaged, CollectionDamaged, DocumentDamaged
+from softkv_service.storage.fields import field_rows
+from softkv_service.storage.records import StoredDocument
+from softkv_service.storage.serialisation import (
     ALIAS_COLUMNS,
     COLLECTION_COLUMNS,
     FEEDBACK_COLUMNS,
@@ -28,8 +30,6 @@ from service.storage.serialisation import (
     texts_of,
     vectors_of,
 )
-from softkv_postgres.bigrams import find_wrong
-from softkv_postgres.statements import LIVING, VECTOR_COLUMNS, field_entry, fold_case
 
 _BATCH = 1000
 

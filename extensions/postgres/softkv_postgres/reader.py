@@ -9,25 +9,6 @@ from typing import Any, TypeVar
 import numpy as np
 from psycopg import Connection
 
-from service.storage import Cursor, KeySums, id_hash
-from service.storage.conditions import ALL, Column, Condition, Order, Position, Visibility
-from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
-from service.storage.fields import is_utf8
-from service.storage.re_encoding import OwnVectors
-from service.storage.records import (
-    CollectionUsage,
-    ExpiryRows,
-    Extent,
-    FieldFacts,
-    FieldKinds,
-    FieldValue,
-    KeyRows,
-    RowNumbers,
-    StoredDocument,
-)
-from service.storage.restricted import RestrictedSearch, visible_names
-from service.storage.serialisation import NUL, TEXT_COLUMNS, TEXTS, texts_of
-from service.storage.sql import ResultRows, SQLReader
 from softkv_postgres import change_log, document_rows, vector_rows
 from softkv_postgres.connections import work_memory
 from softkv_postgres.fields import read_column, read_facts, read_kinds, read_names, rows_in_order
@@ -46,6 +27,25 @@ from softkv_postgres.statements import (
     where_passes,
     with_ids,
 )
+from softkv_service.storage import Cursor, KeySums, id_hash
+from softkv_service.storage.conditions import ALL, Column, Condition, Order, Position, Visibility
+from softkv_service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
+from softkv_service.storage.fields import is_utf8
+from softkv_service.storage.re_encoding import OwnVectors
+from softkv_service.storage.records import (
+    CollectionUsage,
+    ExpiryRows,
+    Extent,
+    FieldFacts,
+    FieldKinds,
+    FieldValue,
+    KeyRows,
+    RowNumbers,
+    StoredDocument,
+)
+from softkv_service.storage.restricted import RestrictedSearch, visible_names
+from softkv_service.storage.serialisation import NUL, TEXT_COLUMNS, TEXTS, texts_of
+from softkv_service.storage.sql import ResultRows, SQLReader
 
 _Item = TypeVar("_Item")
 _TEXT_BYTES = f"coalesce(sum({' + '.join(f'coalesce(octet_length({column}), 0)' for column in TEXTS)}), 0)"
@@ -87,7 +87,7 @@ class Reader(SQLReader):
         return sources, rows
 
     def count_own_vectors(self, collection: int) -> OwnVectors:
-        """Count the documents with vectors that no encoder made, see `service.storage.interface.Reader`."""
+        """Count the documents with vectors that no encoder made, see `softkv_service.storage.interface.Reader`."""
         settings = self._collection("id", collection).settings
         if settings.encoder is None:
             own_keys, own_values = "keys > 0", "value_vector IS NOT NULL"
@@ -287,7 +287,8 @@ class Reader(SQLReader):
         first: int = 0,
         last: int | None = None,
     ) -> Iterator[KeyRows]:
-        """Yield all keys and their values in batches of `batch` documents, by row number; see `service.storage.Reader`.
+        """Yield all keys and their values in batches of `batch` documents, by row number; see
+        `softkv_service.storage.Reader`.
 
         Args:
             first, last: the range of row numbers to read.

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from service.storage.conditions import Condition, Searched, SearchTerm, bigram_terms, terms_of
-from service.storage.errors import DocumentDamaged
-from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
-from service.storage.serialisation import NUL, TEXT_COLUMNS, refuse_surrogates, texts_of
 from softkv_postgres.bigrams import MATCH
 from softkv_postgres.connections import work_memory
 from softkv_postgres.statements import compile_condition
+from softkv_service.storage.conditions import Condition, Searched, SearchTerm, bigram_terms, terms_of
+from softkv_service.storage.errors import DocumentDamaged
+from softkv_service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
+from softkv_service.storage.serialisation import NUL, TEXT_COLUMNS, refuse_surrogates, texts_of
 
 _EQUAL = """\
 SELECT id, key, value

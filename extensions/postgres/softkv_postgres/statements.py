@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
-from service.storage.fields import INSTANT, EncodedValue, FieldRow, Kind, encode_value, is_utf8
-from service.storage.instants import Instant
-from service.storage.serialisation import NUL
+from softkv_service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
+from softkv_service.storage.fields import INSTANT, EncodedValue, FieldRow, Kind, encode_value, is_utf8
+from softkv_service.storage.instants import Instant
+from softkv_service.storage.serialisation import NUL
 
 VECTOR_COLUMNS = '"row", document, first, last, key_vector, value_vector, checksum'
 

@@ -11,30 +11,6 @@ from typing import Any
 
 from psycopg import Connection
 
-from service.request_trace import time_stage
-from service.storage import IdempotentWrite, SharedStore
-from service.storage.checksums import measurements_checksum
-from service.storage.errors import (
-    CollectionMissing,
-    DiskFull,
-    StorageError,
-    StorageFailed,
-    StoreClosed,
-    StoreUnavailable,
-    read_again,
-)
-from service.storage.records import (
-    ChangeSummary,
-    ClusterPlan,
-    CollectionRecord,
-    DatabaseInfo,
-    EncoderMeasurements,
-    Extent,
-    VersionChange,
-    WriteRequest,
-)
-from service.storage.serialisation import COLLECTION_COLUMNS, collection_of, measurements_of
-from service.storage.writes import call_all
 from softkv_postgres import bigrams, change_log
 from softkv_postgres.connections import (
     Connections,
@@ -50,6 +26,30 @@ from softkv_postgres.integrity import find_damage
 from softkv_postgres.reader import Reader
 from softkv_postgres.schema.version import read_version, refuse_unfit
 from softkv_postgres.writer import Writer, lock_request
+from softkv_service.request_trace import time_stage
+from softkv_service.storage import IdempotentWrite, SharedStore
+from softkv_service.storage.checksums import measurements_checksum
+from softkv_service.storage.errors import (
+    CollectionMissing,
+    DiskFull,
+    StorageError,
+    StorageFailed,
+    StoreClosed,
+    StoreUnavailable,
+    read_again,
+)
+from softkv_service.storage.records import (
+    ChangeSummary,
+    ClusterPlan,
+    CollectionRecord,
+    DatabaseInfo,
+    EncoderMeasurements,
+    Extent,
+    VersionChange,
+    WriteRequest,
+)
+from softkv_service.storage.serialisation import COLLECTION_COLUMNS, collection_of, measurements_of
+from softkv_service.storage.writes import call_all
 
 _DELETED_AT_ONCE = 1000  # documents in one transaction
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from psycopg import Connection
 
-from service.storage import KeySums
-from service.storage.errors import DocumentDamaged
-from service.storage.key_rows import BlobLengths, VectorColumns, decode_one_by_one, decode_together
-from service.storage.records import DocumentRecord, KeyRows, RowNumbers
-from service.storage.serialisation import vector_entries
 from softkv_postgres.connections import work_memory
 from softkv_postgres.statements import VECTOR_COLUMNS, array, numbers
+from softkv_service.storage import KeySums
+from softkv_service.storage.errors import DocumentDamaged
+from softkv_service.storage.key_rows import BlobLengths, VectorColumns, decode_one_by_one, decode_together
+from softkv_service.storage.records import DocumentRecord, KeyRows, RowNumbers
+from softkv_service.storage.serialisation import vector_entries
 
 _COPY = f"COPY softkv.vectors (collection, {VECTOR_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _TYPES = ("int8", "int8", "int8", "int4", "int4", "bytea", "bytea", "int8")

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from service.storage import LEASE_SECONDS, id_hash
-from service.storage.checksums import settings_checksum
-from service.storage.conditions import ALL, Visibility
-from service.storage.errors import AliasExists, CollectionExists, CollectionMissing
-from service.storage.records import (
+from softkv_postgres import change_log, document_rows, vector_rows
+from softkv_postgres.reader import Reader
+from softkv_service.storage import LEASE_SECONDS, id_hash
+from softkv_service.storage.checksums import settings_checksum
+from softkv_service.storage.conditions import ALL, Visibility
+from softkv_service.storage.errors import AliasExists, CollectionExists, CollectionMissing
+from softkv_service.storage.records import (
     NO_ROWS,
     Change,
     CollectionRecord,
@@ -25,12 +27,10 @@ from service.storage.records import (
     RowNumbers,
     WriteRequest,
 )
-from service.storage.restricted import upsert_visible
-from service.storage.serialisation import SETTINGS_COLUMNS, feedback_row, settings_row
-from service.storage.sql import SQLWriter
-from service.storage.writes import Upsert
-from softkv_postgres import change_log, document_rows, vector_rows
-from softkv_postgres.reader import Reader
+from softkv_service.storage.restricted import upsert_visible
+from softkv_service.storage.serialisation import SETTINGS_COLUMNS, feedback_row, settings_row
+from softkv_service.storage.sql import SQLWriter
+from softkv_service.storage.writes import Upsert
 
 EXPIRY_LOCK = id_hash("delete expired documents")
 

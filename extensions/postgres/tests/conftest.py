@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.storage import open_shared
+from softkv_service.storage import open_shared
 from tests.postgres import PostgresServer
 
 

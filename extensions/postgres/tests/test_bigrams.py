@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from service.storage import open_shared
 from softkv_postgres import bigrams
 from softkv_postgres.connections import connect, prepare
 from softkv_postgres.store import PostgresStore
+from softkv_service.storage import open_shared
 from tests.service.storage.making import collection, document
 from tests.waiting import until
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.storage import open_shared
-from service.storage.conditions import Comparison
-from service.storage.errors import CollectionMissing
-from service.storage.records import Extent
+from softkv_service.storage import open_shared
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.errors import CollectionMissing
+from softkv_service.storage.records import Extent
 from tests.service.storage.making import collection, document
 
 

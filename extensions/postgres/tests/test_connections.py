@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from extensions.postgres.tests.pooler import Pooler
-from service.storage import open_shared
 from softkv_postgres.connections import LOCK_SECONDS, Connections, parse_address
+from softkv_service.storage import open_shared
 from tests.postgres import PostgresServer
 from tests.running import RunningService
 from tests.service.storage.making import collection, document

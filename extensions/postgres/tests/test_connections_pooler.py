@@ -12,11 +12,11 @@ import psycopg
 import pytest
 
 from extensions.postgres.tests.pooler import Pooler
-from service.storage import IdempotentWrite, inspect_shared, open_shared
-from service.storage.conditions import Comparison
-from service.storage.errors import StoreRefused, StoreUnavailable, WriteAnswered
-from service.storage.records import WriteAnswer, WriteRequest
 from softkv_postgres.connections import IDLE_SECONDS, Connections, parse_address, work_memory
+from softkv_service.storage import IdempotentWrite, inspect_shared, open_shared
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.errors import StoreRefused, StoreUnavailable, WriteAnswered
+from softkv_service.storage.records import WriteAnswer, WriteRequest
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
 from tests.service.storage.making import collection, document

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.storage import ReEncoding
-from service.storage.records import DocumentRecord
+from softkv_service.storage import ReEncoding
+from softkv_service.storage.records import DocumentRecord
 from tests.service.storage.making import SETTINGS, collection, document
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.storage import inspect_shared, open_shared
-from service.storage.conditions import Comparison
-from service.storage.errors import (
+from softkv_service.storage import inspect_shared, open_shared
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.errors import (
     CollectionMissing,
     DatabaseTooNew,
     DatabaseTooOld,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from service.storage.errors import AliasExists, AliasMissing, CollectionExists, CollectionMissing
+from softkv_service.storage.errors import AliasExists, AliasMissing, CollectionExists, CollectionMissing
 from tests.service.storage.making import SETTINGS, collection
 
 

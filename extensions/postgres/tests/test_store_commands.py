@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-import service.startup
-from service.settings import Settings
-from service.startup import open_in_background
-from service.storage import SQLiteStore, compare_collection, open_shared
-from service.storage.errors import StoreRefused, StoreUnavailable
+import softkv_service.startup
 from softkv_postgres.schema.version import SCHEMA
+from softkv_service.settings import Settings
+from softkv_service.startup import open_in_background
+from softkv_service.storage import SQLiteStore, compare_collection, open_shared
+from softkv_service.storage.errors import StoreRefused, StoreUnavailable
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
 from tests.service.api.problems.test_table_refusals import refused
@@ -58,7 +58,7 @@ def test_a_database_is_counted_beside_a_service_that_uses_it(
 def test_shards_need_the_distribution_that_has_them(
     bare: Softkv, tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.startup, "entry_points", lambda **group: [])
+    monkeypatch.setattr(softkv_service.startup, "entry_points", lambda **group: [])
     monkeypatch.setenv("SOFTKV_SHARDS", "auto")
     address = postgres.database()
     open_shared(address).close()

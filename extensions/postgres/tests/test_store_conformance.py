@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from extensions.postgres.tests.of_the_core import functions_with
-from service.retrieval.collections import SharedCatalogue
-from service.storage import SharedStore, open_shared
+from softkv_service.retrieval.collections import SharedCatalogue
+from softkv_service.storage import SharedStore, open_shared
 from tests.examples import ROOT
 from tests.postgres import PostgresServer
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from extensions.postgres.tests.of_the_core import functions_with
-from service.storage import SQLiteStore, Store, open_shared
+from softkv_service.storage import SQLiteStore, Store, open_shared
 from tests.postgres import PostgresServer
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
-from service.retrieval.collections import Catalogue, SharedCatalogue
-from service.storage import Reader, open_shared
+from softkv_service.retrieval.collections import Catalogue, SharedCatalogue
+from softkv_service.storage import Reader, open_shared
 from tests.postgres import PostgresServer
 from tests.service.retrieval.collections.test_expiry import HISTORIES, History, SetClock, play
 from tests.service.storage.test_storage_histories import StoreMachine

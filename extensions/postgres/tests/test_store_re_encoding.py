@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from extensions.postgres.tests.of_the_core import functions_with
-from service.encoding import Encoder
-from service.retrieval.documents import re_encoding
-from service.storage import open_shared
-from service.storage.records import DocumentRecord
+from softkv_service.encoding import Encoder
+from softkv_service.retrieval.documents import re_encoding
+from softkv_service.storage import open_shared
+from softkv_service.storage.records import DocumentRecord
 from tests.postgres import PostgresServer
 from tests.service.retrieval.documents.test_re_encoding import (
     TEXTS,

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.lookup import Question, answers
-from service.retrieval import CollectionConflict, CollectionLoading, CollectionNotFound, CollectionUnsound
-from service.retrieval.collections import SharedCatalogue
-from service.retrieval.collections import replicated as shared_catalogue
-from service.storage import Writer, open_shared
-from service.storage.conditions import Comparison
-from service.storage.records import DocumentRecord
+from softkv_attention.lookup import Question, answers
+from softkv_service.retrieval import CollectionConflict, CollectionLoading, CollectionNotFound, CollectionUnsound
+from softkv_service.retrieval.collections import SharedCatalogue
+from softkv_service.retrieval.collections import replicated as shared_catalogue
+from softkv_service.storage import Writer, open_shared
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.records import DocumentRecord
 from tests.postgres import PostgresServer
 from tests.waiting import until
 

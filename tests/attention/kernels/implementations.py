@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from attention.kernels import in_numpy
-from attention.kernels.in_c import KernelsInC
-from attention.kernels.native.library import library_of, usable_kinds
+from softkv_attention.kernels import in_numpy
+from softkv_attention.kernels.in_c import KernelsInC
+from softkv_attention.kernels.native.library import library_of, usable_kinds
 
 IN_C = {kind.name: KernelsInC(library_of(kind)) for kind in usable_kinds()}
 """The kernels in C, by the kind of processor that they are for."""

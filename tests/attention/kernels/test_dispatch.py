@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from attention.kernels import dispatch, in_numpy
+from softkv_attention.kernels import dispatch, in_numpy
 from tests.attention.kernels.implementations import EVERY
 from tests.blas import with_two_blas_threads
 
@@ -101,7 +101,7 @@ def test_an_error_of_another_thread_is_raised_here(monkeypatch):
 CALLERS = """
 from threading import Thread
 
-from attention.kernels import dispatch
+from softkv_attention.kernels import dispatch
 
 def threads():
     return [library["num_threads"] for library in dispatch.blas_controller().info()]
@@ -161,8 +161,8 @@ import numpy as np
 sys.platform = "emscripten"
 threading.Thread.start = None  # as in a browser, where it fails
 
-from attention.kernels import dispatch
-from attention.lookup import Memory, attend, sweep
+from softkv_attention.kernels import dispatch
+from softkv_attention.lookup import Memory, attend, sweep
 
 dispatch.use_kernels(dispatch.kernels_in_numpy())
 keys = np.random.default_rng(0).standard_normal((20_000, 64))

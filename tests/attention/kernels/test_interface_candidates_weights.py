@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import TOTALS, Totals
+from softkv_attention.kernels import TOTALS, Totals
 from tests.attention.kernels.implementations import EVERY
 
 seeds = st.integers(0, 999)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels import FloatRows
-from attention.kernels.layout import similarity_columns
+from softkv_attention.kernels import FloatRows
+from softkv_attention.kernels.layout import similarity_columns
 from tests.attention.kernels.implementations import EVERY, EVERY_IN_C
 from tests.thorough import crossed
 

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import CandidateLists, CodedKeys, in_numpy
-from attention.kernels.layout import FINE_LEVELS, LEVELS, put_rows, rows_room
+from softkv_attention.kernels import CandidateLists, CodedKeys, in_numpy
+from softkv_attention.kernels.layout import FINE_LEVELS, LEVELS, put_rows, rows_room
 from tests.attention.kernels.implementations import EVERY
 from tests.thorough import crossed, examples
 

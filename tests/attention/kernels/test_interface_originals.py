@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from attention.lookup.codes.quantisation import quantise
+from softkv_attention.lookup.codes.quantisation import quantise
 from tests.attention.kernels.implementations import EVERY, EVERY_IN_C
 from tests.thorough import crossed
 

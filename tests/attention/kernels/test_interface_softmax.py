@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels import HEAVIEST, RowRun, SoftmaxOptions
+from softkv_attention.kernels import HEAVIEST, RowRun, SoftmaxOptions
 from tests.attention.kernels.implementations import EVERY, EVERY_IN_C
 from tests.thorough import crossed
 

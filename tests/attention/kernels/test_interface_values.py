@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels import ABOVE_MEAN, CodedValues
-from attention.kernels.layout import CHUNK, LEVELS, PANEL, WEIGHT_LEVELS, columns_room, put_columns
+from softkv_attention.kernels import ABOVE_MEAN, CodedValues
+from softkv_attention.kernels.layout import CHUNK, LEVELS, PANEL, WEIGHT_LEVELS, columns_room, put_columns
 from tests.attention.kernels.implementations import EVERY
 from tests.thorough import crossed
 

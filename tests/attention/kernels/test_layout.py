@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.kernels.layout import (
+from softkv_attention.kernels.layout import (
     columns_of,
     columns_room,
     put_columns,

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from attention.kernels import candidates_in_c, in_c
-from attention.kernels.native.build import HERE
+from softkv_attention.kernels import candidates_in_c, in_c
+from softkv_attention.kernels.native.build import HERE
 
 SOURCE = re.sub(r"/\*.*?\*/", "", "".join(path.read_text() for path in HERE.glob("*.[ch]")), flags=re.DOTALL)
 STRUCTURES = in_c.STRUCTURES | candidates_in_c.STRUCTURES

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.kernels import dispatch, in_numpy, kernels_in_c
-from attention.lookup import AnyView, Limits, Memory, Rows, View
-from attention.lookup.exact import exact_answers
+from softkv_attention.kernels import dispatch, in_numpy, kernels_in_c
+from softkv_attention.lookup import AnyView, Limits, Memory, Rows, View
+from softkv_attention.lookup.exact import exact_answers
 from tests.oracle import similarities, weights
 from tests.thorough import thorough
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attention.arrays import F64, I64
-from attention.lookup.estimate import estimate_weights, request_scan
-from attention.lookup.memory.view import View
-from attention.lookup.quantised import scan_question, shard_of
-from attention.lookup.question import Question
-from attention.lookup.shards.local import LocalShard
+from softkv_attention.arrays import F64, I64
+from softkv_attention.lookup.estimate import estimate_weights, request_scan
+from softkv_attention.lookup.memory.view import View
+from softkv_attention.lookup.quantised import scan_question, shard_of
+from softkv_attention.lookup.question import Question
+from softkv_attention.lookup.shards.local import LocalShard
 
 
 def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, list[F64 | None]]:

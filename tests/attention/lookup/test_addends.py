@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.lookup import Bias, Limits, Memory, Question, add_to_head, answer, before_addends
-from attention.lookup.addends import MAX_ERROR
+from softkv_attention.lookup import Bias, Limits, Memory, Question, add_to_head, answer, before_addends
+from softkv_attention.lookup.addends import MAX_ERROR
 
 WIDTH = 16
 SCANNED = Limits(exact_max_components=-1)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import kernels
-from attention.lookup import Auto, Bias, Limits, Memory, Question, Rows, answer, answers, weights_of
+from softkv_attention.kernels import kernels
+from softkv_attention.lookup import Auto, Bias, Limits, Memory, Question, Rows, answer, answers, weights_of
 
 SCANNED = Limits(block_rows=4096, exact_max_components=-1)
 WIDTH = 16

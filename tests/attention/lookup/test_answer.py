@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels import HEAVIEST
-from attention.lookup import Auto, Limits, Memory, Question, answer, answers, sweep
+from softkv_attention.kernels import HEAVIEST
+from softkv_attention.lookup import Auto, Limits, Memory, Question, answer, answers, sweep
 
 
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 100.0])

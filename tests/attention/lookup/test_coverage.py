@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from attention.lookup import Background, KeySummary, Memory, Question, Rows, answers, cover_missing_rows
-from attention.lookup.planner import answer
+from softkv_attention.lookup import Background, KeySummary, Memory, Question, Rows, answers, cover_missing_rows
+from softkv_attention.lookup.planner import answer
 
 N, WIDTH = 4_000, 32
 

@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from attention.lookup import Auto, Bias, Limits, Memory, Question, Rows, answers
-from attention.lookup.exact import exact_answers
-from attention.lookup.quantised import quantised_answers
+from softkv_attention.lookup import Auto, Bias, Limits, Memory, Question, Rows, answers
+from softkv_attention.lookup.exact import exact_answers
+from softkv_attention.lookup.quantised import quantised_answers
 
 N, COUNT = 6_000, 12
 SCANNED = Limits(exact_max_components=0)

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attention.lookup import Bias, Limits, Memory, Question, Rows, answer, answers, sweep
-from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
-from attention.lookup.exact import exact_answers
-from attention.lookup.shards.local import TILE_ROWS
+from softkv_attention.lookup import Bias, Limits, Memory, Question, Rows, answer, answers, sweep
+from softkv_attention.lookup.bounds.similarities import UNIT_ROUNDOFF
+from softkv_attention.lookup.exact import exact_answers
+from softkv_attention.lookup.shards.local import TILE_ROWS
 from tests.thorough import crossed
 
 SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"]

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attention.errors import ParameterError, ShapeError
-from attention.lookup import (
+from softkv_attention.errors import ParameterError, ShapeError
+from softkv_attention.lookup import (
     Bias,
     Memory,
     Question,

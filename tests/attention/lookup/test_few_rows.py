@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Background, Limits, Memory, Question, Rows, answers, sweep, weights_of
-from attention.lookup.few_rows import FewRows
+from softkv_attention.lookup import Background, Limits, Memory, Question, Rows, answers, sweep, weights_of
+from softkv_attention.lookup.few_rows import FewRows
 from tests.thorough import crossed
 
 PRODUCTS = ["cosine", "dot", "scaled_dot"]

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Filtered, Limits, Memory, Rows, RowSelection
-from attention.lookup.codes.quantisation import quantise
-from attention.lookup.memory import statistics
+from softkv_attention.lookup import Filtered, Limits, Memory, Rows, RowSelection
+from softkv_attention.lookup.codes.quantisation import quantise
+from softkv_attention.lookup.memory import statistics
 from tests.thorough import examples
 
 LIMITS = Limits(block_rows=32)

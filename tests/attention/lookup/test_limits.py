@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.errors import ParameterError
-from attention.lookup import Limits, Memory, Rows, View, attend, sealable_segments
+from softkv_attention.errors import ParameterError
+from softkv_attention.lookup import Limits, Memory, Rows, View, attend, sealable_segments
 
 KEYS = np.random.default_rng(0).standard_normal((300, 5)).astype(np.float32)
 SMALL = Limits(block_rows=64, exact_max_components=0)

@@ -8,8 +8,8 @@ import weakref
 import numpy as np
 import pytest
 
-from attention.kernels import kernels, one_thread
-from attention.lookup import (
+from softkv_attention.kernels import kernels, one_thread
+from softkv_attention.lookup import (
     Background,
     Bias,
     Limits,
@@ -25,8 +25,8 @@ from attention.lookup import (
     sealed,
     unseal,
 )
-from attention.lookup.one_scan import ScannableRows, is_plain
-from attention.lookup.quantised import quantised_answers
+from softkv_attention.lookup.one_scan import ScannableRows, is_plain
+from softkv_attention.lookup.quantised import quantised_answers
 from tests.thorough import crossed
 
 PRODUCTS = ["cosine", "dot", "scaled_dot"]

@@ -9,8 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from attention.errors import ParameterError, ShapeError
-from attention.lookup import Auto, Background, Bias, Limits, Memory, Question, ScanWidth, answer, answers, attend, sweep
+from softkv_attention.errors import ParameterError, ShapeError
+from softkv_attention.lookup import (
+    Auto,
+    Background,
+    Bias,
+    Limits,
+    Memory,
+    Question,
+    ScanWidth,
+    answer,
+    answers,
+    attend,
+    sweep,
+)
 
 SCANNED = Limits(exact_max_components=0)
 SHORT_LISTS = replace(SCANNED, scan_widths=(ScanWidth(64, 128),))

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from attention.lookup import Auto, Limits, Question, ScanWidth, answers, quantised, sweep
-from attention.lookup.exact import exact_answers
-from attention.lookup.quantised import quantised_answers
-from attention.lookup.rescoring import candidates
-from attention.lookup.shards import local
+from softkv_attention.lookup import Auto, Limits, Question, ScanWidth, answers, quantised, sweep
+from softkv_attention.lookup.exact import exact_answers
+from softkv_attention.lookup.quantised import quantised_answers
+from softkv_attention.lookup.rescoring import candidates
+from softkv_attention.lookup.shards import local
 
 LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128),))
 

@@ -7,10 +7,10 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from attention.kernels import dispatch
-from attention.lookup import Background, Limits, Memory, Question, Rows, scan
-from attention.lookup.estimate import OutputEstimate, estimate_weights
-from attention.lookup.quantised import answer_alone, answer_together, quantised_answers, shard_of
+from softkv_attention.kernels import dispatch
+from softkv_attention.lookup import Background, Limits, Memory, Question, Rows, scan
+from softkv_attention.lookup.estimate import OutputEstimate, estimate_weights
+from softkv_attention.lookup.quantised import answer_alone, answer_together, quantised_answers, shard_of
 
 RANDOM = np.random.default_rng(8)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from attention import attend as plain_attend
-from attention.errors import AttentionError, ParameterError, ShapeError
-from attention.lookup import Auto, Bias, Memory, Question, Rows, answer, answers, attend, sweep
-from attention.lookup.question import group_by_logits
+from softkv_attention import attend as plain_attend
+from softkv_attention.errors import AttentionError, ParameterError, ShapeError
+from softkv_attention.lookup import Auto, Bias, Memory, Question, Rows, answer, answers, attend, sweep
+from softkv_attention.lookup.question import group_by_logits
 
 
 @pytest.mark.parametrize(

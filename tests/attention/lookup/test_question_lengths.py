@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from attention.errors import ParameterError
-from attention.lookup import (
+from softkv_attention.errors import ParameterError
+from softkv_attention.lookup import (
     KeySummary,
     Limits,
     Memory,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Rows
-from attention.lookup.codes.quantisation import code_queries
-from attention.lookup.scan import (
+from softkv_attention.lookup import Memory, Rows
+from softkv_attention.lookup.codes.quantisation import code_queries
+from softkv_attention.lookup.scan import (
     MIN_LISTED,
     NO_THRESHOLD,
     ThresholdSample,

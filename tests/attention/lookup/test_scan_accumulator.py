@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Rows
-from attention.lookup.memory.tiles import PassingRows
-from attention.lookup.scan import ERROR_DEGREES, NO_THRESHOLD, Accumulator
+from softkv_attention.lookup import Memory, Rows
+from softkv_attention.lookup.memory.tiles import PassingRows
+from softkv_attention.lookup.scan import ERROR_DEGREES, NO_THRESHOLD, Accumulator
 
 N, QUERIES, CAPACITY, STEP = 1000, 3, 128, 50
 VALUES = np.random.default_rng(0).standard_normal((N, 4)).astype(np.float32)

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attention.kernels.interface import ABOVE_MEAN
-from attention.kernels.layout import CHUNK, LEVELS, WEIGHT_LEVELS
-from attention.lookup import Memory, Rows
-from attention.lookup.memory.segments import Segment
-from attention.lookup.memory.tiles import Tile
-from attention.lookup.scan import Accumulator, add_values
+from softkv_attention.kernels.interface import ABOVE_MEAN
+from softkv_attention.kernels.layout import CHUNK, LEVELS, WEIGHT_LEVELS
+from softkv_attention.lookup import Memory, Rows
+from softkv_attention.lookup.memory.segments import Segment
+from softkv_attention.lookup.memory.tiles import Tile
+from softkv_attention.lookup.scan import Accumulator, add_values
 
 LEFT_OUT, RESIDUAL, ROUNDING, MASS, ROUNDING_SQUARE = range(5)
 QUERIES = 3

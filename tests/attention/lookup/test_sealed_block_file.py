@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import (
+from softkv_attention.lookup import (
     Limits,
     Memory,
     Question,
@@ -17,9 +17,9 @@ from attention.lookup import (
     sealed,
     unseal,
 )
-from attention.lookup.memory import compaction
-from attention.lookup.memory.blocks import BlockFormat
-from attention.lookup.memory.tiles import Tile
+from softkv_attention.lookup.memory import compaction
+from softkv_attention.lookup.memory.blocks import BlockFormat
+from softkv_attention.lookup.memory.tiles import Tile
 
 N = 9_500
 LIMITS = Limits(block_rows=4096)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import sealed as pieces
-from attention.lookup.sealed import PIECE_BYTES, CheckedPieces, SealedError, SealedOriginals, checksums
+from softkv_attention.lookup import sealed as pieces
+from softkv_attention.lookup.sealed import PIECE_BYTES, CheckedPieces, SealedError, SealedOriginals, checksums
 from tests.thorough import examples
 
 PATH = Path("a.block")

@@ -9,8 +9,8 @@ import os
 import numpy as np
 import pytest
 
-from attention.lookup import sealed as sections
-from attention.lookup.sealed import SealedError, read, write
+from softkv_attention.lookup import sealed as sections
+from softkv_attention.lookup.sealed import SealedError, read, write
 
 ARRAYS = {
     "keys": np.arange(6000, dtype=np.float32).reshape(1500, 4),

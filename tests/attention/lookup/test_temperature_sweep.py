@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Auto, Limits, Question, ScanWidth, answers, temperature_sweep
-from attention.lookup.exact import exact_answers, exact_sweep
-from attention.lookup.temperature_sweep import Tail, solve_temperatures, sweep_by_scan
+from softkv_attention.lookup import Auto, Limits, Question, ScanWidth, answers, temperature_sweep
+from softkv_attention.lookup.exact import exact_answers, exact_sweep
+from softkv_attention.lookup.temperature_sweep import Tail, solve_temperatures, sweep_by_scan
 
 LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128),))
 

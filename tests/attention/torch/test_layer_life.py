@@ -20,8 +20,8 @@ from torch.nn.utils import parametrize, prune
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset
 
-from attention.lookup import Memory
-from attention.torch import TRAINABLE, MemoryAttention, attend, corpus_cross_entropy
+from softkv_attention.lookup import Memory
+from softkv_attention.torch import TRAINABLE, MemoryAttention, attend, corpus_cross_entropy
 
 N, D, D_V, Q = 101, 13, 7, 3
 TEMPERATURES = {"cosine": 0.2, "dot": 0.9, "scaled_dot": 0.3, "gaussian": 1.7}

@@ -14,15 +14,23 @@ import pytest
 import torch
 from torch.nn.utils import parametrize, prune
 
-from attention.errors import AttentionError, ParameterError, ShapeError
-from attention.kernels import kernels_in_numpy, use_kernels
-from attention.lookup import Auto, Background, Memory, Rows, View
-from attention.lookup import attend as look_up
-from attention.lookup.memory.tiles import PassingRows
-from attention.similarity import SIMILARITIES
-from attention.torch import TRAINABLE, MemoryAttention, attend, corpus_cross_entropy, lookup, mine_negatives, row_sums
-from attention.torch import tiles as torch_tiles
-from attention.torch.row_sums import StoredSimilarities
+from softkv_attention.errors import AttentionError, ParameterError, ShapeError
+from softkv_attention.kernels import kernels_in_numpy, use_kernels
+from softkv_attention.lookup import Auto, Background, Memory, Rows, View
+from softkv_attention.lookup import attend as look_up
+from softkv_attention.lookup.memory.tiles import PassingRows
+from softkv_attention.similarity import SIMILARITIES
+from softkv_attention.torch import (
+    TRAINABLE,
+    MemoryAttention,
+    attend,
+    corpus_cross_entropy,
+    lookup,
+    mine_negatives,
+    row_sums,
+)
+from softkv_attention.torch import tiles as torch_tiles
+from softkv_attention.torch.row_sums import StoredSimilarities
 
 N, D, D_V, Q = 211, 13, 7, 5
 TEMPERATURES = {"cosine": 0.2, "dot": 0.9, "scaled_dot": 0.3, "gaussian": 1.7}
@@ -519,8 +527,8 @@ def test_a_layer_needs_no_compiler():
     program = """
 import sys
 import numpy as np, torch
-from attention.lookup import Memory
-from attention.torch import MemoryAttention
+from softkv_attention.lookup import Memory
+from softkv_attention.torch import MemoryAttention
 MemoryAttention(Memory.of(np.eye(4)), temperature=0.1)(torch.ones(2, 4)).sum().backward()
 print("torch._dynamo" in sys.modules)
 """  # the compiler takes longer to import than torch

@@ -10,10 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from attention.kernels.native.library import library_of, usable_kinds
-from attention.kernels.transformer import Encoder, dispatch
-from attention.kernels.transformer.parameters import FLOAT32, INT16, THREE, TILES
-from attention.transformer import Architecture, Embeddings, LayerNorm, SentenceEncoder, compiled, initial, map_arrays
+from softkv_attention.kernels.native.library import library_of, usable_kinds
+from softkv_attention.kernels.transformer import Encoder, dispatch
+from softkv_attention.kernels.transformer.parameters import FLOAT32, INT16, THREE, TILES
+from softkv_attention.transformer import (
+    Architecture,
+    Embeddings,
+    LayerNorm,
+    SentenceEncoder,
+    compiled,
+    initial,
+    map_arrays,
+)
 from tests.thorough import thorough
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "dog", "chased", "cat", "across", "street"]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from attention import ParameterError, ShapeError
-from attention.kernels.transformer import FLOAT32, INT16, THREE, TILES
-from attention.transformer import (
+from softkv_attention import ParameterError, ShapeError
+from softkv_attention.kernels.transformer import FLOAT32, INT16, THREE, TILES
+from softkv_attention.transformer import (
     Architecture,
     Compiled,
     Embeddings,
@@ -22,7 +22,7 @@ from attention.transformer import (
     initial,
     map_arrays,
 )
-from attention.transformer import compiled as module
+from softkv_attention.transformer import compiled as module
 from tests.attention.transformer.conftest import shaken
 
 SIZES = Architecture(d_model=64, n_heads=2, d_ff=96, n_layers=2, norm_first=False)

@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from attention.kernels.native.library import library_of, usable_kinds
-from attention.kernels.transformer import FLOAT32, INT16, POOLINGS, Encoder
-from attention.transformer import compiled, map_arrays
+from softkv_attention.kernels.native.library import library_of, usable_kinds
+from softkv_attention.kernels.transformer import FLOAT32, INT16, POOLINGS, Encoder
+from softkv_attention.transformer import compiled, map_arrays
 from tests.attention.transformer.test_compiled_families import MODELS, model_of
 
 DIGESTS = {

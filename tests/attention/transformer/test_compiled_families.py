@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention import ParameterError
-from attention.heads import Heads
-from attention.rotary import Rotary
-from attention.transformer import (
+from softkv_attention import ParameterError
+from softkv_attention.heads import Heads
+from softkv_attention.rotary import Rotary
+from softkv_attention.transformer import (
     Compiled,
     Dense,
     Embeddings,
@@ -29,7 +29,7 @@ from attention.transformer import (
     compiles,
     initial,
 )
-from attention.transformer import compiled as module
+from softkv_attention.transformer import compiled as module
 from tests.attention.transformer.conftest import WAYS
 from tests.attention.transformer.test_compiled import defined, in_turns
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.heads import Heads
-from attention.kernels.transformer.parameters import (
+from softkv_attention.heads import Heads
+from softkv_attention.kernels.transformer.parameters import (
     FLOAT32,
     GROUP,
     INT16,
@@ -20,7 +20,7 @@ from attention.kernels.transformer.parameters import (
     round_columns,
     to_bfloat16,
 )
-from attention.transformer import (
+from softkv_attention.transformer import (
     ACTIVATIONS,
     Compiled,
     Embeddings,

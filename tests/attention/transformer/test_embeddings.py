@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from attention import ParameterError, ShapeError
-from attention.transformer import Embeddings, Linear, Patches, Positions, sinusoidal
-from attention.transformer.embeddings import count_packed
+from softkv_attention import ParameterError, ShapeError
+from softkv_attention.transformer import Embeddings, Linear, Patches, Positions, sinusoidal
+from softkv_attention.transformer.embeddings import count_packed
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from attention import ParameterError
-from attention.transformer import ACTIVATIONS, FeedForward, Linear
-from attention.transformer.feed_forward import erf
+from softkv_attention import ParameterError
+from softkv_attention.transformer import ACTIVATIONS, FeedForward, Linear
+from softkv_attention.transformer.feed_forward import erf
 
 REFERENCES = {
     "relu": functional.relu,

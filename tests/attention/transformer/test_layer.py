@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from attention.transformer import LayerNorm
+from softkv_attention.transformer import LayerNorm
 
 
 def test_a_constant_row_is_finite(layer_norm, library):

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from attention.transformer import EncoderDecoder, arrays, initial, map_arrays
-from attention.transformer.initial import Architecture
+from softkv_attention.transformer import EncoderDecoder, arrays, initial, map_arrays
+from softkv_attention.transformer.initial import Architecture
 
 SIZES = Architecture(d_model=6, n_heads=2, d_ff=5, n_layers=2)
 

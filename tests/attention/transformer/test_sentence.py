@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention.transformer import POOLINGS
+from softkv_attention.transformer import POOLINGS
 
 
 @pytest.fixture

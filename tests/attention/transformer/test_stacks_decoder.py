@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention import ParameterError, padding
-from attention.transformer import initial, map_arrays
+from softkv_attention import ParameterError, padding
+from softkv_attention.transformer import initial, map_arrays
 
 M, N = 11, 7
 

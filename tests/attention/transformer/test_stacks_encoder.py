@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from attention import attend, padding
-from attention.transformer import initial, map_arrays
+from softkv_attention import attend, padding
+from softkv_attention.transformer import initial, map_arrays
 
 N = 7
 

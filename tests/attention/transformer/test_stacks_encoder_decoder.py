@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention import ParameterError
-from attention.transformer import EncoderDecoder, initial, map_arrays
+from softkv_attention import ParameterError
+from softkv_attention.transformer import EncoderDecoder, initial, map_arrays
 
 BEGIN, END, LIMIT = 0, 1, 8
 

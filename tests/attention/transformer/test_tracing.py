@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention import ParameterError, ShapeError
-from attention.transformer import trace
+from softkv_attention import ParameterError, ShapeError
+from softkv_attention.transformer import trace
 
 N = 7
 

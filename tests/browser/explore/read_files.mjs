@@ -1,11 +1,11 @@
 // Files as the explorer reads them: standard input has a list of them, and what each is made of goes to standard output.
 import { readFileSync } from "node:fs";
 
-const { documentOf, guess, noticesAbout, survey } = await import("../../../service/web/explore/upload/columns.js");
-const { openTable, UnreadableFile } = await import("../../../service/web/explore/upload/table.js");
-const { CsvReader, csvLine, inertText } = await import("../../../service/web/explore/upload/csv.js");
-const { reader } = await import("../../../service/web/shared/words.js");
-const words = JSON.parse(readFileSync(new URL("../../../service/web/explore/upload.json", import.meta.url), "utf-8"));
+const { documentOf, guess, noticesAbout, survey } = await import("../../../service/softkv_service/web/explore/upload/columns.js");
+const { openTable, UnreadableFile } = await import("../../../service/softkv_service/web/explore/upload/table.js");
+const { CsvReader, csvLine, inertText } = await import("../../../service/softkv_service/web/explore/upload/csv.js");
+const { reader } = await import("../../../service/softkv_service/web/shared/words.js");
+const words = JSON.parse(readFileSync(new URL("../../../service/softkv_service/web/explore/upload.json", import.meta.url), "utf-8"));
 const [english, chinese] = [reader(words.en, "en"), reader(words.zh, "zh")];
 
 const { signal } = new AbortController();

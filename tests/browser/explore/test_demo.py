@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 from playwright.sync_api import expect
 
-from service.datasets import DEMOS
+from softkv_service.datasets import DEMOS
 from tests.browser.explore.conftest import Explore
 
 

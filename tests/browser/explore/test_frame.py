@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.routes import page as page_routes
+from softkv_service.api.routes import page as page_routes
 from tests.browser.explore.conftest import Explore
 from tests.running import RunningService
 

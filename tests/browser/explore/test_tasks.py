@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from service.api.routes.page import WEB
+from softkv_service.api.routes.page import WEB
 from tests.browser.explore.conftest import Explore, tab_to
 from tests.running import RunningService
 

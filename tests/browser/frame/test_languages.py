@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from service.api.parts import find_parts
-from service.api.routes.page import folders
+from softkv_service.api.parts import find_parts
+from softkv_service.api.routes.page import folders
 from tests.browser.reading import same_names_in_both
 
 

@@ -96,7 +96,7 @@ def test_no_key_and_no_setting_of_another_service_is_taken_for_its_own(monkeypat
 
 
 def run(program, directory):
-    paths = os.pathsep.join(map(str, (ROOT, ROOT / "clients" / "python")))
+    paths = os.pathsep.join(str(ROOT / folder) for folder in ("attention", "service", "clients/python"))
     environment = os.environ | {"PYTHONPATH": paths, "TMPDIR": str(directory)}
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=300)
 

@@ -1,4 +1,4 @@
-"""Both clients and service/api/openapi.json agree: every operation has a method, every field an argument."""
+"""Both clients and the service's openapi.json agree: every operation has a method, every field an argument."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ notes.drop()
 
 
 def test_a_forked_process_gets_its_own_answers(service):
-    paths = os.pathsep.join(map(str, (ROOT, ROOT / "clients" / "python")))
+    paths = os.pathsep.join(str(ROOT / folder) for folder in ("attention", "service", "clients/python"))
     done = subprocess.run(
         [sys.executable, "-c", FORKED, service.url],
         capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}, timeout=300,

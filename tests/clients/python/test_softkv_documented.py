@@ -11,7 +11,7 @@ from softkv.record import Record
 from tests.examples import Page
 
 PAGE = set(re.findall(r"\w+", Page("docs/guide/python.md").text))
-WIRE = PAGE | set(re.findall(r"\w+", Page("service/api/openapi.json").text))
+WIRE = PAGE | set(re.findall(r"\w+", Page("service/softkv_service/api/openapi.json").text))
 KINDS = [kind for name in softkv.__all__ if isinstance(kind := getattr(softkv, name), type)]
 
 

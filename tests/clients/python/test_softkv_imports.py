@@ -41,7 +41,11 @@ def test_numpy_comes_with_the_first_array():
 
 
 def test_the_service_comes_with_a_local_client_only():
-    assert not {name for name in loaded("import softkv.local") if name.partition(".")[0] in ("service", "attention")}
+    assert not {
+        name
+        for name in loaded("import softkv.local")
+        if name.partition(".")[0] in ("softkv_service", "softkv_attention")
+    }
 
 
 WITHOUT_SERVICE = """

@@ -20,7 +20,7 @@ def command_options():
 
 
 def query_parameters():
-    route = json.loads((ROOT / "service/api/openapi.json").read_text())["paths"]["/v1/tables"]["post"]
+    route = json.loads((ROOT / "service/softkv_service/api/openapi.json").read_text())["paths"]["/v1/tables"]["post"]
     return {parameter["name"]: parameter for parameter in route["parameters"]}
 
 

@@ -1,4 +1,4 @@
-"""The TypeScript types generated from service/api/openapi.json: code that uses them compiles."""
+"""The TypeScript types generated from service/softkv_service/api/openapi.json: code that uses them compiles."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.encoding import DEFAULT_MODEL
+from softkv_service.encoding import DEFAULT_MODEL
 from tests.checkpoints import write_cross_encoder
 from tests.running import RunningService
 from tests.thorough import thorough

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from service.encoding import LoadingReranker, load_reranker
-from service.retrieval.calibration import Calibration, Curve, Variant
-from service.storage.records import FeedbackRecord, JSONText
+from softkv_service.encoding import LoadingReranker, load_reranker
+from softkv_service.retrieval.calibration import Calibration, Curve, Variant
+from softkv_service.storage.records import FeedbackRecord, JSONText
 from softkv_workshop.lab import TASKS, NetworkJob, Plan, TrainedModel
 from softkv_workshop.lab.networks import build_network, count_parameters
 from softkv_workshop.state import Workshop

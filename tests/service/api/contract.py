@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 import httpx
 from jsonschema_rs import Draft202012Validator
 
-from service.api.routes.page import DESCRIPTION
+from softkv_service.api.routes.page import DESCRIPTION
 
 PREFIX = "#/components/schemas/"
 STORABLE = {"age", "content-location", "etag", "expires", "last-modified", "set-cookie", "accept-ranges"}

@@ -15,9 +15,9 @@ import httpx
 import orjson
 import pytest
 
-from service.api.access_log import FIELDS, AccessLog, Torn, old_files, read
-from service.api.keyring import CHANGING, line_of
-from service.api.problems.errors import AccessLogUnwritable
+from softkv_service.api.access_log import FIELDS, AccessLog, Torn, old_files, read
+from softkv_service.api.keyring import CHANGING, line_of
+from softkv_service.api.problems.errors import AccessLogUnwritable
 from tests.running import RunningService
 from tests.service.api.calls import Call
 from tests.service.api.middleware.test_access_scopes import ROUTES, as_, call, lines
@@ -312,7 +312,7 @@ def test_a_disk_without_space_is_seen_before_the_change(tmp_path: Path, monkeypa
     log = AccessLog(tmp_path / "log", max_bytes=1000, old_files=1)
     log.check()
     with monkeypatch.context() as full:
-        full.setattr("service.api.access_log.FREE_BYTES", 1 << 62)
+        full.setattr("softkv_service.api.access_log.FREE_BYTES", 1 << 62)
         with pytest.raises(AccessLogUnwritable, match="No space left"):
             log.check()
     log.check()

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from fastapi import APIRouter, Response
 
-from service.api.admission import KINDS, CallerShares
-from service.api.middleware.access import ANONYMOUS, caller_of
-from service.api.routing import GuardedRoute, requires, takes
+from softkv_service.api.admission import KINDS, CallerShares
+from softkv_service.api.middleware.access import ANONYMOUS, caller_of
+from softkv_service.api.routing import GuardedRoute, requires, takes
 from tests.running import RunningService
 from tests.waiting import until
 

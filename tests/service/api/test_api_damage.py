@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from service.storage import SQLiteStore
-from service.storage.records import CollectionSettings, DocumentRecord
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.records import CollectionSettings, DocumentRecord
 from tests.running import RunningService
 from tests.waiting import until
 
@@ -88,7 +88,7 @@ def test_damaged_settings_are_not_served(tmp_path: Path) -> None:
     path = fill(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"shelfdot", b"shelfdnt"))
     arguments = ["serve", "--port", "0", "--data-dir", str(tmp_path), "--encoder", "none"]
-    command = [sys.executable, "-m", "service", *arguments]
+    command = [sys.executable, "-m", "softkv_service", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 1
     assert ended.stderr.startswith("softkv: collection 'shelf' is damaged on disk")

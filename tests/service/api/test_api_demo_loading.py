@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.datasets import DEMOS, Demo
+from softkv_service.datasets import DEMOS, Demo
 from tests.running import RunningService
 from tests.service.api.calls import first
 from tests.service.api.contract import Contract, checked_in

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.storage import SQLiteStore
+from softkv_service.storage import SQLiteStore
 from tests.bfloat16 import needs_bfloat16
 from tests.running import RunningService
 from tests.service.api.repeats import Write, new, same
@@ -21,7 +21,7 @@ ASKED = {"query": "why does my pet purr?", "include": ["value"], "top_k": 2}
 # A service that kills itself once the first write to a document is on disk, before it is answered.
 KILLED = """
 import os, signal, sys, threading
-from service.storage.sqlite.writer import Writer
+from softkv_service.storage.sqlite.writer import Writer
 from tests.running import RunningService
 
 def end():

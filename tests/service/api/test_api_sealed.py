@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attention.lookup import Limits
-from service import lifespan
-from service.retrieval.collections import sealed
-from service.storage import SQLiteStore
-from service.storage.records import CollectionSettings
-from service.storage.sqlite import vector_rows
+from softkv_attention.lookup import Limits
+from softkv_service import lifespan
+from softkv_service.retrieval.collections import sealed
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.records import CollectionSettings
+from softkv_service.storage.sqlite import vector_rows
 from tests.running import RunningService
 from tests.service.retrieval.sealing import SMALL_BLOCKS, WIDTH, documents, files, flipped, make_batches_small
 from tests.waiting import until

@@ -10,7 +10,7 @@ from email.message import Message
 import pytest
 from starlette.datastructures import Headers
 
-from service.api.body import LARGE_BODY, media_type, parse
+from softkv_service.api.body import LARGE_BODY, media_type, parse
 
 
 def read(*declared: str) -> str:

@@ -11,10 +11,10 @@ import orjson
 import pytest
 from fastapi import Request
 
-from service.api import events
-from service.api.events import Event, Events
-from service.api.problems.errors import QueueFull
-from service.api.shutdown import Shutdown
+from softkv_service.api import events
+from softkv_service.api.events import Event, Events
+from softkv_service.api.problems.errors import QueueFull
+from softkv_service.api.shutdown import Shutdown
 
 
 async def sent(told: AsyncGenerator[Event], draining: Shutdown, body: bytearray | None = None) -> bytes:

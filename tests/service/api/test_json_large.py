@@ -12,11 +12,11 @@ import numpy as np
 import orjson
 import pytest
 
-from service.api import body
-from service.api import json as large
-from service.api.body import parse
-from service.api.json import BLOCK, ArraysAnswer, parse_large, release, serialise_parts
-from service.api.problems.errors import BodyTooLarge, MalformedBody
+from softkv_service.api import body
+from softkv_service.api import json as large
+from softkv_service.api.body import parse
+from softkv_service.api.json import BLOCK, ArraysAnswer, parse_large, release, serialise_parts
+from softkv_service.api.problems.errors import BodyTooLarge, MalformedBody
 
 TEXTS = ['"', "\\", '\\"', "a,b", "[{", "}]", "é", "\n", "\\u0022", "\\\\", '","', "plain"]
 

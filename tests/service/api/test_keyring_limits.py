@@ -11,10 +11,10 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 
-from service.api.keyring import KeyFile, Keyring, line_of
-from service.api.middleware.access import AccessCheck, Hosts
-from service.api.problems.errors import APIError
-from service.api.problems.handlers import problem_response
+from softkv_service.api.keyring import KeyFile, Keyring, line_of
+from softkv_service.api.middleware.access import AccessCheck, Hosts
+from softkv_service.api.problems.errors import APIError
+from softkv_service.api.problems.handlers import problem_response
 from tests.running import RunningService
 
 TENANT: dict[str, Any] = {"field": "metadata.tenant", "operator": "==", "value": "a"}

@@ -8,8 +8,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from service.api.problems.table import TABLE
-from service.storage import ReEncoding
+from softkv_service.api.problems.table import TABLE
+from softkv_service.storage import ReEncoding
 from tests.running import RunningService
 from tests.service.api.calls import EVERY_FIELD, Call, examples, in_path, trained_once, with_numbers
 from tests.service.api.contract import Contract, checked_in

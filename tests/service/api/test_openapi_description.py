@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from service.api.routing import declared_level
-from service.schemas.attend import AttendRequest
+from softkv_service.api.routing import declared_level
+from softkv_service.schemas.attend import AttendRequest
 from tests.running import RunningService
 from tests.service.api.calls import EVERY_FIELD, NDJSON, Call, examples, pointed, with_new_integers
 from tests.service.api.contract import PREFIX

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from service.api.parts import ENTRY_POINTS
+from softkv_service.api.parts import ENTRY_POINTS
 from tests.examples import ROOT
 from tests.service.api.contract import checked_in
 

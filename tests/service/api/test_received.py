@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from service.api.problems.errors import QueueFull
-from service.api.received import ReceivedFiles
-from service.storage.errors import DiskFull, StorageFailed
+from softkv_service.api.problems.errors import QueueFull
+from softkv_service.api.received import ReceivedFiles
+from softkv_service.storage.errors import DiskFull, StorageFailed
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

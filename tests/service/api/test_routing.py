@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
-from service.api.routing import GuardedRoute, declared_filtering, declared_kind, declared_level, requires, takes
+from softkv_service.api.routing import GuardedRoute, declared_filtering, declared_kind, declared_level, requires, takes
 from tests.running import RunningService
 from tests.service.api.middleware.test_access_scopes import ROUTES
 from tests.service.api.refused import GUARDED, RE_ENCODING, WRITES

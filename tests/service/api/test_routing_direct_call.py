@@ -12,9 +12,9 @@ from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request,
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Match
 
-from service.api.json import JSONAnswer
-from service.api.routes.idempotency import Idempotent
-from service.api.routing import (
+from softkv_service.api.json import JSONAnswer
+from softkv_service.api.routes.idempotency import Idempotent
+from softkv_service.api.routing import (
     AdmissionKind,
     DeclaredFiltering,
     DeclaredReach,
@@ -29,10 +29,10 @@ from service.api.routing import (
     requires,
     takes,
 )
-from service.api.state import IdInPath, NameInPath, Running, parts_of
-from service.app import create_app
-from service.schemas.attend import AttendRequest
-from service.settings import Settings
+from softkv_service.api.state import IdInPath, NameInPath, Running, parts_of
+from softkv_service.app import create_app
+from softkv_service.schemas.attend import AttendRequest
+from softkv_service.settings import Settings
 from tests.running import RunningService
 
 ASKING = {"attend", "sweep", "compare", "query_documents", "describe_fields", "encode", "embeddings", "attend_arrays"}

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.encoding import DEFAULT_MODEL
-from service.retrieval.documents.seeding import Progress
+from softkv_service.encoding import DEFAULT_MODEL
+from softkv_service.retrieval.documents.seeding import Progress
 from tests.running import RunningService
 from tests.service.commands.conftest import serving
 

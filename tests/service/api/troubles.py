@@ -15,9 +15,9 @@ import httpx
 import numpy as np
 import pytest
 
-from service.encoding import default_checkpoint
-from service.storage import SQLiteStore
-from service.storage.records import CollectionSettings, DocumentRecord
+from softkv_service.encoding import default_checkpoint
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.records import CollectionSettings, DocumentRecord
 from tests.running import RunningService
 
 MISSING_MODEL = "no-such-model"
@@ -57,7 +57,7 @@ def without_its_library(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     described.unlink()
     described.write_text(json.dumps(content))
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # so that importing it fails
-    monkeypatch.setattr("service.encoding.registry._find_in_cache", lambda name: model)
+    monkeypatch.setattr("softkv_service.encoding.registry._find_in_cache", lambda name: model)
     with without_its_encoder(data / "data") as client:
         yield client
 

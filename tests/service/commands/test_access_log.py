@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.access_log import AccessLog
+from softkv_service.api.access_log import AccessLog
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.commands import bench
+from softkv_service.commands import bench
 from tests.service.commands.conftest import COMMAND, Softkv
 
 
@@ -19,7 +19,7 @@ def test_further_arguments_go_to_the_benchmarks(tmp_path: Path) -> None:
         "import sys; print(sys.argv[1:]); sys.exit('--bad' in sys.argv)"
     )
     code = (
-        "from pathlib import Path; from service.commands import bench;"
+        "from pathlib import Path; from softkv_service.commands import bench;"
         f"bench._REPOSITORY = Path({str(tmp_path)!r}); from softkv.scripts import softkv; softkv()"
     )
     run = [*COMMAND[:2], code, "bench"]

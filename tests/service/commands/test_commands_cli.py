@@ -15,7 +15,7 @@ from tests.running import RunningService
 from tests.service.commands.conftest import Softkv, serving
 from tools.walls import WALLS
 
-PACKAGES = {"service", "softkv"} | {wall.package for wall in WALLS.values()} - {"softkv_postgres"}
+PACKAGES = {"softkv_service", "softkv"} | {wall.package for wall in WALLS.values()} - {"softkv_postgres"}
 NOBODY = "http://127.0.0.1:9"
 
 
@@ -48,7 +48,7 @@ def test_help_of_serve_has_groups_and_choices_and_no_type_of_a_flag(bare: Softkv
         assert "bool" not in bare(command, "--help", COLUMNS="120").output
 
 
-@pytest.mark.parametrize("module", ["softkv", "service"])
+@pytest.mark.parametrize("module", ["softkv", "softkv_service"])
 def test_a_module_is_the_command(module: str) -> None:
     ended = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (0, f"softkv {version('softkv')}\n")

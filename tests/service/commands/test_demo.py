@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from service.datasets import DEMOS
+from softkv_service.datasets import DEMOS
 from tests.service.commands.conftest import Softkv
 
 VIDEOS = len(list(DEMOS["videos"].documents()))

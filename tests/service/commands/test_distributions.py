@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service.commands.distributions import find_conflicts
+from softkv_service.commands.distributions import find_conflicts
 from tests.service.commands.conftest import Softkv, serving
 
 
@@ -28,21 +28,27 @@ def install(site: Path, name: str, version: str, files: Mapping[str, str]) -> No
     (information / "RECORD").write_text("\n".join(lines))
 
 
-OWN = {"attention/__init__.py": "", "attention/arrays.py": "", "attention/masks.py": ""}
+OWN = {"softkv_attention/__init__.py": "", "softkv_attention/arrays.py": "", "softkv_attention/masks.py": ""}
 
 
 def test_files_that_two_distributions_have_are_named(tmp_path: Path) -> None:
     install(tmp_path, "softkv-core", "0.1.0", OWN)
-    install(tmp_path, "softkv", "0.1.0", {"service/__init__.py": "", "service/app.py": ""})
+    install(tmp_path, "softkv", "0.1.0", {"softkv_service/__init__.py": "", "softkv_service/app.py": ""})
     install(tmp_path, "self-service", "1.0", {"self/service/__init__.py": "", "services/service.py": ""})
     assert find_conflicts([str(tmp_path)]) == []
     install(
-        tmp_path, "attention", "5.0.0", {"attention/__init__.py": "", "attention/masks.py": "", "attention/x.py": ""}
+        tmp_path,
+        "attention",
+        "5.0.0",
+        {"softkv_attention/__init__.py": "", "softkv_attention/masks.py": "", "softkv_attention/x.py": ""},
     )
-    install(tmp_path, "service", "0.6", {"service/__init__.py": "", "attention/arrays.py": ""})
+    install(tmp_path, "service", "0.6", {"softkv_service/__init__.py": "", "softkv_attention/arrays.py": ""})
     lines = {conflict.name: str(conflict) for conflict in find_conflicts([str(tmp_path), str(tmp_path)])}
     assert sorted(lines) == ["attention", "service"]
-    assert "attention 5.0.0 and softkv overwrite each other's attention/__init__.py and 1 more in" in lines["attention"]
+    assert (
+        "attention 5.0.0 and softkv overwrite each other's softkv_attention/__init__.py and 1 more in"
+        in lines["attention"]
+    )
     assert "`pip uninstall attention`" in lines["attention"]
     assert "`pip install --force-reinstall --no-deps dist/softkv_core-[0-9]*.whl`" in lines["attention"]
     assert (
@@ -52,10 +58,12 @@ def test_files_that_two_distributions_have_are_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_the_same_name_beside_a_checkout_is_named(tmp_path: Path) -> None:
-    install(tmp_path / "site", "attention", "5.0.0", {"attention/__init__.py": ""})
+    install(tmp_path / "site", "attention", "5.0.0", {"softkv_attention/__init__.py": ""})
     [conflict] = find_conflicts([str(tmp_path), str(tmp_path / "site")])
     assert conflict.overwritten == ()
-    assert f"attention/__init__.py in {tmp_path / 'site'}, and softkv has a folder of the same name" in str(conflict)
+    assert f"softkv_attention/__init__.py in {tmp_path / 'site'}, and softkv has a folder of the same name" in str(
+        conflict
+    )
     assert "`pip uninstall attention`, or install softkv into an environment of its own" in str(conflict)
 
 
@@ -78,27 +86,27 @@ def test_doctor_names_it(bare: Softkv, tmp_path: Path, site: Path) -> None:
         return [(check["state"], check["detail"]) for check in checks if check["name"] == "packages"]
 
     assert len(packages()) == 1
-    install(site, "attention", "5.0.0", {"attention/__init__.py": ""})
+    install(site, "attention", "5.0.0", {"softkv_attention/__init__.py": ""})
     [(_, versions), (state, line)] = packages()
     assert (state, "softkv" in versions) == ("note", True)
-    assert "the distribution attention 5.0.0 has attention/__init__.py" in line
+    assert "the distribution attention 5.0.0 has softkv_attention/__init__.py" in line
     install(site, "softkv", "0.1.0", OWN)
     [_, (state, line)] = packages()
     assert state == "broken"
-    assert "overwrite each other's attention/__init__.py" in line
+    assert "overwrite each other's softkv_attention/__init__.py" in line
 
 
 @pytest.mark.process
 @pytest.mark.end_to_end
 def test_serve_names_it_and_serves(tmp_path: Path, site: Path) -> None:
-    install(site, "attention", "5.0.0", {"attention/__init__.py": ""})
+    install(site, "attention", "5.0.0", {"softkv_attention/__init__.py": ""})
     with serving(tmp_path / "data") as running:
         lines: list[str] = []
         assert running.process.stderr is not None
         while not lines or "conflicting distribution" not in lines[-1]:
             lines.append(running.process.stderr.readline())
             assert lines[-1], lines
-        assert "the distribution attention 5.0.0 has attention/__init__.py" in lines[-1]
+        assert "the distribution attention 5.0.0 has softkv_attention/__init__.py" in lines[-1]
         assert running.stop(signal.SIGTERM)[0] == 0
 
 
@@ -108,7 +116,7 @@ def test_serve_names_it_and_serves(tmp_path: Path, site: Path) -> None:
 def test_a_command_that_cannot_import_an_overwritten_file_says_which_distribution_it_was(
     tmp_path: Path, command: str
 ) -> None:
-    install(tmp_path, "attention", "5.0.0", {"attention/__init__.py": ""})
+    install(tmp_path, "attention", "5.0.0", {"softkv_attention/__init__.py": ""})
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
     arguments = [command, "--encoder", "none", "--data-dir", str(tmp_path / "data")]
     program = [sys.executable, "-P", "-c", "from softkv.scripts import softkv; softkv()", *arguments]

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 import softkv.tables
-from attention.kernels import kernels
-from service.api.keyring import line_of
-from service.commands.doctor import examination
-from service.settings import Settings
+from softkv_attention.kernels import kernels
+from softkv_service.api.keyring import line_of
+from softkv_service.commands.doctor import examination
+from softkv_service.settings import Settings
 from tests.checkpoints import FEW_TOKENS, link_default_model, write_cross_encoder
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 

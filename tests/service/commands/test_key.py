@@ -8,7 +8,7 @@ import subprocess
 import httpx
 import pytest
 
-from service.api.keyring import KeyFile, Keyring
+from softkv_service.api.keyring import KeyFile, Keyring
 from tests.service.commands.conftest import COMMAND, serving
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from service.commands.serve import read_settings
-from service.commands.stores import _parse_address
-from service.settings import Settings, unknown_variables
 from softkv.commands.command_line import CommandError, read_key
+from softkv_service.commands.serve import read_settings
+from softkv_service.commands.stores import _parse_address
+from softkv_service.settings import Settings, unknown_variables
 from tests.service.commands.conftest import Softkv
 
 

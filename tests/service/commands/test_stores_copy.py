@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.storage import SQLiteStore
+from softkv_service.storage import SQLiteStore
 from tests.service.commands.conftest import Softkv, serving
 from tests.service.storage.making import collection, document
 from tests.waiting import until

@@ -12,9 +12,9 @@ import httpx
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Rows
-from attention.similarity import SIMILARITIES
-from service.commands.fitting import LabelledQueries, factor, fit_projection, reciprocal_ranks
+from softkv_attention.lookup import Memory, Rows
+from softkv_attention.similarity import SIMILARITIES
+from softkv_service.commands.fitting import LabelledQueries, factor, fit_projection, reciprocal_ranks
 from tests.service.commands.codes import make_documents
 from tests.service.commands.conftest import Softkv
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from service.datasets import DEMOS
-from service.encoding.encoder import Encoder
-from service.encoding.registry import load_encoder
+from softkv_service.datasets import DEMOS
+from softkv_service.encoding.encoder import Encoder
+from softkv_service.encoding.registry import load_encoder
 
 
 @pytest.fixture(scope="session")

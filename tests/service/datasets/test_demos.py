@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from service.datasets import DEMOS, ENGLISH
+from softkv_service.datasets import DEMOS, ENGLISH
 
 NAMES = ["library", "videos", "python", "unicode", "library-zh"]
 SMALLEST = {"library": 90, "videos": 80, "python": 3_000, "unicode": 5_000, "library-zh": 36}
@@ -45,7 +45,7 @@ def test_documents_are_the_same_each_time(name, documents):
 def test_making_them_prints_nothing_warns_of_nothing_and_imports_no_library_modules():
     program = (
         "import sys\n"
-        "from service.datasets import DEMOS\n"
+        "from softkv_service.datasets import DEMOS\n"
         "before = set(sys.modules)\n"
         "assert all(list(demo.documents()) for demo in DEMOS.values())\n"
         "new = {'curses', 'tkinter', 'asyncio', 'unittest', 'sqlite3'} & (set(sys.modules) - before)\n"

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention import attend
-from service.datasets import DEMOS
+from softkv_attention import attend
+from softkv_service.datasets import DEMOS
 
 
 @pytest.fixture(scope="module")

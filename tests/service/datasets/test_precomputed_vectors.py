@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.datasets import DEMOS, ENGLISH
-from service.datasets.precomputed_vectors import load_vectors, write_vectors
-from service.encoding import load_encoder
+from softkv_service.datasets import DEMOS, ENGLISH
+from softkv_service.datasets.precomputed_vectors import load_vectors, write_vectors
+from softkv_service.encoding import load_encoder
 from tests.bfloat16 import ROUGH
 from tools.demo_vectors import encoded_texts
 

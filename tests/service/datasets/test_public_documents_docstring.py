@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.datasets.public_documents import first_sentence, shorten, strip_signatures
+from softkv_service.datasets.public_documents import first_sentence, shorten, strip_signatures
 
 
 @pytest.mark.parametrize(

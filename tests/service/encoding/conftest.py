@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from service.encoding.encoder import Encoder
-from service.encoding.registry import load_encoder
-from service.encoding.remote import provider
+from softkv_service.encoding.encoder import Encoder
+from softkv_service.encoding.registry import load_encoder
+from softkv_service.encoding.remote import provider
 from tests.checkpoints import link_default_model, save_sentence_encoder, save_static, save_transformer
 from tests.service.encoding.remote.provider import Reply, StubProvider
 

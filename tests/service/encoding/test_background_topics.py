@@ -8,9 +8,9 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from service.encoding.background import TOPICS, is_short
-from service.encoding.encoder import LocalEncoder
-from service.encoding.registry import DEFAULT_MODEL, PACKAGED, load_encoder
+from softkv_service.encoding.background import TOPICS, is_short
+from softkv_service.encoding.encoder import LocalEncoder
+from softkv_service.encoding.registry import DEFAULT_MODEL, PACKAGED, load_encoder
 
 PINNED = PACKAGED[DEFAULT_MODEL].measured
 
@@ -18,7 +18,7 @@ PINNED = PACKAGED[DEFAULT_MODEL].measured
 def test_each_line_of_the_file_is_another_pair():
     assert all(len(set(column)) == len(TOPICS) >= 150 for column in zip(*TOPICS, strict=True))
     assert all(is_short(topic.name) for topic in TOPICS)
-    with resources.files("service.encoding").joinpath("topics.jsonl").open(encoding="utf-8") as file:
+    with resources.files("softkv_service.encoding").joinpath("topics.jsonl").open(encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
     assert [(line["question"], line["text"], line["name"]) for line in lines] == list(TOPICS)
     assert all(set(line) == {"question", "text", "name"} and all(map(str.strip, line.values())) for line in lines)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.encoding.configuration import (
+from softkv_service.encoding.configuration import (
     MAX_BYTES,
     EncodersFile,
     EncodersUnusable,
@@ -15,7 +15,7 @@ from service.encoding.configuration import (
     find_line,
     read_encoders,
 )
-from service.encoding.remote import RemoteSettings
+from softkv_service.encoding.remote import RemoteSettings
 
 GOOD = """\
 default = "minilm"

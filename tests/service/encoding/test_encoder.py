@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.encoding.encoder import token_batches
-from service.encoding.errors import InvalidText
-from service.encoding.registry import default_checkpoint, load_encoder
-from service.encoding.texts import PURPOSES
+from softkv_service.encoding.encoder import token_batches
+from softkv_service.encoding.errors import InvalidText
+from softkv_service.encoding.registry import default_checkpoint, load_encoder
+from softkv_service.encoding.texts import PURPOSES
 from tests.bfloat16 import FLOAT32_BY_TILES
 from tests.checkpoints import library_vectors
 from tests.thorough import examples, thorough

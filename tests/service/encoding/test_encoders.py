@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from service.encoding import Encoder, EncodingError, ModelUnusable
-from service.encoding.encoders import Encoders, LoadingEncoder
-from service.encoding.registry import load_encoder
+from softkv_service.encoding import Encoder, EncodingError, ModelUnusable
+from softkv_service.encoding.encoders import Encoders, LoadingEncoder
+from softkv_service.encoding.registry import load_encoder
 from tests.waiting import until
 
 
@@ -96,7 +96,7 @@ async def test_only_encoders_loaded_at_the_start_decide_readiness() -> None:
 
 
 async def test_only_a_failed_provider_is_loaded_again(monkeypatch: pytest.MonkeyPatch, encoder: Encoder) -> None:
-    monkeypatch.setattr("service.encoding.encoders.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("softkv_service.encoding.encoders.RETRY_SECONDS", 0.0)
     answers: list[Encoder | None] = [None, encoder]
 
     def load() -> Encoder:

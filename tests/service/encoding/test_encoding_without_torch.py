@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.encoding.registry import load_encoder
+from softkv_service.encoding.registry import load_encoder
 from tests.bfloat16 import FLOAT32_BY_TILES, needs_bfloat16
 from tests.thorough import thorough
 
@@ -31,7 +31,7 @@ sys.meta_path.insert(0, Missing())
 """
 ENCODED = """
 import json, sys
-from service.encoding import load_encoder, read_pair, trace_layers, traceable
+from softkv_service.encoding import load_encoder, read_pair, trace_layers, traceable
 encoder = load_encoder("all-MiniLM-L6-v2", precision=sys.argv[2])
 vectors = encoder.encode(json.loads(sys.argv[1]), "document").vectors
 (layer,) = trace_layers(traceable(encoder), read_pair(encoder, "a dog", "a cat"), layers=[-1], heads=None, causal=False)
@@ -40,12 +40,12 @@ print(json.dumps({"vectors": vectors.tolist(), "weights": layer.weights.sum(axis
 """
 STATIC = """
 import json, sys
-from service.encoding import load_encoder
+from softkv_service.encoding import load_encoder
 print(json.dumps(load_encoder(sys.argv[1]).encode(json.loads(sys.argv[2]), "document").vectors.tolist()))
 """
 OTHER = """
 import sys
-from service.encoding import LibraryMissing, load_encoder
+from softkv_service.encoding import LibraryMissing, load_encoder
 try:
     load_encoder(sys.argv[1])
 except LibraryMissing as error:
@@ -65,7 +65,7 @@ def run(script, *arguments):
 )
 def test_the_default_model_is_encoded_with_and_looked_into_without_torch(encoder, begin, precision):
     report = json.loads(run(begin + ENCODED, json.dumps(TEXTS), precision))
-    assert "attention.transformer" in report["loaded"]
+    assert "softkv_attention.transformer" in report["loaded"]
     assert not {"torch", "transformers", "sentence_transformers"} & set(report["loaded"])
     expected = encoder.encode(TEXTS, "document").vectors
     # With a matrix unit, float32 is multiplied in two ways, and these processes may have chosen different ones.

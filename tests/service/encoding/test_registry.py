@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from attention.kernels.native.kinds import KINDS
-from attention.kernels.native.library import Library, load
-from attention.kernels.transformer import Encoder, dispatch
-from service.encoding.errors import ModelUnusable
-from service.encoding.registry import default_precision, encoder_name, load_encoder
-from service.encoding.texts import PURPOSES
+from softkv_attention.kernels.native.kinds import KINDS
+from softkv_attention.kernels.native.library import Library, load
+from softkv_attention.kernels.transformer import Encoder, dispatch
+from softkv_service.encoding.errors import ModelUnusable
+from softkv_service.encoding.registry import default_precision, encoder_name, load_encoder
+from softkv_service.encoding.texts import PURPOSES
 from tests.checkpoints import assert_unusable
 
 

@@ -8,10 +8,10 @@ import math
 import numpy as np
 import pytest
 
-from service.encoding.background import TOPICS
-from service.encoding.models.declaration import card_temperature
-from service.encoding.registry import load_encoder
-from service.encoding.temperature import Temperature, fit_temperature, temperatures
+from softkv_service.encoding.background import TOPICS
+from softkv_service.encoding.models.declaration import card_temperature
+from softkv_service.encoding.registry import load_encoder
+from softkv_service.encoding.temperature import Temperature, fit_temperature, temperatures
 from tests.bfloat16 import ROUGH
 
 CARD = """# A model

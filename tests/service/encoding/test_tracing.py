@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.encoding.errors import Untraceable
-from service.encoding.registry import load_encoder
-from service.encoding.tracing import read_pair, trace_layers, traceable
+from softkv_service.encoding.errors import Untraceable
+from softkv_service.encoding.registry import load_encoder
+from softkv_service.encoding.tracing import read_pair, trace_layers, traceable
 from tests.bfloat16 import needs_bfloat16
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from service.encoding import Encoder, load_encoder
-from service.storage.sqlite import vector_rows
-from service.storage.sqlite.reader import Reader
+from softkv_service.encoding import Encoder, load_encoder
+from softkv_service.storage.sqlite import vector_rows
+from softkv_service.storage.sqlite.reader import Reader
 from tests.service.retrieval.making import numbered, opened
 
 

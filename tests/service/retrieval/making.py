@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from attention.lookup import KeySummary, Limits
-from service.encoding import Encoder, Encoders, LoadingEncoder
-from service.retrieval.collections import Catalogue, Collection, Snapshot
-from service.retrieval.documents import SentDocument, upsert
-from service.retrieval.queries import Options, attend_collection
-from service.storage import SQLiteStore
-from service.storage.conditions import Comparison
-from service.storage.records import DocumentRecord
+from softkv_attention.lookup import KeySummary, Limits
+from softkv_service.encoding import Encoder, Encoders, LoadingEncoder
+from softkv_service.retrieval.collections import Catalogue, Collection, Snapshot
+from softkv_service.retrieval.documents import SentDocument, upsert
+from softkv_service.retrieval.queries import Options, attend_collection
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.records import DocumentRecord
 
 ODD = Comparison("metadata.odd", "==", True)
 LARGE = Comparison("metadata.i", ">=", 30)

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from attention.lookup import Limits, Question, answer
-from service.retrieval.collections import Catalogue, rows
-from service.retrieval.collections import sealed as fitting
-from service.retrieval.errors import CollectionLoading
-from service.storage import SQLiteStore
-from service.storage.records import DocumentRecord
+from softkv_attention.lookup import Limits, Question, answer
+from softkv_service.retrieval.collections import Catalogue, rows
+from softkv_service.retrieval.collections import sealed as fitting
+from softkv_service.retrieval.errors import CollectionLoading
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.records import DocumentRecord
 from tests.waiting import until
 
 BLOCK = 64

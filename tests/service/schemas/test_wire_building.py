@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 from pydantic import ValidationError
 
-from service.schemas.wire import Wire
+from softkv_service.schemas.wire import Wire
 from tests.examples import ROOT
 
 THREADS, MODELS = 4, 100
@@ -19,7 +19,7 @@ THREADS, MODELS = 4, 100
 FORKED = """
 import os, signal
 from threading import Event, Thread
-from service.schemas import wire
+from softkv_service.schemas import wire
 
 class Counted(wire.Wire):
     count: int

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from service.schemas.attend import AttendRequest, SweepRequest
-from service.schemas.document import Document, DocumentBatch, DocumentDelete, DocumentQuery
-from service.schemas.encode import EncodeRequest
-from service.schemas.wire import PART
+from softkv_service.schemas.attend import AttendRequest, SweepRequest
+from softkv_service.schemas.document import Document, DocumentBatch, DocumentDelete, DocumentQuery
+from softkv_service.schemas.encode import EncodeRequest
+from softkv_service.schemas.wire import PART
 
 MANY = 20 * PART
 LISTS: list[tuple[type[BaseModel], str, Any, dict[str, Any]]] = [

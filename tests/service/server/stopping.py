@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from service.server.process import EXIT_SECONDS
+from softkv_service.server.process import EXIT_SECONDS
 from tests.service.commands.conftest import Serving, serving
 
 BUSY = 30.0

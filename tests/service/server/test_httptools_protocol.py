@@ -14,7 +14,7 @@ import pytest
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
-from service.api.routing import requires
+from softkv_service.api.routing import requires
 from tests.running import RunningService
 from tests.service.server.wire import HOST, LAST, Answer, answers, sent
 

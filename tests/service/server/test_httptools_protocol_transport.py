@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.server.httptools_protocol import CoalescingTransport
+from softkv_service.server.httptools_protocol import CoalescingTransport
 from tests.running import RunningService
 
 

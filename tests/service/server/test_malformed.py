@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from service.server.malformed import MAX_HEAD_BYTES, PIECE_BYTES
+from softkv_service.server.malformed import MAX_HEAD_BYTES, PIECE_BYTES
 from tests.running import RunningService
 from tests.service.server.wire import HOST, LAST, answers, sent
 

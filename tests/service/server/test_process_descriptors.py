@@ -14,12 +14,12 @@ from contextlib import ExitStack, suppress
 import httpx
 import pytest
 
-from service.server.process import LoopErrorHandler, limit_connections
+from softkv_service.server.process import LoopErrorHandler, limit_connections
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, serving
 
 RAISED = """import resource; {}
-from service.server.process import raise_descriptor_limit
+from softkv_service.server.process import raise_descriptor_limit
 print(raise_descriptor_limit(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"""
 
 

@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import ctypes, sys, threading
-from service.server.process import limit_heaps
+from softkv_service.server.process import limit_heaps
 print(limit_heaps() if sys.argv[1] == "few" else None)
 sys.stdout.flush()
 libc = ctypes.CDLL(None)

@@ -11,7 +11,7 @@ import pytest
 # function of a compiled extension that declares none.
 PROGRAM = """
 import signal, sys, time, weakref
-from service.server.process import ExitDeadline
+from softkv_service.server.process import ExitDeadline
 
 signal.signal(signal.SIGINT, ExitDeadline(0).interrupt)
 names = {"signal": signal}

@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from service.api.middleware.access import caller_of
-from service.api.parts import find_parts
-from service.api.routes.page import folders
-from service.settings import OWN_SEGMENTS
 from softkv import Client
+from softkv_service.api.middleware.access import caller_of
+from softkv_service.api.parts import find_parts
+from softkv_service.api.routes.page import folders
+from softkv_service.settings import OWN_SEGMENTS
 from tests.examples import ROOT, Page
 from tests.running import RunningService, reserved_port
 from tests.service.server.proxies import caller, program, small_proxy

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.server.server import STREAM_SECONDS
+from softkv_service.server.server import STREAM_SECONDS
 from softkv_workshop.lab.lab import CHILD
 from tests.running import children_of
 from tests.service.server.stopping import (

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from service.api.routes.service import ReadinessReport
-from service.retrieval.documents.seeding import Progress
-from service.server.startup import LISTED, SECONDS_BETWEEN, StartupProgress, softkv_command
+from softkv_service.api.routes.service import ReadinessReport
+from softkv_service.retrieval.documents.seeding import Progress
+from softkv_service.server.startup import LISTED, SECONDS_BETWEEN, StartupProgress, softkv_command
 
 LOADS = ReadinessReport(["something"], [])
 READY = ReadinessReport([], [])

@@ -19,8 +19,8 @@ import pytest
 import segno
 from rich.console import Console
 
-from service import addresses as machine
-from service.server import startup
+from softkv_service import addresses as machine
+from softkv_service.server import startup
 from tests.service.commands.conftest import COMMAND, serving
 
 OPEN = ("--host", "0.0.0.0", "--allow-anonymous", "read")
@@ -136,7 +136,7 @@ def test_on_a_real_terminal_the_code_is_there(tmp_path: Path) -> None:
     if not machine.network_urls("0.0.0.0", 1):
         pytest.skip("this machine is in no network")
     mine, its = pty.openpty()
-    outside = "from service import addresses; addresses.CONTAINER_MARKERS = (); "
+    outside = "from softkv_service import addresses; addresses.CONTAINER_MARKERS = (); "
     options = ("--port", "0", "--data-dir", str(tmp_path), "--encoder", "none", *OPEN)
     command = [*COMMAND[:2], outside + COMMAND[2], "serve", *options]
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}

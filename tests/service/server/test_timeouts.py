@@ -14,8 +14,8 @@ from threading import Event
 import pytest
 from fastapi import Response
 
-from service.api.admission import ConnectionLimits
-from service.api.routing import requires
+from softkv_service.api.admission import ConnectionLimits
+from softkv_service.api.routing import requires
 from tests.running import RunningService
 from tests.service.server.wire import HOST, LAST, Answer, answers, sent
 from tests.waiting import until

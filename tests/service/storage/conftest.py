@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import SQLiteStore
+from softkv_service.storage import SQLiteStore
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from service.storage import Store
-from service.storage.records import CollectionSettings, DocumentRecord, JSONText
+from softkv_service.storage import Store
+from softkv_service.storage.records import CollectionSettings, DocumentRecord, JSONText
 from tests.examples import ROOT
 
 WIDTH = 3

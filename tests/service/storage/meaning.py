@@ -8,9 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from service.storage.conditions import Combination, Comparison, Condition
-from service.storage.instants import Instant
-from service.storage.records import DocumentRecord
+from softkv_service.storage.conditions import Combination, Comparison, Condition
+from softkv_service.storage.instants import Instant
+from softkv_service.storage.records import DocumentRecord
 
 ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 

@@ -9,10 +9,10 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from service.storage import SQLiteStore
-from service.storage.cached_texts import CachedReader, CachedTexts
-from service.storage.errors import NotInMemory
-from service.storage.records import CollectionSettings, DocumentRecord, JSONText, StoredDocument
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.cached_texts import CachedReader, CachedTexts
+from softkv_service.storage.errors import NotInMemory
+from softkv_service.storage.records import CollectionSettings, DocumentRecord, JSONText, StoredDocument
 
 
 def document(row: int, text: str = "short") -> StoredDocument:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.storage import SQLiteStore, Store
-from service.storage.copying import PAGE, compare_collection, copy_collection, digest
-from service.storage.errors import CollectionFixed, CollectionMissing
-from service.storage.records import TextSpan
+from softkv_service.storage import SQLiteStore, Store
+from softkv_service.storage.copying import PAGE, compare_collection, copy_collection, digest
+from softkv_service.storage.errors import CollectionFixed, CollectionMissing
+from softkv_service.storage.records import TextSpan
 from tests.service.storage.making import OF_ITSELF, SETTINGS, collection, document, plain
 
 KINDS = [

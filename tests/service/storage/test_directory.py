@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import SQLiteStore
-from service.storage.errors import DirectoryLocked, DirectoryUnusable
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.errors import DirectoryLocked, DirectoryUnusable
 
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
-from service.storage import SQLiteStore
-from service.storage.errors import DirectoryLocked
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.errors import DirectoryLocked
 try:
     SQLiteStore.open(Path(sys.argv[1]))
 except DirectoryLocked as error:

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.storage import Store
-from service.storage.fields import Kind
-from service.storage.records import FieldFacts, FieldValue
+from softkv_service.storage import Store
+from softkv_service.storage.fields import Kind
+from softkv_service.storage.records import FieldFacts, FieldValue
 from tests.service.storage import meaning
 from tests.service.storage.making import collection, document
 from tests.thorough import examples

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from service.storage import LIFETIME_SECONDS, IdempotentWrite, SQLiteStore, Store
-from service.storage.errors import KeyReused, StorageFailed, WriteAnswered
-from service.storage.records import WriteAnswer, WriteRequest
+from softkv_service.storage import LIFETIME_SECONDS, IdempotentWrite, SQLiteStore, Store
+from softkv_service.storage.errors import KeyReused, StorageFailed, WriteAnswered
+from softkv_service.storage.records import WriteAnswer, WriteRequest
 from tests.service.storage.making import collection, document
 
 ASKED = WriteRequest("somebody", "a name", b"what is asked", at=1_000_000)

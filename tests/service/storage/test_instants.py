@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.storage.instants import Instant, format_instant, parse_duration, parse_instant
+from softkv_service.storage.instants import Instant, format_instant, parse_duration, parse_instant
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 zones = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))

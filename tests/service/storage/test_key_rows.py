@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.storage import KeySums, Store
+from softkv_service.storage import KeySums, Store
 from tests.service.storage.making import WIDTH, collection, document
 
 

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from service.retrieval.calibration import Calibration, has_conformal_sets
-from service.retrieval.collections import Catalogue
-from service.storage import SQLiteStore, Store
-from service.storage.conditions import Comparison
-from service.storage.errors import Unstorable, WidthMismatch
-from service.storage.fields import paths
-from service.storage.records import DROPPED_CALIBRATION
+from softkv_service.retrieval.calibration import Calibration, has_conformal_sets
+from softkv_service.retrieval.collections import Catalogue
+from softkv_service.storage import SQLiteStore, Store
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.errors import Unstorable, WidthMismatch
+from softkv_service.storage.fields import paths
+from softkv_service.storage.records import DROPPED_CALIBRATION
 from tests.service.storage.making import OF_ITSELF, SETTINGS, WITH_SETS, collection, document, plain
 from tests.service.storage.meaning import readings
 from tests.thorough import examples

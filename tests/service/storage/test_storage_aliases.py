@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import SQLiteStore, Store, copy_aliases
-from service.storage.errors import AliasDamaged, AliasExists, AliasMissing, CollectionExists, CollectionMissing
+from softkv_service.storage import SQLiteStore, Store, copy_aliases
+from softkv_service.storage.errors import AliasDamaged, AliasExists, AliasMissing, CollectionExists, CollectionMissing
 from tests.service.storage.making import SETTINGS, collection
 from tests.thorough import examples
 

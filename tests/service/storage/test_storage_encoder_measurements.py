@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.storage import SQLiteStore, Store, copy_encoder_measurements
-from service.storage.records import EncoderMeasurements
+from softkv_service.storage import SQLiteStore, Store, copy_encoder_measurements
+from softkv_service.storage.records import EncoderMeasurements
 
 MEASURED = EncoderMeasurements("nomic-embed-text", '{"unit_length": true}')
 

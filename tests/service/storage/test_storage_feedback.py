@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import ReEncoding, SQLiteStore, Store, compare_collection, copy_collection
-from service.storage.records import FeedbackRecord, JSONText
+from softkv_service.storage import ReEncoding, SQLiteStore, Store, compare_collection, copy_collection
+from softkv_service.storage.records import FeedbackRecord, JSONText
 from tests.service.storage.making import SETTINGS, collection, document
 
 

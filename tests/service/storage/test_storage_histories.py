@@ -11,9 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from service.storage import SQLiteStore
-from service.storage.conditions import Comparison
-from service.storage.records import DocumentRecord
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.records import DocumentRecord
 from tests.service.storage.making import SETTINGS, WIDTH, document, plain
 from tests.thorough import examples
 

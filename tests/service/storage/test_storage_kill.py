@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import SQLiteStore
-from service.storage.errors import WriteAnswered
-from service.storage.records import WriteAnswer, WriteRequest
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.errors import WriteAnswered
+from softkv_service.storage.records import WriteAnswer, WriteRequest
 
 # Writes one document once, and kills itself before the commit or as soon as it is on disk.
 ONCE = """
 import os, signal, sys
 from pathlib import Path
-from service.storage import IdempotentWrite, SQLiteStore
-from service.storage.records import WriteAnswer, WriteRequest
+from softkv_service.storage import IdempotentWrite, SQLiteStore
+from softkv_service.storage.records import WriteAnswer, WriteRequest
 from tests.service.storage.making import SETTINGS, document
 
 def end():

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Store, temporary_search
+from softkv_service.storage import Store, temporary_search
 from tests.service.storage.making import collection, document
 from tests.thorough import examples
 

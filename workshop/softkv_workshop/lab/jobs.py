@@ -130,14 +130,14 @@ def unpack_array(packed: Mapping[str, Any]) -> NDArray[np.float32]:
 
 def pack_parameters(network: Network) -> dict[str, Any]:
     """Pack the learned parameters of a network for JSON. Its other arrays follow from its plan."""
-    from attention.transformer import arrays
+    from softkv_attention.transformer import arrays
 
     return pack_array(np.concatenate([array.reshape(-1) for name, array in arrays(network) if is_learned(name)]))
 
 
 def restore_network(plan: Plan, packed: Mapping[str, Any]) -> Network:
     """Build the network of a plan with the parameters that `pack_parameters` packed."""
-    from attention.transformer import arrays, map_arrays
+    from softkv_attention.transformer import arrays, map_arrays
 
     initial, numbers = build_network(plan), unpack_array(packed)
     learned_ids = {id(array) for name, array in arrays(initial) if is_learned(name)}

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.arrays import Array
+from softkv_attention.arrays import Array
 from softkv_workshop.lab.errors import NotLearnable, UnreadableSource
 from softkv_workshop.lab.tasks import BEGIN, END, PATCH, Example, PictureTask, Task, TextTask
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-    from attention.transformer import EncoderDecoder
+    from softkv_attention.transformer import EncoderDecoder
     from softkv_workshop.recurrent import RecurrentEncoderDecoder
 
     Network: TypeAlias = EncoderDecoder | RecurrentEncoderDecoder
@@ -85,7 +85,7 @@ def build_network(plan: Plan) -> Network:
 
 def run_decoder(network: Network, source: Array, target: Array, *lengths: Array) -> DecoderSteps:
     """Return the logits and the attention at every position of the target; arguments as in a call of the network."""
-    from attention.transformer import EncoderDecoder
+    from softkv_attention.transformer import EncoderDecoder
 
     if isinstance(network, EncoderDecoder):
         return DecoderSteps(*network.steps(source, target, *lengths))
@@ -95,7 +95,7 @@ def run_decoder(network: Network, source: Array, target: Array, *lengths: Array)
 
 def count_parameters(network: Network) -> int:
     """Return how many numbers the network learns; sinusoidal positions do not count."""
-    from attention.transformer import arrays
+    from softkv_attention.transformer import arrays
 
     return sum(array.size for name, array in arrays(network) if is_learned(name))
 
@@ -106,8 +106,8 @@ def is_learned(name: str) -> bool:
 
 
 def _build_transformer(random: Generator, task: Task) -> EncoderDecoder:
-    from attention import transformer
-    from attention.transformer import Architecture, EncoderDecoder, Patches
+    from softkv_attention import transformer
+    from softkv_attention.transformer import Architecture, EncoderDecoder, Patches
 
     initial = transformer.initial
     n_heads = TEXT_HEADS if isinstance(task, TextTask) else PICTURE_HEADS
@@ -128,7 +128,7 @@ def _build_transformer(random: Generator, task: Task) -> EncoderDecoder:
 def _build_recurrent(
     random: Generator, task: TextTask, cell: Literal["gru", "lstm"], attends: bool, d: int
 ) -> RecurrentEncoderDecoder:
-    from attention import recurrent
+    from softkv_attention import recurrent
     from softkv_workshop.recurrent import RecurrentArchitecture
 
     sizes = RecurrentArchitecture(cell, d, d)

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from attention import attend
-from attention.transformer import arrays, map_arrays
+from softkv_attention import attend
+from softkv_attention.transformer import arrays, map_arrays
 from softkv_workshop.lab.jobs import D_K, select_held_out
 from softkv_workshop.lab.networks import Plan, build_network, is_learned, run_decoder
 from softkv_workshop.lab.tasks import BEGIN, END, Batch, Example, PictureTask

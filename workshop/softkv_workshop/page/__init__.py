@@ -42,10 +42,10 @@ def export(
 
     softkv page export public
     """
-    from service.api.parts import find_parts
-    from service.api.routes.page import Assets, folders
-    from service.encoding import DEFAULT_MODEL, ModelUnusable, load_encoder
     from softkv.commands.console import messages, output, write_json
+    from softkv_service.api.parts import find_parts
+    from softkv_service.api.routes.page import Assets, folders
+    from softkv_service.encoding import DEFAULT_MODEL, ModelUnusable, load_encoder
     from softkv_workshop.page.documents import write_documents
     from softkv_workshop.page.model import write_model
     from softkv_workshop.page.recording import record

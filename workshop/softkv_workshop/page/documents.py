@@ -11,7 +11,7 @@ import posixpath
 import re
 from urllib.parse import urljoin
 
-from service.api.routes.page import LANGUAGES, Assets, render_page
+from softkv_service.api.routes.page import LANGUAGES, Assets, render_page
 
 DOCUMENTS = {
     "index.html": "story.html",

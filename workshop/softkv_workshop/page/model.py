@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from service.encoding import LocalEncoder, traceable
+from softkv_service.encoding import LocalEncoder, traceable
 
 NAME = "model"
 PART_BYTES = 3 << 20

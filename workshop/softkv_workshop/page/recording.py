@@ -11,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.datasets import DEMOS, Demo
-from service.encoding import Encoder
-from service.retrieval.collections import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground
-from service.storage import id_hash
+from softkv_service.datasets import DEMOS, Demo
+from softkv_service.encoding import Encoder
+from softkv_service.retrieval.collections import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground
+from softkv_service.storage import id_hash
 from softkv_workshop.page.model import script
 
 Precision = Literal["int8", "int16"]

@@ -5,7 +5,7 @@ or torch. Start reading in `networks.py`.
 
     layers    GRU and LSTM; Recurrent, a stack of them over sequences
     models    RecurrentEncoderDecoder, without attention or with Bahdanau's
-    training  RecurrentArchitecture and `initial`, the initial parameters; `attention.transformer` has map_arrays
+    training  RecurrentArchitecture and `initial`, the initial parameters; `softkv_attention.transformer` has map_arrays
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.random import Generator
 
-from attention.arrays import Array
-from attention.errors import ParameterError
-from attention.similarity import Additive
-from attention.transformer import Linear
+from softkv_attention.arrays import Array
+from softkv_attention.errors import ParameterError
+from softkv_attention.similarity import Additive
+from softkv_attention.transformer import Linear
 from softkv_workshop.recurrent.networks import GRU, LSTM, Cell, Recurrent, RecurrentEncoderDecoder
 
 CELLS: Mapping[str, tuple[type[Cell], int]] = {"gru": (GRU, 3), "lstm": (LSTM, 4)}

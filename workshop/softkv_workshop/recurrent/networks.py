@@ -13,11 +13,11 @@ from typing import NamedTuple, TypeAlias
 
 from array_api_compat import device
 
-from attention.arrays import Array, array_namespace
-from attention.definition import attend
-from attention.masks import padding
-from attention.similarity import Additive
-from attention.transformer import Linear, greedy, rows
+from softkv_attention.arrays import Array, array_namespace
+from softkv_attention.definition import attend
+from softkv_attention.masks import padding
+from softkv_attention.similarity import Additive
+from softkv_attention.transformer import Linear, greedy, rows
 
 
 @dataclass(frozen=True, eq=False)

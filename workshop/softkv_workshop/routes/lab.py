@@ -10,15 +10,15 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service.api.events import Event, Events, event_responses
-from service.api.json import JSONAnswer
-from service.api.middleware.access import may
-from service.api.problems.table import ENCODING, WITH_BODY, refusals
-from service.api.routing import json_router, takes
-from service.api.state import Running, State
-from service.encoding import EncodingQueue, TextRefused
-from service.retrieval import InvalidContent
-from service.retrieval.collections import get_encoding_queue
+from softkv_service.api.events import Event, Events, event_responses
+from softkv_service.api.json import JSONAnswer
+from softkv_service.api.middleware.access import may
+from softkv_service.api.problems.table import ENCODING, WITH_BODY, refusals
+from softkv_service.api.routing import json_router, takes
+from softkv_service.api.state import Running, State
+from softkv_service.encoding import EncodingQueue, TextRefused
+from softkv_service.retrieval import InvalidContent
+from softkv_service.retrieval.collections import get_encoding_queue
 from softkv_workshop.lab import TASKS, Job, LabClosed, NetworkJob, NotLearnable, PairsJob, Plan, UnreadableSource
 from softkv_workshop.schemas.lab import DecodeAnswer, DecodeRequest, LabAnswer, TrainRequest
 from softkv_workshop.state import Workshop

@@ -9,18 +9,18 @@ from typing import Annotated, Any
 
 from fastapi import Header, Path, Request, Response
 
-from service import addresses
-from service.api.events import Event, Events, event_responses
-from service.api.json import CompressedAnswer, JSONAnswer
-from service.api.middleware.access import HOST, LOOPBACK, caller_of
-from service.api.problems.table import ENCODING, MALFORMED, WITH_BODY, refusals
-from service.api.routes.collections import shape_background
-from service.api.routing import json_router, takes
-from service.api.state import Running
-from service.retrieval import InvalidContent, queries
-from service.retrieval.collections import get_encoding_queue
-from service.retrieval.documents import SentDocument
-from service.retrieval.queries import ComparisonResult, Options
+from softkv_service import addresses
+from softkv_service.api.events import Event, Events, event_responses
+from softkv_service.api.json import CompressedAnswer, JSONAnswer
+from softkv_service.api.middleware.access import HOST, LOOPBACK, caller_of
+from softkv_service.api.problems.table import ENCODING, MALFORMED, WITH_BODY, refusals
+from softkv_service.api.routes.collections import shape_background
+from softkv_service.api.routing import json_router, takes
+from softkv_service.api.state import Running
+from softkv_service.retrieval import InvalidContent, queries
+from softkv_service.retrieval.collections import get_encoding_queue
+from softkv_service.retrieval.documents import SentDocument
+from softkv_service.retrieval.queries import ComparisonResult, Options
 from softkv_workshop.rooms import Answer, Row, Share
 from softkv_workshop.rooms import FirstRow as OpenedRow
 from softkv_workshop.rooms import Room as OpenRoom

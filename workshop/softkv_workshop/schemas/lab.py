@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from annotated_types import Len
 from pydantic import ConfigDict, Field
 
-from service.schemas.vector import NestedAnswer
-from service.schemas.wire import InParts, Text, Wire, exactly_one
+from softkv_service.schemas.vector import NestedAnswer
+from softkv_service.schemas.wire import InParts, Text, Wire, exactly_one
 from softkv_workshop.lab import MAX_SECONDS, Model
 
 LabTask = Literal["copy", "reverse", "dates", "numbers", "translation", "pictures", "pairs"]

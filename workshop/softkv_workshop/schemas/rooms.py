@@ -8,10 +8,10 @@ from annotated_types import Len
 from pydantic import ConfigDict, Field
 from typing_extensions import TypeAliasType
 
-from attention.lookup import Stands
-from service.retrieval.queries import MAX_WORDS
-from service.schemas.collection import NullBackground
-from service.schemas.wire import OrNull, Temperature, Text, Wire
+from softkv_attention.lookup import Stands
+from softkv_service.retrieval.queries import MAX_WORDS
+from softkv_service.schemas.collection import NullBackground
+from softkv_service.schemas.wire import OrNull, Temperature, Text, Wire
 from softkv_workshop.rooms import Limits
 
 MAX_NAME = 24  # characters

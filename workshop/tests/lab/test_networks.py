@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.transformer import arrays
+from softkv_attention.transformer import arrays
 from softkv_workshop.lab import NotLearnable
 from softkv_workshop.lab.jobs import NetworkJob, PairsJob, TrainingEvent, pack_parameters, parse_job, restore_network
 from softkv_workshop.lab.networks import MODELS, Plan, build_network, count_parameters, is_learned

@@ -12,11 +12,11 @@ import httpx
 import numpy as np
 import pytest
 
-from service.datasets import DEMOS
-from service.encoding import Encoder, load_encoder
-from service.retrieval.collections import parse_filter
-from service.storage import temporary_search
-from service.storage.records import SearchRow
+from softkv_service.datasets import DEMOS
+from softkv_service.encoding import Encoder, load_encoder
+from softkv_service.retrieval.collections import parse_filter
+from softkv_service.storage import temporary_search
+from softkv_service.storage.records import SearchRow
 from tests.running import RunningService
 from tools.node import ROOT, checked, node
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from service.api.parts import find_parts
-from service.api.routes.assets import Assets
-from service.api.routes.page import folders
-from service.datasets.demos import DEMOS
-from service.encoding import Encoder, load_encoder
 from softkv.cli import program
+from softkv_service.api.parts import find_parts
+from softkv_service.api.routes.assets import Assets
+from softkv_service.api.routes.page import folders
+from softkv_service.datasets.demos import DEMOS
+from softkv_service.encoding import Encoder, load_encoder
 from softkv_workshop.page.documents import DOCUMENTS, PICTURE, write_documents
 from softkv_workshop.page.recording import TEXTS, record
 

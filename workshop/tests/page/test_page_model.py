@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.datasets import DEMOS
-from service.encoding import Encoder, load_encoder
-from service.encoding.tracing import read_pair, trace_layers, traceable
+from softkv_service.datasets import DEMOS
+from softkv_service.encoding import Encoder, load_encoder
+from softkv_service.encoding.tracing import read_pair, trace_layers, traceable
 from softkv_workshop.page.model import write_model
 from softkv_workshop.page.recording import TEXTS
 from tools.node import ROOT, checked, node

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from xxhash import xxh3_64_intdigest
 
-from service.encoding import Encoder, load_encoder
+from softkv_service.encoding import Encoder, load_encoder
 from softkv_workshop.page.recording import pack_texts
 from tests.running import RunningService
 from tools.node import ROOT, checked, node

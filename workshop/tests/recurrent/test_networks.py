@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from attention import ParameterError, attend
-from attention.transformer import map_arrays
+from softkv_attention import ParameterError, attend
+from softkv_attention.transformer import map_arrays
 from softkv_workshop.recurrent import RecurrentArchitecture, initial
 
 BEGIN, END = 0, 1

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from attention.transformer import Linear, arrays, map_arrays
+from softkv_attention.transformer import Linear, arrays, map_arrays
 from softkv_workshop.recurrent import GRU, LSTM, Recurrent
 
 SIZES = [(2, 7, 5, 3, 1), (3, 5, 4, 11, 2), (5, 13, 9, 6, 3)]  # batch, n, d_in, d, layers: all distinct

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import segno
 
-from service import addresses
+from softkv_service import addresses
 from softkv_workshop.rooms import Limits, Rooms
 from softkv_workshop.state import Workshop
 from tests.running import RunningService

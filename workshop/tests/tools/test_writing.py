@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.transformer import GPT2, arrays
-from attention.transformer.feed_forward import relu
+from softkv_attention.transformer import GPT2, arrays
+from softkv_attention.transformer.feed_forward import relu
 from tools.node import ROOT, checked, node
 from workshop.tools import recorded
 from workshop.tools.recorded import world, writing

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from attention.masks import causal
-from service.encoding import DEFAULT_MODEL, load_encoder, read_pair, trace_layers, traceable
+from softkv_attention.masks import causal
+from softkv_service.encoding import DEFAULT_MODEL, load_encoder, read_pair, trace_layers, traceable
 from softkv_workshop.lab.networks import Plan, decode
 from softkv_workshop.lab.tasks import END, PICTURES, TASKS, Example, PictureTask, Task, TextTask
 from softkv_workshop.lab.training import Budget, TrainingResult, train
@@ -23,7 +23,7 @@ from workshop.tools.recorded.trace import TEXTS
 from workshop.tools.recorded.training import SECONDS, SEED
 
 if TYPE_CHECKING:
-    from attention.transformer import EncoderDecoder
+    from softkv_attention.transformer import EncoderDecoder
 
 TEXT_HEAD = 10
 """A head of the encoder's first layer, where a mask in every layer gives the weights of a mask in this head alone."""

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attention import attend
-from service.encoding import DEFAULT_MODEL, load_encoder
+from softkv_attention import attend
+from softkv_service.encoding import DEFAULT_MODEL, load_encoder
 from softkv_workshop.lab.jobs import D_K, select_held_out
 from softkv_workshop.lab.training import Budget, ProjectionStep, learn_projections
 from workshop.tools.recorded import pack_weights

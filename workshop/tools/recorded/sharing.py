@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from service.datasets import DEMOS
+from softkv_service.datasets import DEMOS
 from tests.running import RunningService
 
 SUBJECT, SUIT = "machine learning", "diamond suit"

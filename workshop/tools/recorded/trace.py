@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from service.encoding import DEFAULT_MODEL, load_encoder, read_pair, trace_layers, traceable
+from softkv_service.encoding import DEFAULT_MODEL, load_encoder, read_pair, trace_layers, traceable
 from workshop.tools.recorded import pack_weights
 
 TEXTS: list[tuple[str, str | None]] = [

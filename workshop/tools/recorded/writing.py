@@ -3,8 +3,8 @@
     python -m workshop.tools.recorded writing
 
 A token is a whole word, so that each row and column of a picture of the attention has a word. The model is the core's
-own, `attention.transformer.GPT2`: causal layers in pre-norm. It learns from texts one after the other, and from any
-place in them, because the page shows it the last words of what was written.
+own, `softkv_attention.transformer.GPT2`: causal layers in pre-norm. It learns from texts one after the other, and from
+any place in them, because the page shows it the last words of what was written.
 
 The record is what `softkv_workshop/web/language/` reads: weights as int8 with a scale for each row, in base64, with
 what a picture says of the model: how it was trained, the texts at which each neuron is strongest, and beginnings whose
@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.arrays import Array
-from attention.transformer import (
+from softkv_attention.arrays import Array
+from softkv_attention.transformer import (
     GPT2,
     Architecture,
     Embeddings,
@@ -34,7 +34,7 @@ from attention.transformer import (
     initial,
     map_arrays,
 )
-from attention.transformer.feed_forward import relu
+from softkv_attention.transformer.feed_forward import relu
 from softkv_workshop.page.model import layer_tensors, norm_tensors, quantise
 from workshop.tools.recorded.world import Text, texts
 

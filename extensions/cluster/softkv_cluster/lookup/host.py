@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from attention.aligned import Array
-from attention.arrays import F64, I64
-from attention.errors import ParameterError
-from attention.kernels import pin_kernels
-from attention.lookup import Bias, BlockStatistics, Mask, View, summary_of
-from attention.lookup.shards import (
+from softkv_attention.aligned import Array
+from softkv_attention.arrays import F64, I64
+from softkv_attention.errors import ParameterError
+from softkv_attention.kernels import pin_kernels
+from softkv_attention.lookup import Bias, BlockStatistics, Mask, View, summary_of
+from softkv_attention.lookup.shards import (
     TILE_ROWS,
     BiasedShard,
     LocalShard,

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.arrays import F32, F64
-from attention.forked import cached_property
-from attention.lookup import Memory, Rows
-from attention.lookup.shards import NO_THRESHOLD, PassingRows, compute_all_similarities
+from softkv_attention.arrays import F32, F64
+from softkv_attention.forked import cached_property
+from softkv_attention.lookup import Memory, Rows
+from softkv_attention.lookup.shards import NO_THRESHOLD, PassingRows, compute_all_similarities
 
 SAMPLE_ROWS = 8_192
 """About how many rows a sample has."""

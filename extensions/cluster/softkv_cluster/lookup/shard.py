@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from attention.aligned import Array
-from attention.arrays import F32, F64, I64, Index
-from attention.errors import ParameterError
-from attention.forked import cached_property
-from attention.lookup import Question
-from attention.lookup.shards import (
+from softkv_attention.aligned import Array
+from softkv_attention.arrays import F32, F64, I64, Index
+from softkv_attention.errors import ParameterError
+from softkv_attention.forked import cached_property
+from softkv_attention.lookup import Question
+from softkv_attention.lookup.shards import (
     MERGED_LIST_FACTOR,
     TILE_ROWS,
     UNIT_ROUNDOFF,

@@ -9,12 +9,12 @@ from typing import Any, Protocol, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from attention.aligned import Array
-from attention.arrays import I64, Bools, Index
-from attention.errors import ParameterError
-from attention.forked import cached_property
-from attention.lookup import AnyMask, BlockStatistics, Limits
-from attention.lookup.shards import Residuals, sort_addends
+from softkv_attention.aligned import Array
+from softkv_attention.arrays import I64, Bools, Index
+from softkv_attention.errors import ParameterError
+from softkv_attention.forked import cached_property
+from softkv_attention.lookup import AnyMask, BlockStatistics, Limits
+from softkv_attention.lookup.shards import Residuals, sort_addends
 from softkv_cluster.lookup.sample import SampleKeys
 
 Message = tuple[Mapping[str, Any], Mapping[str, Array]]

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from attention.aligned import Array
-from attention.arrays import I64, Index
-from attention.lookup import BlockStatistics
-from attention.lookup.shards import Residuals, ScanRequest, ScanResult, Spread, expand_ranges
+from softkv_attention.aligned import Array
+from softkv_attention.arrays import I64, Index
+from softkv_attention.lookup import BlockStatistics
+from softkv_attention.lookup.shards import Residuals, ScanRequest, ScanResult, Spread, expand_ranges
 
 Record = TypeVar("Record", ScanRequest, ScanResult)
 MutableMessage = tuple[dict[str, Any], dict[str, Array]]

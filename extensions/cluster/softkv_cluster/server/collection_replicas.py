@@ -11,23 +11,23 @@ from typing import Any, TypeAlias
 import numpy as np
 import structlog
 
-from attention.aligned import Array
-from attention.arrays import I64
-from attention.errors import AttentionError
-from attention.lookup import Mask, SealedError, View
-from service.retrieval.collections import KeyStorage
-from service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation
-from service.storage import SharedStore
-from service.storage.conditions import parse_condition
-from service.storage.records import CollectionRecord, Extent
+from softkv_attention.aligned import Array
+from softkv_attention.arrays import I64
+from softkv_attention.errors import AttentionError
+from softkv_attention.lookup import Mask, SealedError, View
 from softkv_cluster.lookup import BIAS_ADDENDS, BIAS_DOCUMENTS, Message
 from softkv_cluster.placement import shard_stop
 from softkv_cluster.server.files import ReplicaFiles
 from softkv_cluster.server.replica import FieldTooLarge, LogStep, Replica, VersionCleared, plan_steps, read_written_rows
 from softkv_cluster.server.terms import BiasCache, ReplicaFields, find_forbidden, parse_terms
+from softkv_service.retrieval.collections import KeyStorage
+from softkv_service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation
+from softkv_service.storage import SharedStore
+from softkv_service.storage.conditions import parse_condition
+from softkv_service.storage.records import CollectionRecord, Extent
 
 Respond: TypeAlias = Callable[..., Message]
-"""The signature of `attention.lookup.respond`."""
+"""The signature of `softkv_attention.lookup.respond`."""
 
 log = structlog.get_logger("softkv")
 
@@ -64,7 +64,7 @@ class CombinedShards:
 
         Args:
             version: a version at which all shards have these views.
-            respond: answers messages of the lookup, see `attention.lookup.respond`.
+            respond: answers messages of the lookup, see `softkv_attention.lookup.respond`.
 
         Raises:
             StorageError: the condition is invalid, or the store cannot be reached.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import structlog
 
-from service.retrieval.collections import ChecksumStore, SealedBlocks, Span
-from service.storage import PRIVATE
 from softkv_cluster.placement import shard_stop
+from softkv_service.retrieval.collections import ChecksumStore, SealedBlocks, Span
+from softkv_service.storage import PRIVATE
 
 log = structlog.get_logger("softkv")
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import structlog
 
-from attention.lookup import Mask, Memory, Rows, SealedError, View
-from service.retrieval.collections import (
+from softkv_attention.lookup import Mask, Memory, Rows, SealedError, View
+from softkv_cluster.placement import shard_stop
+from softkv_service.retrieval.collections import (
     MAX_COLUMN_BYTES,
     NEVER,
     NONE_EXPIRE,
@@ -28,11 +29,10 @@ from service.retrieval.collections import (
     describe_large_field,
     fill_memory,
 )
-from service.storage import SharedReader, SharedStore
-from service.storage.conditions import Column, Condition
-from service.storage.errors import DocumentDamaged, StorageError
-from service.storage.records import CollectionRecord, ExpiryRows, KeyRows, RowNumbers, VersionChange
-from softkv_cluster.placement import shard_stop
+from softkv_service.storage import SharedReader, SharedStore
+from softkv_service.storage.conditions import Column, Condition
+from softkv_service.storage.errors import DocumentDamaged, StorageError
+from softkv_service.storage.records import CollectionRecord, ExpiryRows, KeyRows, RowNumbers, VersionChange
 
 VERSION_SECONDS = 15.0
 """Time for which a version is kept after it was replaced: longer than any request for it may take. Filters read old

@@ -11,12 +11,8 @@ from threading import Condition, Event, Semaphore, Thread
 
 import structlog
 
-from attention.errors import AttentionError
-from attention.lookup import Limits, SealedError
-from service.retrieval.collections import KeyStorage
-from service.storage import SharedStore
-from service.storage.errors import CollectionMissing, StorageError, StoreClosed
-from service.storage.records import ClusterPlan, Extent
+from softkv_attention.errors import AttentionError
+from softkv_attention.lookup import Limits, SealedError
 from softkv_cluster.errors import ScanTimeout
 from softkv_cluster.lookup import SCANNING_CALLS, of_bytes, respond, to_bytes
 from softkv_cluster.messages import Refusal, ServerReport, ServerRequest, ShardId
@@ -24,6 +20,10 @@ from softkv_cluster.placement import place_shard, shard_starts
 from softkv_cluster.server.collection_replicas import CollectionReplicas, CombinedShards, Respond
 from softkv_cluster.server.files import ReplicaFiles
 from softkv_cluster.server.replica import Replica, VersionCleared
+from softkv_service.retrieval.collections import KeyStorage
+from softkv_service.storage import SharedStore
+from softkv_service.storage.errors import CollectionMissing, StorageError, StoreClosed
+from softkv_service.storage.records import ClusterPlan, Extent
 
 log = structlog.get_logger("softkv")
 
@@ -61,7 +61,7 @@ class ShardServer:
         sealed: a directory for replica files, see `ReplicaFiles`; None writes no files.
         limits: of the replicas' memories.
         grace: the seconds for which it still answers for shards that others hold.
-        respond: answers a message from views, see `attention.lookup.respond`.
+        respond: answers a message from views, see `softkv_attention.lookup.respond`.
         clock: monotonic seconds.
         submit: runs a function that loads a replica; None uses threads of the server.
     """

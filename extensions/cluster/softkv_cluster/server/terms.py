@@ -11,9 +11,10 @@ from threading import Lock
 import numpy as np
 from xxhash import xxh3_128_digest
 
-from attention.arrays import F64, I64
-from attention.lookup import Bias, Mask, View
-from service.retrieval.terms import (
+from softkv_attention.arrays import F64, I64
+from softkv_attention.lookup import Bias, Mask, View
+from softkv_cluster.server.replica import Replica
+from softkv_service.retrieval.terms import (
     Explanation,
     Term,
     TermSum,
@@ -23,9 +24,8 @@ from service.retrieval.terms import (
     parse_bias,
     sum_terms,
 )
-from service.storage import SharedStore
-from service.storage.conditions import Column, Condition, condition_digest
-from softkv_cluster.server.replica import Replica
+from softkv_service.storage import SharedStore
+from softkv_service.storage.conditions import Column, Condition, condition_digest
 
 MAX_BIASES = 4
 """Cached biases per collection. Each takes up to 12 bytes a row."""
@@ -35,7 +35,7 @@ MAX_BIASES = 4
 class ReplicaFields:
     """The metadata of one shard's documents at a version, for the terms of a bias.
 
-    It implements `service.retrieval.terms.FieldSource`.
+    It implements `softkv_service.retrieval.terms.FieldSource`.
 
     Attributes:
         view: the shard's view of the version.
@@ -64,7 +64,7 @@ class ReplicaFields:
         return self.replica.masks.once(self.view, terms, evaluate)
 
     def find_origins(self, terms: Sequence[Term], condition: Condition | None) -> list[float | None]:
-        """Return the default origin of each recency term, see `service.retrieval.terms.find_origins`.
+        """Return the default origin of each recency term, see `softkv_service.retrieval.terms.find_origins`.
 
         Args:
             condition: only documents that pass it count; None for all documents.

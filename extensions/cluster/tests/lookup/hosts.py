@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.lookup import Bias, BlockStatistics, View
+from softkv_attention.lookup import Bias, BlockStatistics, View
 from softkv_cluster.lookup import (
     BIAS_ADDENDS,
     BIAS_DOCUMENTS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Rows
+from softkv_attention.lookup import Memory, Rows
 from softkv_cluster.lookup import respond
 
 RANDOM = np.random.default_rng(8)

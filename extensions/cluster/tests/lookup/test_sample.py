@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup.scan import NO_THRESHOLD
+from softkv_attention.lookup.scan import NO_THRESHOLD
 from softkv_cluster.lookup import SampleKeys
 
 RANDOM = np.random.default_rng(5)

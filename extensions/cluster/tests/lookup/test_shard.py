@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from attention.lookup import Limits, Memory, Question, Rows, answers
 from extensions.cluster.tests.lookup.hosts import afar
+from softkv_attention.lookup import Limits, Memory, Question, Rows, answers
 
 RANDOM = np.random.default_rng(7)
 SCANNED = Limits(exact_max_components=0)

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from attention.lookup import Auto, Memory, Question, Rows, answers, sweep
 from extensions.cluster.tests.lookup.hosts import afar
+from softkv_attention.lookup import Auto, Memory, Question, Rows, answers, sweep
 
 RANDOM = np.random.default_rng(9)
 KEYS = RANDOM.standard_normal((400, 6)).astype(np.float32)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question
-from attention.lookup.quantised import scan_question
-from attention.lookup.shards.local import LocalShard
 from extensions.cluster.tests.lookup.hosts import afar
+from softkv_attention.lookup import Memory, Question
+from softkv_attention.lookup.quantised import scan_question
+from softkv_attention.lookup.shards.local import LocalShard
 from softkv_cluster.lookup.shard import RemoteShard
 
 RANDOM = np.random.default_rng(13)

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from attention.errors import ParameterError
-from attention.lookup import Memory, Question, Rows, answers, attend
 from extensions.cluster.tests.lookup.hosts import afar
+from softkv_attention.errors import ParameterError
+from softkv_attention.lookup import Memory, Question, Rows, answers, attend
 
 RANDOM = np.random.default_rng(6)
 KEYS = RANDOM.standard_normal((600, 8)).astype(np.float32)

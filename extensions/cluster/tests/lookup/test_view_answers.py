@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from attention.lookup import KeySummary
 from extensions.cluster.tests.lookup.hosts import afar
+from softkv_attention.lookup import KeySummary
 from softkv_cluster.lookup import of_bytes, to_bytes
 from tests.attention.lookup.test_answer import (  # noqa: F401
     test_the_rows_that_share_the_weight_do_not_depend_on_the_matches,

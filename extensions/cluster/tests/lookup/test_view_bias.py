@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attention.errors import ParameterError, ShapeError
-from attention.lookup import Bias, Limits, Memory, Question, Rows, answers
 from extensions.cluster.tests.lookup.hosts import afar
+from softkv_attention.errors import ParameterError, ShapeError
+from softkv_attention.lookup import Bias, Limits, Memory, Question, Rows, answers
 from softkv_cluster.lookup import RemoteBias
 from tests.thorough import thorough
 

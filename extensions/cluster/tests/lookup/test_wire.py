@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from attention.lookup import Memory, Rows
-from attention.lookup.shards.local import LocalShard
-from attention.lookup.shards.scan_result import ScanRequest
+from softkv_attention.lookup import Memory, Rows
+from softkv_attention.lookup.shards.local import LocalShard
+from softkv_attention.lookup.shards.scan_result import ScanRequest
 from softkv_cluster.lookup import join_statistics, of_bytes, to_bytes
 from softkv_cluster.lookup.wire import join_result, pack_messages, split_result, split_statistics, unpack_messages
 

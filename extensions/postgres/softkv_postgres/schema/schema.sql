@@ -1,5 +1,5 @@
 -- Everything lies in the schema `softkv` of the database; texts are ordered by code point.
--- A checksum is of the row that it stands in (service/storage/checksums.py).
+-- A checksum is of the row that it stands in (service/softkv_service/storage/checksums.py).
 CREATE TABLE softkv.state (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     schema_version integer NOT NULL,      -- of these tables (version.py)
@@ -39,7 +39,7 @@ CREATE TABLE softkv.aliases (
 );
 CREATE INDEX aliases_by_collection ON softkv.aliases (collection);
 
--- The last job of a collection that moves it to another encoder (service/storage/re_encoding.py).
+-- The last job of a collection that moves it to another encoder (service/softkv_service/storage/re_encoding.py).
 CREATE TABLE softkv.re_encodings (
     collection bigint PRIMARY KEY REFERENCES softkv.collections ON DELETE CASCADE,
     shadow bigint,      -- the collection that the job fills; NULL: it has ended
@@ -128,8 +128,8 @@ CREATE TABLE softkv.vectors (
 ALTER TABLE softkv.vectors ALTER COLUMN key_vector SET STORAGE EXTERNAL, ALTER COLUMN value_vector SET STORAGE EXTERNAL;
 CREATE INDEX vectors_by_document ON softkv.vectors (collection, document);
 
--- The metadata once more, a row a scalar (service/storage/fields.py). A text that is a date has one more row, with
--- element 2: its instant.
+-- The metadata once more, a row a scalar (service/softkv_service/storage/fields.py). A text that is a date has one more
+-- row, with element 2: its instant.
 CREATE TABLE softkv.fields (
     collection bigint NOT NULL,
     field bytea NOT NULL,      -- a digest of its name, which may be long

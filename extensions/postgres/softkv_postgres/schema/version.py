@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg import Connection, Cursor, errors, sql
 
-from service.storage.errors import DatabaseTooNew, DatabaseTooOld, StorageFailed
+from softkv_service.storage.errors import DatabaseTooNew, DatabaseTooOld, StorageFailed
 
 SCHEMA, OLDEST = 10, 8
 """The version of schema.sql, and the oldest that is read. Builds before the first release created 1 to 7, too."""

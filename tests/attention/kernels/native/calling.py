@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attention.kernels import in_c
-from attention.kernels.in_c import KernelsInC
-from attention.kernels.native import pointers
-from attention.kernels.native.kinds import KINDS
-from attention.kernels.native.library import Library, library_of, usable_kinds
+from softkv_attention.kernels import in_c
+from softkv_attention.kernels.in_c import KernelsInC
+from softkv_attention.kernels.native import pointers
+from softkv_attention.kernels.native.kinds import KINDS
+from softkv_attention.kernels.native.library import Library, library_of, usable_kinds
 from tests.attention.kernels.native import cases
 from tests.attention.kernels.native.mistakes import mistaken_cases
 from tests.attention.kernels.native.placing import GuardedPages, placed

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from attention.kernels import CandidateLists, CodedKeys, CodedValues, FloatRows, RowRun, SoftmaxOptions
-from attention.kernels.in_c import KernelsInC
-from attention.kernels.interface import NO_ADDENDS, TOTALS
-from attention.kernels.layout import (
+from softkv_attention.kernels import CandidateLists, CodedKeys, CodedValues, FloatRows, RowRun, SoftmaxOptions
+from softkv_attention.kernels.in_c import KernelsInC
+from softkv_attention.kernels.interface import NO_ADDENDS, TOTALS
+from softkv_attention.kernels.layout import (
     FINE_LEVELS,
     LANES,
     LEVELS,

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from attention.kernels.in_c import SIGNATURES
-from attention.kernels.native.build import FLAGS, HERE, KERNELS
-from attention.kernels.native.kinds import KINDS, Kind, machine
+from softkv_attention.kernels.in_c import SIGNATURES
+from softkv_attention.kernels.native.build import FLAGS, HERE, KERNELS
+from softkv_attention.kernels.native.kinds import KINDS, Kind, machine
 
 FOLDER = Path(__file__).parent
 BASE, ROOM = 0x20_0000_0000, 1 << 26

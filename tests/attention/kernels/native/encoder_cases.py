@@ -7,10 +7,10 @@ from itertools import product
 
 import numpy as np
 
-from attention.kernels.in_c import KernelsInC
-from attention.kernels.transformer.in_c import Encoder
-from attention.kernels.transformer.parameters import POOLINGS
-from attention.transformer import compiled
+from softkv_attention.kernels.in_c import KernelsInC
+from softkv_attention.kernels.transformer.in_c import Encoder
+from softkv_attention.kernels.transformer.parameters import POOLINGS
+from softkv_attention.transformer import compiled
 from tests.attention.kernels.native.cases import Case, Outputs
 from tests.attention.transformer.test_compiled_families import FAMILIES, MODELS, model_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.kernels.in_c import SIGNATURES, KernelsInC
+from softkv_attention.kernels.in_c import SIGNATURES, KernelsInC
 from tests.attention.kernels.native import cases
 from tests.attention.kernels.native.placing import GuardedPages, placed
 

@@ -12,10 +12,10 @@ from unittest import mock
 
 import numpy as np
 
-from attention.kernels import candidates_in_c, in_c
-from attention.kernels.in_c import KernelsInC
-from attention.kernels.native import pointers
-from attention.kernels.transformer import in_c as encoder
+from softkv_attention.kernels import candidates_in_c, in_c
+from softkv_attention.kernels.in_c import KernelsInC
+from softkv_attention.kernels.native import pointers
+from softkv_attention.kernels.transformer import in_c as encoder
 
 PAGE, NO_ACCESS = mmap.PAGESIZE, 0
 UNTOUCHED = 0xA5

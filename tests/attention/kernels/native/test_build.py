@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from attention.kernels.native.build import PLATFORMS
-from attention.kernels.native.kinds import this_platform
+from softkv_attention.kernels.native.build import PLATFORMS
+from softkv_attention.kernels.native.kinds import this_platform
 from tools import ROOT
 
 UV = shutil.which("uv") or shutil.which("uv", path=ROOT / ".venv-uv" / "bin")
@@ -29,10 +29,10 @@ def checkout(tmp_path: Path) -> Path:
     """A copy of the sources of softkv-core, with empty C files and nothing built, in a folder like the repository."""
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "softkv-kernels.*")
     shutil.copytree(ROOT / "attention", tmp_path / "attention", ignore=ignored)
-    for source in (tmp_path / "attention" / "kernels" / "native").glob("*.c"):
+    for source in (tmp_path / "attention" / "softkv_attention" / "kernels" / "native").glob("*.c"):
         source.write_text("", encoding="utf-8")
-    (tmp_path / "service").mkdir()
-    (tmp_path / "service" / "app.py").touch()
+    (tmp_path / "service" / "softkv_service").mkdir(parents=True)
+    (tmp_path / "service" / "softkv_service" / "app.py").touch()
     return tmp_path
 
 
@@ -77,7 +77,7 @@ def test_two_editable_installations_at_once_compile_one_library(checkout: Path) 
     for one in [installing(checkout, name, *editable, UV_CACHE_DIR=str(checkout / name / "own")) for name in "ab"]:
         ended(one)
     [compiled] = (checkout / "dist" / "kernels").glob("softkv-kernels-*")
-    library = checkout / "attention" / "kernels" / "native" / LIBRARY
+    library = checkout / "attention" / "softkv_attention" / "kernels" / "native" / LIBRARY
     assert library.read_bytes() == compiled.read_bytes()
     before = compiled.stat().st_mtime_ns
     library.unlink()
@@ -87,7 +87,9 @@ def test_two_editable_installations_at_once_compile_one_library(checkout: Path) 
 
 
 def test_a_compiler_that_fails_ends_the_installation_and_names_the_way_out(checkout: Path) -> None:
-    (checkout / "attention" / "kernels" / "native" / "library.c").write_text("#error wrong\n", encoding="utf-8")
+    (checkout / "attention" / "softkv_attention" / "kernels" / "native" / "library.c").write_text(
+        "#error wrong\n", encoding="utf-8"
+    )
     failed = installing(checkout, "failed")
     output, _ = failed.communicate()
     assert failed.returncode != 0

@@ -8,11 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from attention.kernels.in_c import KernelsInC
-from attention.kernels.native import pointers
-from attention.kernels.native.kinds import FEATURES, KINDS, kinds_of, this_platform
-from attention.kernels.native.library import library_of, load, usable_kinds
-from attention.kernels.native.pointers import address, output
+from softkv_attention.kernels.in_c import KernelsInC
+from softkv_attention.kernels.native import pointers
+from softkv_attention.kernels.native.kinds import FEATURES, KINDS, kinds_of, this_platform
+from softkv_attention.kernels.native.library import library_of, load, usable_kinds
+from softkv_attention.kernels.native.pointers import address, output
 
 KINDS_HERE = pytest.mark.parametrize("kind", usable_kinds(), ids=lambda kind: kind.name)
 

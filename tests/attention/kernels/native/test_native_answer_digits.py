@@ -13,8 +13,8 @@ import sys
 import numpy as np
 import pytest
 
-from attention.kernels.native.kinds import machine
-from attention.lookup import Limits, Memory, Question, Rows, answers, limit_workers
+from softkv_attention.kernels.native.kinds import machine
+from softkv_attention.lookup import Limits, Memory, Question, Rows, answers, limit_workers
 from tests.attention.kernels.native.cases import Numbers
 
 OTHERS = ({"OPENBLAS_CORETYPE": "Prescott"}, {"OPENBLAS_CORETYPE": "Nehalem"}, {"NPY_DISABLE_CPU_FEATURES": "X86_V3"})

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 
 import pytest
 
-from attention.kernels.in_c import KernelsInC
-from attention.kernels.native.kinds import KINDS, machine
-from attention.kernels.native.library import usable_kinds
+from softkv_attention.kernels.in_c import KernelsInC
+from softkv_attention.kernels.native.kinds import KINDS, machine
+from softkv_attention.kernels.native.library import usable_kinds
 from tests.attention.kernels.native import cases
 from tests.attention.kernels.native.calling import call
 from tests.attention.kernels.native.elsewhere import IMITATED, kind_of, library_for, program_for, shared

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from attention.kernels.native.build import FLAGS, HERE, KERNELS, PLATFORMS
-from attention.kernels.native.kinds import KINDS
+from softkv_attention.kernels.native.build import FLAGS, HERE, KERNELS, PLATFORMS
+from softkv_attention.kernels.native.kinds import KINDS
 
 pytestmark = [
     pytest.mark.thorough,

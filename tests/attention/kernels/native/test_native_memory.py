@@ -6,7 +6,7 @@ import platform
 
 import pytest
 
-from attention.kernels.native.library import usable_kinds
+from softkv_attention.kernels.native.library import usable_kinds
 from tests.attention.kernels.native.calling import call
 from tests.thorough import thorough
 

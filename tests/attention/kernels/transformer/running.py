@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from attention.aligned import LINE
-from attention.kernels.native.build import FLAGS, HERE
-from attention.kernels.native.kinds import KINDS, machine
-from attention.kernels.transformer import in_c as structures
-from attention.kernels.transformer.parameters import (
+from softkv_attention.aligned import LINE
+from softkv_attention.kernels.native.build import FLAGS, HERE
+from softkv_attention.kernels.native.kinds import KINDS, machine
+from softkv_attention.kernels.transformer import in_c as structures
+from softkv_attention.kernels.transformer.parameters import (
     SPARE,
     Activations,
     Design,

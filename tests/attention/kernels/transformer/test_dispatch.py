@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from attention import ParameterError
-from attention.kernels.native.kinds import KINDS
-from attention.kernels.native.library import Library, load
-from attention.kernels.transformer import dispatch
-from attention.kernels.transformer.dispatch import (
+from softkv_attention import ParameterError
+from softkv_attention.kernels.native.kinds import KINDS
+from softkv_attention.kernels.native.library import Library, load
+from softkv_attention.kernels.transformer import dispatch
+from softkv_attention.kernels.transformer.dispatch import (
     available,
     encoder_kernels,
     multiplies_bfloat16,
@@ -16,8 +16,8 @@ from attention.kernels.transformer.dispatch import (
     use_encoder,
     way_of,
 )
-from attention.kernels.transformer.in_c import Encoder
-from attention.kernels.transformer.parameters import FLOAT32, INT16, THREE, TILES
+from softkv_attention.kernels.transformer.in_c import Encoder
+from softkv_attention.kernels.transformer.parameters import FLOAT32, INT16, THREE, TILES
 
 needs_library = pytest.mark.skipif(load() is None, reason="the library of kernels is not built")
 

@@ -9,10 +9,10 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from attention.kernels.native.kinds import machine
-from attention.kernels.native.library import library_of, usable_kinds
-from attention.kernels.transformer import FLOAT32, INT16, TILES, Encoder
-from attention.transformer import compiled
+from softkv_attention.kernels.native.kinds import machine
+from softkv_attention.kernels.native.library import library_of, usable_kinds
+from softkv_attention.kernels.transformer import FLOAT32, INT16, TILES, Encoder
+from softkv_attention.transformer import compiled
 from tests.attention.kernels.transformer.running import built, image_of, is_emulated, run
 from tests.attention.transformer.conftest import WAYS
 from tests.attention.transformer.test_compiled_bits import DIGESTS, digest, encoded, fixed, network_of, some_texts

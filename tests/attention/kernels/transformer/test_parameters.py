@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention.kernels.transformer.parameters import (
+from softkv_attention.kernels.transformer.parameters import (
     FLOAT32,
     GROUP,
     INT16,

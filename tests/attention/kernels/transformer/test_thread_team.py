@@ -9,9 +9,9 @@ from time import sleep
 
 import pytest
 
-from attention.kernels import pool
-from attention.kernels.transformer import thread_team
-from attention.kernels.transformer.thread_team import encoder_pool, run_in_stages, run_with_idle_threads
+from softkv_attention.kernels import pool
+from softkv_attention.kernels.transformer import thread_team
+from softkv_attention.kernels.transformer.thread_team import encoder_pool, run_in_stages, run_with_idle_threads
 
 PATIENCE = 60
 """Seconds for a thread to begin, on a busy machine too."""

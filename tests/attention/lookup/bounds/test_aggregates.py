@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import share_error, weight_error, weighted_mean, weighted_quantiles
+from softkv_attention.lookup import share_error, weight_error, weighted_mean, weighted_quantiles
 from tests.thorough import examples
 
 AT = np.array([0.01, 0.25, 0.5, 0.9, 0.999])

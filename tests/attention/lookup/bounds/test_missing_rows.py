@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from attention.lookup.bounds.missing_rows import MissingRows
-from attention.lookup.codes.summary import KeySummary
+from softkv_attention.lookup.bounds.missing_rows import MissingRows
+from softkv_attention.lookup.codes.summary import KeySummary
 
 TEMPERATURES = (1e-30, 1e-3, 0.02, 0.05, 0.1, 0.5, 2.0, 10.0, 1e6, math.inf)
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Limits, Memory, Question, Rows, ScanWidth, estimate
-from attention.lookup.bounds.output import Centre, bound_directional_shift, bound_tail_output
-from attention.lookup.bounds.similarities import QuantisationError
-from attention.lookup.codes.quantisation import quantise
-from attention.lookup.exact import exact_answers
-from attention.lookup.quantised import quantised_answers
-from attention.lookup.softmax.distribution import softmax
-from attention.lookup.softmax.evidence import NullKey
-from attention.lookup.softmax.mixture import TailSums, mix
+from softkv_attention.lookup import Limits, Memory, Question, Rows, ScanWidth, estimate
+from softkv_attention.lookup.bounds.output import Centre, bound_directional_shift, bound_tail_output
+from softkv_attention.lookup.bounds.similarities import QuantisationError
+from softkv_attention.lookup.codes.quantisation import quantise
+from softkv_attention.lookup.exact import exact_answers
+from softkv_attention.lookup.quantised import quantised_answers
+from softkv_attention.lookup.softmax.distribution import softmax
+from softkv_attention.lookup.softmax.evidence import NullKey
+from softkv_attention.lookup.softmax.mixture import TailSums, mix
 from tests.thorough import crossed
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -7,12 +7,17 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from attention.kernels import kernels
-from attention.lookup import Memory, Rows
-from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, QuantisationError, quantisation_errors, similarity_slack
-from attention.lookup.codes.quantisation import FINE_QUERIES, QueryCodes, code_queries
-from attention.lookup.memory.tiles import PassingRows
-from attention.lookup.rescoring.originals import compute_all_similarities, compute_similarities
+from softkv_attention.kernels import kernels
+from softkv_attention.lookup import Memory, Rows
+from softkv_attention.lookup.bounds.similarities import (
+    UNIT_ROUNDOFF,
+    QuantisationError,
+    quantisation_errors,
+    similarity_slack,
+)
+from softkv_attention.lookup.codes.quantisation import FINE_QUERIES, QueryCodes, code_queries
+from softkv_attention.lookup.memory.tiles import PassingRows
+from softkv_attention.lookup.rescoring.originals import compute_all_similarities, compute_similarities
 
 SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"]
 

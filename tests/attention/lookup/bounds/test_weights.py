@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Question, Rows
-from attention.lookup.bounds.similarities import Slack
-from attention.lookup.bounds.weights import bound_bias_rounding, bound_exact_documents, bound_tail, bound_ties
-from attention.lookup.quantised import quantised_answers
-from attention.lookup.softmax.distribution import softmax
+from softkv_attention.lookup import Memory, Question, Rows
+from softkv_attention.lookup.bounds.similarities import Slack
+from softkv_attention.lookup.bounds.weights import bound_bias_rounding, bound_exact_documents, bound_tail, bound_ties
+from softkv_attention.lookup.quantised import quantised_answers
+from softkv_attention.lookup.softmax.distribution import softmax
 from tests.attention.lookup.inspection import similarities_seen
 from tests.thorough import examples
 

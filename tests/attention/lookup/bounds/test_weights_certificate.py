@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from attention.lookup import Certificate
+from softkv_attention.lookup import Certificate
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup.bounds.similarities import QuantisationError, Slack
-from attention.lookup.bounds.weights import least_variation, tail_variation, total_variation
-from attention.lookup.softmax.distribution import one_hot, softmax, sparse
-from attention.lookup.softmax.evidence import NullKey
-from attention.lookup.softmax.mixture import TailSums, mix, mixture_without_tail
+from softkv_attention.lookup.bounds.similarities import QuantisationError, Slack
+from softkv_attention.lookup.bounds.weights import least_variation, tail_variation, total_variation
+from softkv_attention.lookup.softmax.distribution import one_hot, softmax, sparse
+from softkv_attention.lookup.softmax.evidence import NullKey
+from softkv_attention.lookup.softmax.mixture import TailSums, mix, mixture_without_tail
 from tests.thorough import examples
 
 SEEDS = st.integers(0, 2**32 - 1)

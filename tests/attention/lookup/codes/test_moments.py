@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Limits, Memory, Rows
-from attention.lookup.codes.moments import Moments, RunningGrams, Spread
-from attention.lookup.codes.quantisation import quantise
+from softkv_attention.lookup import Limits, Memory, Rows
+from softkv_attention.lookup.codes.moments import Moments, RunningGrams, Spread
+from softkv_attention.lookup.codes.quantisation import quantise
 from tests.thorough import examples
 
 

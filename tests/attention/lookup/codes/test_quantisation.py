@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import kernels
-from attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, columns_of
-from attention.lookup.codes.quantisation import (
+from softkv_attention.kernels import kernels
+from softkv_attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, columns_of
+from softkv_attention.lookup.codes.quantisation import (
     FINE_QUERIES,
     HOT_TEMPERATURE,
     MAX_WIDTH,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.errors import ParameterError, ShapeError
-from attention.lookup.codes import summary
-from attention.lookup.codes.summary import KeySummary
+from softkv_attention.errors import ParameterError, ShapeError
+from softkv_attention.lookup.codes import summary
+from softkv_attention.lookup.codes.summary import KeySummary
 
 SIMILARITIES = ("cosine", "dot", "scaled_dot", "gaussian")
 

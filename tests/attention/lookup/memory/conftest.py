@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from attention.lookup import Rows
-from attention.lookup.memory.blocks import Block, BlockFormat
-from attention.lookup.memory.segments import Segment
+from softkv_attention.lookup import Rows
+from softkv_attention.lookup.memory.blocks import Block, BlockFormat
+from softkv_attention.lookup.memory.segments import Segment
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.errors import ParameterError
-from attention.lookup import Bias, Memory, Rows
-from attention.lookup.memory.tiles import PassingRows, all_rows
+from softkv_attention.errors import ParameterError
+from softkv_attention.lookup import Bias, Memory, Rows
+from softkv_attention.lookup.memory.tiles import PassingRows, all_rows
 
 N, D = 3_001, 3
 RANDOM = np.random.default_rng(3)

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.kernels.layout import PANEL
-from attention.lookup.memory.bitmaps import Bitmap, RowSelection
+from softkv_attention.kernels.layout import PANEL
+from softkv_attention.lookup.memory.bitmaps import Bitmap, RowSelection
 
 some = st.integers(0, 300).flatmap(lambda count: st.lists(st.booleans(), min_size=count, max_size=count))
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels.layout import CHUNK
-from attention.lookup import Limits, Memory, Question, Rows, answer
-from attention.lookup.memory import blocks as chunks
-from attention.lookup.memory.blocks import (
+from softkv_attention.kernels.layout import CHUNK
+from softkv_attention.lookup import Limits, Memory, Question, Rows, answer
+from softkv_attention.lookup.memory import blocks as chunks
+from softkv_attention.lookup.memory.blocks import (
     BlockFormat,
     allocate_originals,
     bytes_in_file,

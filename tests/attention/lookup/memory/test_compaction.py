@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from attention.lookup import Limits, Memory, Rows
-from attention.lookup.memory.blocks import BlockFormat
-from attention.lookup.memory.compaction import apply_replacements, compact
+from softkv_attention.lookup import Limits, Memory, Rows
+from softkv_attention.lookup.memory.blocks import BlockFormat
+from softkv_attention.lookup.memory.compaction import apply_replacements, compact
 
 LIMITS = Limits(block_rows=64)
 LAST_TOO = replace(LIMITS, removed_in_last=8)

@@ -15,10 +15,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from attention.errors import ParameterError, ShapeError
-from attention.lookup import Limits, Memory, Question, Rows, answer
-from attention.lookup.memory import rows as rows_module
-from attention.lookup.memory import statistics
+from softkv_attention.errors import ParameterError, ShapeError
+from softkv_attention.lookup import Limits, Memory, Question, Rows, answer
+from softkv_attention.lookup.memory import rows as rows_module
+from softkv_attention.lookup.memory import statistics
 from tests.thorough import examples
 
 LIMITS = Limits(block_rows=64, first_rows=4, min_file_bytes=1, removed_in_last=4)

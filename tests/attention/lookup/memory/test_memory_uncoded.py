@@ -9,7 +9,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from attention.lookup import Limits, Memory, Question, Rows, answers
+from softkv_attention.lookup import Limits, Memory, Question, Rows, answers
 
 WIDTH, N = 64, 30_000
 LIMITS = Limits(block_rows=8192, exact_max_components=0)

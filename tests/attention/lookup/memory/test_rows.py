@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.errors import ParameterError, ShapeError
-from attention.lookup import Rows
-from attention.lookup.memory.rows import document_ranges, expand_ranges
+from softkv_attention.errors import ParameterError, ShapeError
+from softkv_attention.lookup import Rows
+from softkv_attention.lookup.memory.rows import document_ranges, expand_ranges
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint64])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels.layout import CHUNK
-from attention.lookup import Rows
-from attention.lookup.codes.quantisation import Codes
+from softkv_attention.kernels.layout import CHUNK
+from softkv_attention.lookup import Rows
+from softkv_attention.lookup.codes.quantisation import Codes
 
 WIDTH = 5
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Limits, Memory, Rows
-from attention.lookup.codes.quantisation import quantise
-from attention.lookup.memory import rows as owners_module
-from attention.lookup.memory import statistics as facts_module
-from attention.lookup.memory import statistics as residuals
+from softkv_attention.lookup import Limits, Memory, Rows
+from softkv_attention.lookup.codes.quantisation import quantise
+from softkv_attention.lookup.memory import rows as owners_module
+from softkv_attention.lookup.memory import statistics as facts_module
+from softkv_attention.lookup.memory import statistics as residuals
 
 SMALL_BLOCKS = Limits(block_rows=64)
 

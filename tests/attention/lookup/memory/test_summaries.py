@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import KeySummary, Memory, Rows, summary_of
+from softkv_attention.lookup import KeySummary, Memory, Rows, summary_of
 
 RANDOM = np.random.default_rng(12)
 KEYS = RANDOM.standard_normal((3_000, 10)).astype(np.float32)

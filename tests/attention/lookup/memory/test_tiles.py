@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Limits, Memory, Rows
-from attention.lookup.memory.tiles import PassingRows, RowIndices, are_copies
+from softkv_attention.lookup import Limits, Memory, Rows
+from softkv_attention.lookup.memory.tiles import PassingRows, RowIndices, are_copies
 
 
 def filled(n, removed=(), keys=None):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.errors import ParameterError
-from attention.lookup import Limits, Memory, Question, Rows, answer
-from attention.lookup.memory.view import Mask
+from softkv_attention.errors import ParameterError
+from softkv_attention.lookup import Limits, Memory, Question, Rows, answer
+from softkv_attention.lookup.memory.view import Mask
 from tests.thorough import examples
 
 FAR = 10**12

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import kernels
-from attention.lookup.rescoring.candidates import MIN_SCANNED_SQUARES, SCANNED_SQUARES_SHARE, count_heavy
+from softkv_attention.kernels import kernels
+from softkv_attention.lookup.rescoring.candidates import MIN_SCANNED_SQUARES, SCANNED_SQUARES_SHARE, count_heavy
 
 
 @settings(deadline=None)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Limits, Memory, Rows
-from attention.lookup.memory.tiles import PassingRows
-from attention.lookup.rescoring import originals
-from attention.lookup.rescoring.originals import (
+from softkv_attention.lookup import Limits, Memory, Rows
+from softkv_attention.lookup.memory.tiles import PassingRows
+from softkv_attention.lookup.rescoring import originals
+from softkv_attention.lookup.rescoring.originals import (
     add_rows,
     compute_all_similarities,
     compute_all_sums,

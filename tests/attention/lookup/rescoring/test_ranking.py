@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup.memory.tiles import PassingRows
-from attention.lookup.rescoring.ranking import (
+from softkv_attention.lookup.memory.tiles import PassingRows
+from softkv_attention.lookup.rescoring.ranking import (
     DocumentGrouping,
     log_weight_of_other_parts,
     refine_similarities,

@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attention.lookup import Limits, Memory, Question, ScanWidth, answers, sweep
-from attention.lookup.exact import exact_answers, exact_sweep
-from attention.lookup.quantised import quantised_answers
-from attention.lookup.rescoring.candidates import RescoredQuery
-from attention.lookup.rescoring.ranking import DocumentGrouping
-from attention.lookup.shards.documents import AnswerRows
-from attention.lookup.shards.local import LocalShard
-from attention.lookup.softmax.evidence import Evidence
-from attention.lookup.softmax.mixture import Mixture
-from attention.lookup.temperature_sweep import sweep_by_scan
+from softkv_attention.lookup import Limits, Memory, Question, ScanWidth, answers, sweep
+from softkv_attention.lookup.exact import exact_answers, exact_sweep
+from softkv_attention.lookup.quantised import quantised_answers
+from softkv_attention.lookup.rescoring.candidates import RescoredQuery
+from softkv_attention.lookup.rescoring.ranking import DocumentGrouping
+from softkv_attention.lookup.shards.documents import AnswerRows
+from softkv_attention.lookup.shards.local import LocalShard
+from softkv_attention.lookup.softmax.evidence import Evidence
+from softkv_attention.lookup.softmax.mixture import Mixture
+from softkv_attention.lookup.temperature_sweep import sweep_by_scan
 
 N, WIDTH = 12_000, 37
 LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128), ScanWidth(512, 2048)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Limits, Memory, Rows
-from attention.lookup import scan as scan_module
-from attention.lookup.codes.quantisation import code_queries
-from attention.lookup.shards.local import LocalShard
-from attention.lookup.shards.scan_result import ScanRequest
+from softkv_attention.lookup import Limits, Memory, Rows
+from softkv_attention.lookup import scan as scan_module
+from softkv_attention.lookup.codes.quantisation import code_queries
+from softkv_attention.lookup.shards.local import LocalShard
+from softkv_attention.lookup.shards.scan_result import ScanRequest
 
 N, WIDTH = 3000, 19
 LIMITS = Limits(max_tile_rows=1024, block_rows=1024)

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from attention.lookup import Bias, Limits, Memory, Question, Rows, ScanWidth, answers
-from attention.lookup.quantised import quantised_answers
+from softkv_attention.lookup import Bias, Limits, Memory, Question, Rows, ScanWidth, answers
+from softkv_attention.lookup.quantised import quantised_answers
 
 N = 6007
 RANDOM = np.random.default_rng(7)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Bias, Limits, Memory, Question, Rows, View, answers
-from attention.lookup.quantised import shard_of
-from attention.lookup.shards.local import LocalShard
-from attention.lookup.shards.merged import MergedShards
-from attention.lookup.shards.scan_result import ScanRequest
+from softkv_attention.lookup import Bias, Limits, Memory, Question, Rows, View, answers
+from softkv_attention.lookup.quantised import shard_of
+from softkv_attention.lookup.shards.local import LocalShard
+from softkv_attention.lookup.shards.merged import MergedShards
+from softkv_attention.lookup.shards.scan_result import ScanRequest
 
 N = 6_000
 LIMITS = Limits(max_tile_rows=1024, exact_max_components=0)

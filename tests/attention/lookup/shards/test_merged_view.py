@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.errors import ParameterError, ShapeError
-from attention.lookup import Bias, Memory, Rows, View
-from attention.lookup.shards import open_shard
+from softkv_attention.errors import ParameterError, ShapeError
+from softkv_attention.lookup import Bias, Memory, Rows, View
+from softkv_attention.lookup.shards import open_shard
 
 KEYS = np.random.default_rng(3).standard_normal((12, 4)).astype(np.float32)
 

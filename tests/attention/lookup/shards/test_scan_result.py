@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Limits, Memory, Question, Rows, ScanWidth, planner
-from attention.lookup import scan as scan_module
-from attention.lookup.quantised import quantised_answers
-from attention.lookup.scan import ERROR_DEGREES, NO_THRESHOLD, Accumulator
-from attention.lookup.shards.local import LocalShard
-from attention.lookup.shards.scan_result import ScanRequest, ScanResult, add_accumulators
-from attention.lookup.temperature_sweep import solve_temperatures, sweep_by_scan
+from softkv_attention.lookup import Limits, Memory, Question, Rows, ScanWidth, planner
+from softkv_attention.lookup import scan as scan_module
+from softkv_attention.lookup.quantised import quantised_answers
+from softkv_attention.lookup.scan import ERROR_DEGREES, NO_THRESHOLD, Accumulator
+from softkv_attention.lookup.shards.local import LocalShard
+from softkv_attention.lookup.shards.scan_result import ScanRequest, ScanResult, add_accumulators
+from softkv_attention.lookup.temperature_sweep import solve_temperatures, sweep_by_scan
 
 LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128),))
 

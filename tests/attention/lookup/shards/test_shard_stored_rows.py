@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.errors import ParameterError
-from attention.lookup import Memory, Rows, View
-from attention.lookup.shards import is_view, open_shard
+from softkv_attention.errors import ParameterError
+from softkv_attention.lookup import Memory, Rows, View
+from softkv_attention.lookup.shards import is_view, open_shard
 
 RANDOM = np.random.default_rng(11)
 KEYS = RANDOM.standard_normal((50, 4)).astype(np.float32)

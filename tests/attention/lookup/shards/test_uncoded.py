@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Auto, Limits, Memory, Question, Rows, answers
-from attention.lookup.exact import exact_answers
-from attention.lookup.memory.blocks import Block
-from attention.lookup.quantised import shard_of
-from attention.lookup.shards.merged import MergedShards
-from attention.lookup.shards.scan_result import ScanRequest
-from attention.lookup.shards.uncoded import UncodedShard
+from softkv_attention.lookup import Auto, Limits, Memory, Question, Rows, answers
+from softkv_attention.lookup.exact import exact_answers
+from softkv_attention.lookup.memory.blocks import Block
+from softkv_attention.lookup.quantised import shard_of
+from softkv_attention.lookup.shards.merged import MergedShards
+from softkv_attention.lookup.shards.scan_result import ScanRequest
+from softkv_attention.lookup.shards.uncoded import UncodedShard
 
 N = 5_000
 LIMITS = Limits(block_rows=1_024, exact_max_components=0)
@@ -56,7 +56,7 @@ def test_nothing_as_long_as_the_rows_is_held(monkeypatch):
     def refused(*_, **__):
         raise AssertionError("all similarities at once")
 
-    monkeypatch.setattr("attention.lookup.shards.local.compute_all_similarities", refused)
+    monkeypatch.setattr("softkv_attention.lookup.shards.local.compute_all_similarities", refused)
     view, _ = bare("gaussian")
     results = answers(view, [Question(query, 0.05) for query in QUERIES])
     assert [result.certificate.method for result in results] == ["exact"] * 3
@@ -100,8 +100,8 @@ def test_while_codes_are_made_some_rows_are_scanned_and_the_others_read(monkeypa
 
 
 def test_many_tiles_are_blended_in_few_runs(monkeypatch):
-    monkeypatch.setattr("attention.lookup.shards.uncoded.TILE_ROWS", 16)
-    monkeypatch.setattr("attention.lookup.shards.uncoded.MAX_TILES_PER_SUM", 5)
+    monkeypatch.setattr("softkv_attention.lookup.shards.uncoded.TILE_ROWS", 16)
+    monkeypatch.setattr("softkv_attention.lookup.shards.uncoded.MAX_TILES_PER_SUM", 5)
     view, _ = bare("dot")
     questions = [Question(query, 2.0) for query in QUERIES]
     for actual, expected in zip(answers(view, questions), exact_answers(view, questions), strict=True):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Question, answer
-from attention.lookup.softmax.distribution import SUPPORT, logistic, one_hot, softmax, solve_temperature, sparse
-from attention.lookup.softmax.evidence import NullKey
+from softkv_attention.lookup import Question, answer
+from softkv_attention.lookup.softmax.distribution import SUPPORT, logistic, one_hot, softmax, solve_temperature, sparse
+from softkv_attention.lookup.softmax.evidence import NullKey
 
 SIMILARITIES = st.lists(st.sampled_from([-2.0, -0.5, 0.0, 0.25, 0.25000001, 1.0]), min_size=1, max_size=30).map(
     np.array

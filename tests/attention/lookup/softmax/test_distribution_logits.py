@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup.softmax.distribution import (
+from softkv_attention.lookup.softmax.distribution import (
     MAX_NULL_LOGIT,
     null_logit,
     one_hot_with_bias,
@@ -13,7 +13,7 @@ from attention.lookup.softmax.distribution import (
     restore_evidence,
     softmax,
 )
-from attention.lookup.softmax.evidence import Background, NullKey
+from softkv_attention.lookup.softmax.evidence import Background, NullKey
 
 RANDOM = np.random.default_rng(8)
 SIMILARITIES = RANDOM.standard_normal(50)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.errors import ParameterError
-from attention.lookup import (
+from softkv_attention.errors import ParameterError
+from softkv_attention.lookup import (
     Auto,
     Background,
     BoundedBackground,

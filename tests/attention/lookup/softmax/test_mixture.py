@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup.softmax.evidence import NullKey
-from attention.lookup.softmax.mixture import TailSums, mix
+from softkv_attention.lookup.softmax.evidence import NullKey
+from softkv_attention.lookup.softmax.mixture import TailSums, mix
 
 TEMPERATURES = np.array([2.0, 0.3, 0.05, 0.004])
 

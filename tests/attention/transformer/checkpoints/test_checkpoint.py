@@ -12,7 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from attention.transformer import CheckpointError, Compiled, StoredRows, UnsupportedModelError, arrays, load, map_arrays
+from softkv_attention.transformer import (
+    CheckpointError,
+    Compiled,
+    StoredRows,
+    UnsupportedModelError,
+    arrays,
+    load,
+    map_arrays,
+)
 from tests.checkpoints import save_transformer
 
 
@@ -44,12 +52,13 @@ def test_parameters_are_float32_of_numpy_and_torch_is_left_out(folder):
     model = load(folder).model
     assert {(type(array), array.dtype) for _, array in arrays(model)} == {(np.ndarray, np.dtype("float32"))}
     script = (
-        "import sys; from pathlib import Path; from attention.transformer import load, trace; import numpy as np\n"
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "from softkv_attention.transformer import load, trace\n"
         f"model = load(Path({str(folder)!r})).model; trace(model, np.array([2, 4, 3])); print(*sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     loaded = run.stdout.split()
-    assert "attention.transformer.sentence" in loaded
+    assert "softkv_attention.transformer.sentence" in loaded
     assert not {"torch", "transformers"} & set(loaded)
 
 

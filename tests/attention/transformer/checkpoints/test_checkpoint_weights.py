@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from attention.transformer import CheckpointError, arrays, load
+from softkv_attention.transformer import CheckpointError, arrays, load
 
 
 def test_weights_may_lie_in_several_files(folder):

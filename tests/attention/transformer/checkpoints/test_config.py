@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from attention.transformer import UnsupportedModelError, load
+from softkv_attention.transformer import UnsupportedModelError, load
 
 
 def test_the_older_form_of_a_poolings_config(folder):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.datasets import DEMOS
+from softkv_service.datasets import DEMOS
 from tests.clients.python.conftest import reranking_service
 from tests.running import RunningService
 from tests.speaking import VERSIONS, Way

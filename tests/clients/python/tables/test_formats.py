@@ -12,7 +12,7 @@ from tools.node import ROOT
 
 
 def test_the_page_takes_every_ending() -> None:
-    script = (ROOT / "service/web/explore/upload.js").read_text()
+    script = (ROOT / "service/softkv_service/web/explore/upload.js").read_text()
     (accepted,) = [line.strip(' ",\n') for line in script.splitlines() if ".csv,.tsv" in line]
     assert {*accepted.split(",")} == {*BY_ENDING, *PACKED_ENDINGS} - {".lance"}  # which is a folder
 

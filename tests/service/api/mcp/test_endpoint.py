@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 from fastapi import APIRouter, Response
 
-from service.api.routing import GuardedRoute, reaches, requires, takes
+from softkv_service.api.routing import GuardedRoute, reaches, requires, takes
 from tests.running import RunningService
 from tests.speaking import Speaker, Way
 from tests.waiting import until

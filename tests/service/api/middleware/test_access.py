@@ -12,9 +12,9 @@ import pytest
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 
-from service.api.middleware.access import Hosts, machine_names
-from service.api.problems.errors import HostRefused, MalformedHost
-from service.settings import Settings
+from softkv_service.api.middleware.access import Hosts, machine_names
+from softkv_service.api.problems.errors import HostRefused, MalformedHost
+from softkv_service.settings import Settings
 from tests.running import RunningService
 
 OURS = [

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from service.settings import Settings
+from softkv_service.settings import Settings
 from tests.running import RunningService
 from tests.thorough import crossed
 

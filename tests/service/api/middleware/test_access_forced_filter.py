@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from service.api.keyring import line_of
-from service.app import create_app
-from service.settings import Settings
+from softkv_service.api.keyring import line_of
+from softkv_service.app import create_app
+from softkv_service.settings import Settings
 from tests.service.api.spellings import Call, Spelling, send, spellings
 from tests.thorough import thorough
 

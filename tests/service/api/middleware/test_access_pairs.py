@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from attention.lookup import Limits
-from service.api.keyring import line_of
 from softkv.mcp.tools import TOOLS
+from softkv_attention.lookup import Limits
+from softkv_service.api.keyring import line_of
 from tests.running import RunningService
 from tests.service.api.calls import BIAS, EVERY_FIELD, MATCH_FIELDS, MINILM, Call, examples
 from tests.service.api.conftest import add_reranker, stock

@@ -11,11 +11,11 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import iter_route_contexts
 
-from service.api.keyring import line_of
-from service.api.routes.page import PageMount
-from service.api.routing import GuardedRoute, declared_reach
-from service.app import create_app
-from service.settings import Settings
+from softkv_service.api.keyring import line_of
+from softkv_service.api.routes.page import PageMount
+from softkv_service.api.routing import GuardedRoute, declared_reach
+from softkv_service.app import create_app
+from softkv_service.settings import Settings
 from tests.running import RunningService
 from tests.waiting import until
 

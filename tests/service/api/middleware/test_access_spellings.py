@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from service.app import create_app
-from service.settings import Settings
+from softkv_service.app import create_app
+from softkv_service.settings import Settings
 from tests.running import RunningService
 from tests.service.api.spellings import Spelling, send, spellings
 from tests.thorough import thorough

@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter
 from pydantic import ValidationError
 
-from service.settings import Settings
+from softkv_service.settings import Settings
 from tests.running import RunningService
 from tests.service.api.contract import STORABLE
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from service.api.middleware.requests import require_unambiguous
-from service.api.problems.errors import MalformedPath
+from softkv_service.api.middleware.requests import require_unambiguous
+from softkv_service.api.problems.errors import MalformedPath
 from tests.running import RunningService
 from tests.service.api.test_openapi import DESCRIBED, OPERATIONS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.api.problems import handlers
+from softkv_service.api.problems import handlers
 
 JSON = {"content-type": "application/json"}
 

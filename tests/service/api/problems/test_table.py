@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-import service
-from attention.errors import AttentionError
-from service.api.parts import find_parts
-from service.api.problems import errors as api
-from service.api.problems.handlers import problem_response
-from service.api.problems.table import CODES, TABLE
-from service.encoding import errors as encoding
-from service.retrieval import errors as retrieval
-from service.retrieval.documents.re_encoding import JobOver
-from service.storage import errors as storage
+import softkv_service
+from softkv_attention.errors import AttentionError
+from softkv_service.api.parts import find_parts
+from softkv_service.api.problems import errors as api
+from softkv_service.api.problems.handlers import problem_response
+from softkv_service.api.problems.table import CODES, TABLE
+from softkv_service.encoding import errors as encoding
+from softkv_service.retrieval import errors as retrieval
+from softkv_service.retrieval.documents.re_encoding import JobOver
+from softkv_service.storage import errors as storage
 
 ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.EncodingError, AttentionError}
 # The first two end `softkv restore`, the next seven a start, before there are requests; the catalogue never provokes
@@ -37,13 +37,16 @@ def below(kind: type[Exception]) -> Iterator[type[Exception]]:
 
 # Without those of walls, which other tests of this process may have loaded.
 ERRORS = {
-    each for root in ROOTS for each in below(root) if each.__module__.partition(".")[0] in ("attention", "service")
+    each
+    for root in ROOTS
+    for each in below(root)
+    if each.__module__.partition(".")[0] in ("softkv_attention", "softkv_service")
 }
 
 
 def made() -> set[str]:
     """Return the names of the classes that the service and the core construct, as `Name(…)` or `Name.at(…)`."""
-    sources = Path(service.__file__).parents[1]
+    sources = Path(softkv_service.__file__).parents[2]
     calls = (
         node.func
         for room in ("attention", "service", "workshop/softkv_workshop")

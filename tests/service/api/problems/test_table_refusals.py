@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.retrieval.documents import documents as merge_patch
+from softkv_service.retrieval.documents import documents as merge_patch
 from tests.running import RunningService
 from tests.service.api.calls import Call, first
 from tests.service.api.contract import Operation

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.encoding import Reranker, default_precision, load_reranker
+from softkv_service.encoding import Reranker, default_precision, load_reranker
 from tests.checkpoints import write_cross_encoder
 
 

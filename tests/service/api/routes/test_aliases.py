@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.keyring import line_of
+from softkv_service.api.keyring import line_of
 from tests.running import RunningService
 from tests.service.api.middleware.test_access_scopes import ROUTES, as_
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention import attend
-from attention.heads import Heads
+from softkv_attention import attend
+from softkv_attention.heads import Heads
 
 RNG = np.random.default_rng(11)
 QUERY, KEY, VALUE = RNG.normal(size=(2, 3, 5)), RNG.normal(size=(2, 7, 5)), RNG.normal(size=(2, 7, 4))

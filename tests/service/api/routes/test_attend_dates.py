@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.api.keyring import line_of
+from softkv_service.api.keyring import line_of
 from tests.running import RunningService
 from tests.waiting import until
 

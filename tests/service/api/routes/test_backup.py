@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.storage import SQLiteStore, restore
+from softkv_service.storage import SQLiteStore, restore
 from tests.running import RunningService
 
 

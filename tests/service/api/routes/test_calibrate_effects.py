@@ -8,9 +8,9 @@ import httpx
 import numpy as np
 import pytest
 
-from service.retrieval.collections import Catalogue
-from service.retrieval.errors import SnapshotGone
-from service.retrieval.labels import calibrate
+from softkv_service.retrieval.collections import Catalogue
+from softkv_service.retrieval.errors import SnapshotGone
+from softkv_service.retrieval.labels import calibrate
 from tests.service.api.routes.test_calibrate import N, labelled, vectors
 from tests.thorough import thorough
 

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.encoding import Reranker, write_pair
+from softkv_service.encoding import Reranker, write_pair
 from tests.running import RunningService
 from tests.service.api.test_openapi import DESCRIBED
 

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.encoding import load_reranker, write_pair
+from softkv_service.encoding import load_reranker, write_pair
 from tests.checkpoints import save_cross_encoder
 from tests.running import RunningService
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from service.api.keyring import line_of
-from service.api.routes.service import MAX_LABELLED
-from service.storage import SQLiteStore
-from service.storage.records import CollectionSettings
+from softkv_service.api.keyring import line_of
+from softkv_service.api.routes.service import MAX_LABELLED
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.records import CollectionSettings
 from tests.running import RunningService
 from tests.service.api.routes.test_service_metrics import samples, value
 from tests.service.retrieval.making import numbered

@@ -148,7 +148,7 @@ def keyed(tmp_path) -> Any:
         ("part", "feedback", {"filter": mine}),
         ("owner", "write", {"filter": mine}),
     ]
-    from service.api.keyring import line_of
+    from softkv_service.api.keyring import line_of
 
     file = tmp_path / "keys"
     file.write_text("".join(f"{line_of(name, scope, '', name, **limits)}\n" for name, scope, limits in lines))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from service.api.keyring import line_of
+from softkv_service.api.keyring import line_of
 from tests.running import RunningService
 from tests.service.api.test_access_log import ROW, Logged, entries, logged
 from tests.speaking import Speaker, Way
@@ -203,7 +203,7 @@ def test_no_message_takes_a_place_of_its_own(keyed: RunningService) -> None:
 
 
 def test_without_its_library_mcp_is_a_501_with_the_install_command(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [module for module in sys.modules if module.startswith(("service.api.mcp.", "softkv.mcp."))]:
+    for name in [module for module in sys.modules if module.startswith(("softkv_service.api.mcp.", "softkv.mcp."))]:
         monkeypatch.delitem(sys.modules, name)
     for name in ("mcp", "mcp_types"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -216,6 +216,6 @@ def test_without_its_library_mcp_is_a_501_with_the_install_command(tmp_path, mon
 
 
 def test_the_service_starts_without_its_library() -> None:
-    heavy = ["mcp", "mcp_types", "jsonschema", "service.api.mcp.endpoint", "softkv.client"]
-    code = f"import sys, service.app; print([name for name in {heavy} if name in sys.modules])"
+    heavy = ["mcp", "mcp_types", "jsonschema", "softkv_service.api.mcp.endpoint", "softkv.client"]
+    code = f"import sys, softkv_service.app; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

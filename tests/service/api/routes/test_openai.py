@@ -9,7 +9,7 @@ import openai
 import pytest
 from tokenizers import Tokenizer
 
-from service.encoding.registry import default_checkpoint
+from softkv_service.encoding.registry import default_checkpoint
 
 MODEL = "all-MiniLM-L6-v2"
 TEXTS = ["relational databases", "", "a cat asleep in the sun", "word " * 300]

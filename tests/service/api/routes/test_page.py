@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.api.parts import find_parts
-from service.api.routes.assets import LEAST_BYTES, Assets
-from service.api.routes.page import folders, render_page
+from softkv_service.api.parts import find_parts
+from softkv_service.api.routes.assets import LEAST_BYTES, Assets
+from softkv_service.api.routes.page import folders, render_page
 
 
 def linked(page: httpx.Response) -> list[str]:

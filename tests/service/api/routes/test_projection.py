@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.encoding import TOPICS
+from softkv_service.encoding import TOPICS
 from tests.oracle import similarities
 from tests.service.api.routes.test_calibrate import N, labelled, vectors
 

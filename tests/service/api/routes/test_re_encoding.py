@@ -15,8 +15,8 @@ import httpx
 import numpy as np
 import pytest
 
-from service.storage import ReEncoding
-from service.storage.interface import DiskUsage
+from softkv_service.storage import ReEncoding
+from softkv_service.storage.interface import DiskUsage
 from tests.checkpoints import write_static
 from tests.running import RunningService
 from tests.service.api.test_openapi import DESCRIBED

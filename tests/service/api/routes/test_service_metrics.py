@@ -9,10 +9,10 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.api.admission import KINDS
-from service.api.keyring import line_of
-from service.api.problems.table import OF_STATUS, TABLE
-from service.request_trace import QUEUES, STAGES
+from softkv_service.api.admission import KINDS
+from softkv_service.api.keyring import line_of
+from softkv_service.api.problems.table import OF_STATUS, TABLE
+from softkv_service.request_trace import QUEUES, STAGES
 from tests.running import RunningService
 
 Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]

@@ -16,8 +16,8 @@ import httpx
 import numpy as np
 import pytest
 
-from service.api.received import ReceivedFiles
 from softkv.tables import open_table
+from softkv_service.api.received import ReceivedFiles
 from tests.clients.python.commands.test_load_tables import NAMED, SAVERS, frame
 from tests.clients.python.tables.files import CASES
 from tests.clients.python.tables.outside import REFUSED, SECRET

@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from service.api.routes import upload as upload_route
-from service.api.routes.upload import _lines
+from softkv_service.api.routes import upload as upload_route
+from softkv_service.api.routes.upload import _lines
 from tests.running import RunningService
 
 NDJSON = {"content-type": "application/x-ndjson"}

@@ -22,8 +22,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from service.api.json import NDJSON
-from service.api.telemetry import Tracing
+from softkv_service.api.json import NDJSON
+from softkv_service.api.telemetry import Tracing
 from tests.running import RunningService
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -215,5 +215,6 @@ def test_without_its_packages_tracing_names_the_install_command(tmp_path):
 
 
 def test_without_traces_the_packages_are_not_imported():
-    code = "import sys, service.app; print([name for name in sys.modules if name.startswith('opentelemetry.sdk')])"
+    modules = "[name for name in sys.modules if name.startswith('opentelemetry.sdk')]"
+    code = f"import sys, softkv_service.app; print({modules})"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

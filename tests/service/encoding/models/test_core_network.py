@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels.transformer import parameters
-from attention.transformer import compiled
-from service.encoding.background import TOPICS
-from service.encoding.registry import load_encoder
+from softkv_attention.kernels.transformer import parameters
+from softkv_attention.transformer import compiled
+from softkv_service.encoding.background import TOPICS
+from softkv_service.encoding.registry import load_encoder
 from tests.bfloat16 import needs_bfloat16
 from tests.checkpoints import assert_unusable, library_vectors
 from tests.thorough import thorough

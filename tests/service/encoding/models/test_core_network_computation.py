@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from attention.kernels.transformer import use_encoder
-from attention.transformer import Compiled, arrays, map_arrays
-from service.encoding.errors import ModelUnusable
-from service.encoding.models.core_network import Computation, embed_by_definition
+from softkv_attention.kernels.transformer import use_encoder
+from softkv_attention.transformer import Compiled, arrays, map_arrays
+from softkv_service.encoding.errors import ModelUnusable
+from softkv_service.encoding.models.core_network import Computation, embed_by_definition
 from tests.bfloat16 import ROUGH
 
 LENGTHS = np.array([3, 17, 1, 9, 9])

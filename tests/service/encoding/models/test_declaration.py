@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from service.encoding.registry import load_encoder
+from softkv_service.encoding.registry import load_encoder
 from tests.checkpoints import assert_unusable, library_vectors
 from tests.thorough import thorough
 
@@ -240,8 +240,8 @@ def test_nothing_heavy_is_imported_to_refuse(bare_model, saved):
     directory = saved(splade(bare_model))
     script = f"""
 import sys
-from service.encoding.errors import ModelUnusable
-from service.encoding.registry import load_encoder
+from softkv_service.encoding.errors import ModelUnusable
+from softkv_service.encoding.registry import load_encoder
 try:
     load_encoder({str(directory)!r})
 except ModelUnusable as error:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from service.encoding.registry import load_encoder
-from service.encoding.texts import PURPOSES
+from softkv_service.encoding.registry import load_encoder
+from softkv_service.encoding.texts import PURPOSES
 from tests.checkpoints import assert_unusable, library_vectors
 from tests.thorough import thorough
 
@@ -55,7 +55,7 @@ def test_a_lower_precision_is_the_librarys_too(random_model):
 @pytest.mark.thorough
 def test_a_model_that_cannot_change_its_attention_loads_silently(random_model):
     directory = random_model("MegatronBertConfig")
-    script = f"from service.encoding.registry import load_encoder; load_encoder({str(directory)!r})"
+    script = f"from softkv_service.encoding.registry import load_encoder; load_encoder({str(directory)!r})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == done.stderr == ""
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from service.encoding.registry import load_encoder
-from service.encoding.texts import PURPOSES
+from softkv_service.encoding.registry import load_encoder
+from softkv_service.encoding.texts import PURPOSES
 from tests.bfloat16 import FLOAT32_BY_TILES
 from tests.checkpoints import assert_unusable, library_vectors, save_sentence_encoder, save_static, save_transformer
 from tests.examples import Page

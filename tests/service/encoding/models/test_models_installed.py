@@ -7,8 +7,8 @@ from importlib import metadata
 
 import pytest
 
-from service.encoding.errors import ModelUnusable
-from service.encoding.registry import DEFAULT_MODEL, MULTILINGUAL, PACKAGED, checkpoint_of, default_checkpoint
+from softkv_service.encoding.errors import ModelUnusable
+from softkv_service.encoding.registry import DEFAULT_MODEL, MULTILINGUAL, PACKAGED, checkpoint_of, default_checkpoint
 
 DISTRIBUTIONS, SHA256, _ = PACKAGED[DEFAULT_MODEL]
 
@@ -81,7 +81,7 @@ def test_loading_is_silent_offline_and_imports_no_code_of_the_distribution():
 import socket, sys
 def refuse(*arguments, **named): raise AssertionError("the network was asked")
 socket.socket.connect = socket.getaddrinfo = refuse
-from service.encoding.registry import load_encoder
+from softkv_service.encoding.registry import load_encoder
 assert not {"torch", "sentence_transformers"} & set(sys.modules), "imported before they are needed"
 encoder = load_encoder("all-MiniLM-L6-v2", threads=1)
 encoder.encode(["one", "two"], "document")
@@ -96,7 +96,7 @@ assert not unneeded & set(sys.modules), f"imported and not needed: {unneeded & s
 def test_torch_uses_the_configured_number_of_threads(random_model):
     script = """
 import sys, threading
-from service.encoding.registry import load_encoder
+from softkv_service.encoding.registry import load_encoder
 load_encoder(sys.argv[1], threads=1).encode(["one"], "query")
 import torch
 worker = threading.Thread(target=lambda: print(torch.get_num_threads()))

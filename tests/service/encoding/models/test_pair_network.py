@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from service.encoding import load_reranker
-from service.encoding.models import pair_network
-from service.encoding.models.pair_network import Pair, cut_pair, cut_pairs
-from service.encoding.tokens import SPARE, ModelTokenizer
+from softkv_service.encoding import load_reranker
+from softkv_service.encoding.models import pair_network
+from softkv_service.encoding.models.pair_network import Pair, cut_pair, cut_pairs
+from softkv_service.encoding.tokens import SPARE, ModelTokenizer
 from tests.checkpoints import edit_json, save_cross_encoder, write_cross_encoder
 from tests.service.encoding.models.test_tokenizer_classes import FOLDERS, TEXTS, save_tokenizer
 from tests.thorough import examples

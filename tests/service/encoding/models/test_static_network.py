@@ -12,8 +12,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from service.encoding.registry import load_encoder
-from service.encoding.texts import PURPOSES
+from softkv_service.encoding.registry import load_encoder
+from softkv_service.encoding.texts import PURPOSES
 from tests.checkpoints import VOCABULARY, WIDTH, assert_unusable, library_vectors
 
 TEXTS = ["a red house", "", "word " * 700, "猫 and dogs", "a red house"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
-from attention.transformer import UnsupportedModelError
-from service.encoding.models.tokenizer_classes import load_tokenizer
+from softkv_attention.transformer import UnsupportedModelError
+from softkv_service.encoding.models.tokenizer_classes import load_tokenizer
 from tests.parity.families import bytes_as_fallback, bytes_with_end, sentence_pieces, word_pieces
 
 TEXTS = [

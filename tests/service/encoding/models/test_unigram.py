@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from service.encoding.models import unigram
-from service.encoding.models.unigram import Unigram
+from softkv_service.encoding.models import unigram
+from softkv_service.encoding.models.unigram import Unigram
 from tests.thorough import examples
 
 LETTERS = "ab▁é猫"

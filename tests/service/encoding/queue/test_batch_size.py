@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.encoding.encoder import BATCH_SECONDS, FIRST_CHARACTERS, MAX_CHARACTERS, MIN_CHARACTERS, BatchSize
+from softkv_service.encoding.encoder import BATCH_SECONDS, FIRST_CHARACTERS, MAX_CHARACTERS, MIN_CHARACTERS, BatchSize
 
 
 def settled(characters_a_second, limits=None, batches=20):

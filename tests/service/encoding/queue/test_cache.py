@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from service.encoding.queue import EmbeddingCache
-from service.encoding.texts import EncodedText
+from softkv_service.encoding.queue import EmbeddingCache
+from softkv_service.encoding.texts import EncodedText
 
 
 def answers(*texts):

@@ -7,10 +7,10 @@ import asyncio
 import numpy as np
 import pytest
 
-from service.encoding import EncodingQueue, ProviderUnavailable, QueueOverfull, TextRefused
-from service.encoding.remote import RemoteSettings
-from service.encoding.remote.encoder import RemoteEncoder
-from service.scheduling import CALLER
+from softkv_service.encoding import EncodingQueue, ProviderUnavailable, QueueOverfull, TextRefused
+from softkv_service.encoding.remote import RemoteSettings
+from softkv_service.encoding.remote.encoder import RemoteEncoder
+from softkv_service.scheduling import CALLER
 from tests.service.encoding.remote.provider import Reply, vector_of
 
 

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from service import logs
-from service.encoding.encoders import LoadingEncoder
-from service.encoding.registry import load_encoder
+from softkv_service import logs
+from softkv_service.encoding.encoders import LoadingEncoder
+from softkv_service.encoding.registry import load_encoder
 
 
 def start(directory, capsys):

@@ -8,11 +8,11 @@ import time
 import numpy as np
 import pytest
 
-from service.encoding import queue as queue_module
-from service.encoding.encoder import BATCH_SECONDS, MAX_CHARACTERS
-from service.encoding.errors import InvalidText, QueueClosed
-from service.encoding.queue import MAX_CACHED_REQUEST, EncodingQueue
-from service.scheduling import CALLER, TEXTS
+from softkv_service.encoding import queue as queue_module
+from softkv_service.encoding.encoder import BATCH_SECONDS, MAX_CHARACTERS
+from softkv_service.encoding.errors import InvalidText, QueueClosed
+from softkv_service.encoding.queue import MAX_CACHED_REQUEST, EncodingQueue
+from softkv_service.scheduling import CALLER, TEXTS
 
 
 class Gate:

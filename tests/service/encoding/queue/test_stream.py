@@ -5,8 +5,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from service.encoding.errors import QueueClosed
-from service.encoding.queue import SLICE_TEXTS, EncodingQueue, encode_stream
+from softkv_service.encoding.errors import QueueClosed
+from softkv_service.encoding.queue import SLICE_TEXTS, EncodingQueue, encode_stream
 
 TEXTS = [f"{'word ' * (i % 17)}number {i}" for i in range(SLICE_TEXTS * 2 + 5)]
 

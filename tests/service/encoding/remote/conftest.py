@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.encoding.remote import RemoteSettings
-from service.encoding.remote.encoder import RemoteEncoder
+from softkv_service.encoding.remote import RemoteSettings
+from softkv_service.encoding.remote.encoder import RemoteEncoder
 from tests.service.encoding.remote.provider import StubProvider
 
 KEY = "sk-a-secret-that-nobody-may-read"

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.storage.records import FeedbackRecord
+from softkv_service.storage.records import FeedbackRecord
 from tests.running import RunningService
 from tests.service.encoding.remote.provider import Call, Reply, StubProvider
 

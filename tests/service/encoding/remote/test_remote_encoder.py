@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from service.encoding import InvalidText, InvalidTokens, ProviderUnavailable, TextRefused, TokensUnknown
-from service.encoding.encoder import Measurements
-from service.encoding.remote import RemoteSettings
-from service.encoding.remote import provider as provider_module
-from service.encoding.remote.encoder import RemoteEncoder, load_remote, read_measurements, write_measurements
-from service.encoding.tokens import Content
-from service.storage import SQLiteStore
+from softkv_service.encoding import InvalidText, InvalidTokens, ProviderUnavailable, TextRefused, TokensUnknown
+from softkv_service.encoding.encoder import Measurements
+from softkv_service.encoding.remote import RemoteSettings
+from softkv_service.encoding.remote import provider as provider_module
+from softkv_service.encoding.remote.encoder import RemoteEncoder, load_remote, read_measurements, write_measurements
+from softkv_service.encoding.tokens import Content
+from softkv_service.storage import SQLiteStore
 from tests.service.encoding.remote.conftest import KEY
 from tests.service.encoding.remote.provider import DROPPED, TOO_MANY, WIDTH, Call, Reply, vector_of
 
@@ -107,7 +107,7 @@ def test_concurrent_calls_stay_within_the_limit(stub, encoder_at):
 
 
 def test_so_many_calls_start_within_a_minute(stub, encoder_at, monkeypatch):
-    monkeypatch.setattr("service.encoding.remote.provider.MINUTE", 0.6)  # a minute is short in this test
+    monkeypatch.setattr("softkv_service.encoding.remote.provider.MINUTE", 0.6)  # a minute is short in this test
     began = time.monotonic()
     encoder_at(batch_texts=1, requests_per_minute=3).encode([f"text {i}" for i in range(8)], "document")
     assert len(stub.calls) == 8

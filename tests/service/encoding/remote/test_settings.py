@@ -7,8 +7,8 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from service.encoding.remote import RemoteSettings
-from service.settings import KeyMissing, provider_key
+from softkv_service.encoding.remote import RemoteSettings
+from softkv_service.settings import KeyMissing, provider_key
 
 KEY = "sk-a-secret-that-nobody-may-read"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from service.encoding.models.tokenizer_classes import load_tokenizer
-from service.encoding.registry import default_checkpoint
-from service.encoding.tokens import Content, ModelTokenizer
+from softkv_service.encoding.models.tokenizer_classes import load_tokenizer
+from softkv_service.encoding.registry import default_checkpoint
+from softkv_service.encoding.tokens import Content, ModelTokenizer
 
 NOTHING = ["", "   ", "\t\n", "\u00a0", "\u200b", "\ufeff", "\x00", "\u0301", "[PAD]", "[CLS] [SEP]", "[MASK]", "[UNK]"]
 UNKNOWN = ["😺", "猫", "😺😺", "猫 😺", "x" * 101]

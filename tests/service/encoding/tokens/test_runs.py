@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers
 
-from service.encoding.tokens import SHARED, ModelTokenizer, Run, windows
+from softkv_service.encoding.tokens import SHARED, ModelTokenizer, Run, windows
 from tests.service.encoding.models.test_tokenizer_classes import FOLDERS, TEXTS, save_tokenizer
 from tests.thorough import examples
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.datasets import DEMOS
-from service.encoding.errors import InvalidTokens
-from service.encoding.models.tokenizer_classes import load_tokenizer
-from service.encoding.registry import default_checkpoint
-from service.encoding.tokens import decode
+from softkv_service.datasets import DEMOS
+from softkv_service.encoding.errors import InvalidTokens
+from softkv_service.encoding.models.tokenizer_classes import load_tokenizer
+from softkv_service.encoding.registry import default_checkpoint
+from softkv_service.encoding.tokens import decode
 from tests.thorough import examples
 
 TRICKY = [

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.encoding.models.tokenizer_classes import load_tokenizer
-from service.encoding.registry import default_checkpoint
-from service.encoding.tokens import ModelTokenizer, room, windows
+from softkv_service.encoding.models.tokenizer_classes import load_tokenizer
+from softkv_service.encoding.registry import default_checkpoint
+from softkv_service.encoding.tokens import ModelTokenizer, room, windows
 from tests.service.encoding.models.test_tokenizer_classes import save_tokenizer
 from tests.service.encoding.tokens.test_tokens import TRICKY
 

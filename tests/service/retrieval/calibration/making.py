@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.retrieval.calibration import DocumentKeys, ProfileBuilder, Profiles
+from softkv_service.retrieval.calibration import DocumentKeys, ProfileBuilder, Profiles
 
 KEYS = 120
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from service.retrieval.calibration.abstention import (
+from softkv_service.retrieval.calibration.abstention import (
     DOUBT,
     KEPT,
     fit_error_bounds,

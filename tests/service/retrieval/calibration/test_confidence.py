@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import Curve, weight_logits
-from service.retrieval.calibration.confidence import PRIOR_MEAN
+from softkv_service.retrieval.calibration import Curve, weight_logits
+from softkv_service.retrieval.calibration.confidence import PRIOR_MEAN
 
 
 @pytest.mark.parametrize(

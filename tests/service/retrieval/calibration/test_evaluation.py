@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import Curve, Gain, evaluate, evaluate_reranked
-from service.retrieval.calibration.abstention import KEPT
-from service.retrieval.calibration.evaluation import Bought, Metric, calibration_error, label_losses, log_losses
-from service.retrieval.calibration.fit import FOLDS, Fit, Outcomes, assign_folds, fit_temperature
-from service.retrieval.labels.calibrate import _explain_no_gain
+from softkv_service.retrieval.calibration import Curve, Gain, evaluate, evaluate_reranked
+from softkv_service.retrieval.calibration.abstention import KEPT
+from softkv_service.retrieval.calibration.evaluation import Bought, Metric, calibration_error, label_losses, log_losses
+from softkv_service.retrieval.calibration.fit import FOLDS, Fit, Outcomes, assign_folds, fit_temperature
+from softkv_service.retrieval.labels.calibrate import _explain_no_gain
 from tests.service.retrieval.calibration.making import drawn
 
 PROFILES = drawn(400, 7)

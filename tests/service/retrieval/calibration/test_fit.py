@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.retrieval.calibration.fit import NULL_DEVIATION, fit_full_text, fit_null, fit_temperature
+from softkv_service.retrieval.calibration.fit import NULL_DEVIATION, fit_full_text, fit_null, fit_temperature
 from tests.service.retrieval.calibration.making import KEYS, drawn
 
 

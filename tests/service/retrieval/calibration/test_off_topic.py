@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from service.retrieval.calibration import Metric, OffTopic, evaluate
+from softkv_service.retrieval.calibration import Metric, OffTopic, evaluate
 from tests.service.retrieval.calibration.making import drawn
 
 PROFILES = drawn(60, 7)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.retrieval.calibration import DocumentKeys, ProfileBuilder, Profiles
+from softkv_service.retrieval.calibration import DocumentKeys, ProfileBuilder, Profiles
 
 NAMES = "abcdefgh"
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from service.retrieval.calibration import Calibration, Curve, Rerank, TextTerms, Variant
-from service.retrieval.calibration.abstention import ErrorBound
+from softkv_service.retrieval.calibration import Calibration, Curve, Rerank, TextTerms, Variant
+from softkv_service.retrieval.calibration.abstention import ErrorBound
 
 BOUNDS = (ErrorBound(0.05, "questions", 0.7, 0.2),)
 PLAIN = Variant(0.2, Curve(0.7, 0.3, 0.2, 0.1, -1.0), 0.75, BOUNDS)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from service.retrieval import CollectionConflict, CollectionNotFound
-from service.retrieval.collections import Catalogue
-from service.storage.records import CollectionRecord
-from service.storage.sqlite.store import SQLiteStore
-from service.storage.sqlite.writer import Writer
+from softkv_service.retrieval import CollectionConflict, CollectionNotFound
+from softkv_service.retrieval.collections import Catalogue
+from softkv_service.storage.records import CollectionRecord
+from softkv_service.storage.sqlite.store import SQLiteStore
+from softkv_service.storage.sqlite.writer import Writer
 
 
 class OvertakenStore(SQLiteStore):

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.retrieval.collections import QuestionTimes, estimate_disk_bytes
-from service.storage import SQLiteStore
-from service.storage.records import CollectionSettings, DocumentRecord
+from softkv_service.retrieval.collections import QuestionTimes, estimate_disk_bytes
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.records import CollectionSettings, DocumentRecord
 
 RANDOM = np.random.default_rng(4)
 WORDS = ["tide", "harbour", "lantern", "of", "the", "north", "salt", "quay", "rope", "and"]

@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Limits, Question, answers
-from service.retrieval.collections import Catalogue, Collection, SharedCatalogue
-from service.retrieval.collections.expiry import NEVER
-from service.retrieval.documents import ExpirySweep
-from service.storage import SQLiteStore
-from service.storage.conditions import ALL, Comparison
-from service.storage.errors import DiskFull, DocumentsExist
-from service.storage.records import DocumentRecord, ExpiryRows
+from softkv_attention.lookup import Limits, Question, answers
+from softkv_service.retrieval.collections import Catalogue, Collection, SharedCatalogue
+from softkv_service.retrieval.collections.expiry import NEVER
+from softkv_service.retrieval.documents import ExpirySweep
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.conditions import ALL, Comparison
+from softkv_service.storage.errors import DiskFull, DocumentsExist
+from softkv_service.storage.records import DocumentRecord, ExpiryRows
 from tests.service.retrieval.making import ids, rows
 
 ODD = Comparison("metadata.odd", "==", True)

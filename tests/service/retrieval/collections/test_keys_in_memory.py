@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question, answers
-from service.retrieval import CollectionLoading, CollectionNotFound
-from service.retrieval.collections import Catalogue, Collection
-from service.retrieval.collections import collection as module
-from service.retrieval.collections.keys_in_memory import LoadedCollections
-from service.retrieval.errors import CollectionUnsound
-from service.storage import SQLiteStore
-from service.storage.errors import StoreClosed
-from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
-from service.storage.sqlite.connections import connect
+from softkv_attention.lookup import Memory, Question, answers
+from softkv_service.retrieval import CollectionLoading, CollectionNotFound
+from softkv_service.retrieval.collections import Catalogue, Collection
+from softkv_service.retrieval.collections import collection as module
+from softkv_service.retrieval.collections.keys_in_memory import LoadedCollections
+from softkv_service.retrieval.errors import CollectionUnsound
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.errors import StoreClosed
+from softkv_service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
+from softkv_service.storage.sqlite.connections import connect
 from tests.service.retrieval.making import ODD, ids, numbered
 
 COLLECTIONS = 200

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from attention.lookup import Answer, Question
-from service.retrieval import CollectionNotFound, InvalidContent
-from service.retrieval.collections import lookup_queue as lookups
-from service.retrieval.collections import snapshot as snapshots
-from service.retrieval.queries import Options, attend_collection, compare_collection, sweep_collection
-from service.storage.errors import DocumentDamaged
-from service.storage.records import DocumentRecord
+from softkv_attention.lookup import Answer, Question
+from softkv_service.retrieval import CollectionNotFound, InvalidContent
+from softkv_service.retrieval.collections import lookup_queue as lookups
+from softkv_service.retrieval.collections import snapshot as snapshots
+from softkv_service.retrieval.queries import Options, attend_collection, compare_collection, sweep_collection
+from softkv_service.storage.errors import DocumentDamaged
+from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import opened, texts, wait_until_gone
 from tests.waiting import until
 

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.request_trace import LOOKUP_PATHS
+from softkv_service.request_trace import LOOKUP_PATHS
 from tests.running import RunningService
 from tests.waiting import until
 

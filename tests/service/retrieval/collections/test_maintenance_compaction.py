@@ -6,8 +6,8 @@ import time
 from itertools import islice
 from threading import Event
 
-from service.retrieval.collections import maintenance as compaction
-from service.retrieval.collections.maintenance import Compaction, retry_forever
+from softkv_service.retrieval.collections import maintenance as compaction
+from softkv_service.retrieval.collections.maintenance import Compaction, retry_forever
 
 
 def test_a_request_during_a_compaction_continues_it():

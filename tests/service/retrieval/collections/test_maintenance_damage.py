@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from attention.lookup import SealedError
-from service.retrieval import CollectionUnsound
-from service.retrieval.collections.maintenance import Damage
-from service.storage.errors import DocumentDamaged
+from softkv_attention.lookup import SealedError
+from softkv_service.retrieval import CollectionUnsound
+from softkv_service.retrieval.collections.maintenance import Damage
+from softkv_service.storage.errors import DocumentDamaged
 
 
 def test_three_are_named_and_the_others_counted():

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attention.lookup import Background, Memory, Question, Rows, answers
-from service.encoding import Backgrounds, EncoderFacts
-from service.retrieval.collections import Catalogue
-from service.retrieval.collections.key_background import SAMPLE_DOCUMENTS, KeyBackground, SampledKeys
-from service.retrieval.collections.null import NullKey, choose_background
-from service.storage import SQLiteStore, id_hash
-from service.storage.conditions import Comparison
-from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
+from softkv_attention.lookup import Background, Memory, Question, Rows, answers
+from softkv_service.encoding import Backgrounds, EncoderFacts
+from softkv_service.retrieval.collections import Catalogue
+from softkv_service.retrieval.collections.key_background import SAMPLE_DOCUMENTS, KeyBackground, SampledKeys
+from softkv_service.retrieval.collections.null import NullKey, choose_background
+from softkv_service.storage import SQLiteStore, id_hash
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
 from tests.service.retrieval.making import opened
 
 D = 5

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import service
-from service.storage import Restriction
+import softkv_service
+from softkv_service.storage import Restriction
 from tests.service.retrieval.making import ODD, numbered, opened
 
 AROUND = re.compile(r"\.(?:reading_all|snapshot_all|memory_snapshot|in_memory|count_keys)\b|\.lookups\.(?:ask|read)\b")
@@ -27,7 +27,7 @@ def test_a_handle_has_the_state_that_the_collection_has_later(tmp_path: Path) ->
 
 
 def test_code_that_answers_callers_uses_nothing_that_leaves_their_restriction_out() -> None:
-    root = Path(service.__file__).parent
+    root = Path(softkv_service.__file__).parent
     folders = [root / name for name in ("api", "retrieval/queries", "retrieval/labels", "retrieval/documents")]
     texts = {path: path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py")}
     assert len(texts) > 50

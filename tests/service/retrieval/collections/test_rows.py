@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from service.retrieval.collections.rows import prefetch_rows
-from service.storage.records import KeyRows
+from softkv_service.retrieval.collections.rows import prefetch_rows
+from softkv_service.storage.records import KeyRows
 
 PATIENCE = 30
 

@@ -13,9 +13,9 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from service.retrieval.collections import sealed
-from service.storage import SQLiteStore
-from service.storage.sqlite import vector_rows
+from softkv_service.retrieval.collections import sealed
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.sqlite import vector_rows
 from tests.service.retrieval.sealing import (
     BLOCK,
     documents,

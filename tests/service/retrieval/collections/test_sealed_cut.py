@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attention.lookup import Question, answer
-from service.retrieval.errors import CollectionLoading
+from softkv_attention.lookup import Question, answer
+from softkv_service.retrieval.errors import CollectionLoading
 from tests.examples import ROOT
 from tests.service.retrieval.sealing import WIDTH, asked, documents, files, make_batches_small, opened, settled, written
 

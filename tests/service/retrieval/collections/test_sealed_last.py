@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
-from attention.lookup import Limits
-from service.retrieval.collections import sealed
-from service.storage import SQLiteStore
+from softkv_attention.lookup import Limits
+from softkv_service.retrieval.collections import sealed
+from softkv_service.storage import SQLiteStore
 from tests.service.retrieval import sealing
 from tests.service.retrieval.sealing import (
     BLOCK,

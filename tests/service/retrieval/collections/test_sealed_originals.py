@@ -8,10 +8,10 @@ import time
 import numpy as np
 import pytest
 
-from attention.lookup import Question, answer
-from service.retrieval.collections import collection as collection_module
-from service.retrieval.collections import sealed
-from service.retrieval.errors import CollectionLoading
+from softkv_attention.lookup import Question, answer
+from softkv_service.retrieval.collections import collection as collection_module
+from softkv_service.retrieval.collections import sealed
+from softkv_service.retrieval.errors import CollectionLoading
 from tests.service.retrieval.sealing import (
     WIDTH,
     asked,

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from service.encoding.temperature import Temperature
-from service.retrieval.collections.settings import default_temperature
+from softkv_service.encoding.temperature import Temperature
+from softkv_service.retrieval.collections.settings import default_temperature
 
 MEASURED = {"cosine": Temperature(0.02, "measured"), "dot": Temperature(5.0, "model card")}
 

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from service.encoding import Encoders, LoadingEncoder, ModelUnusable
-from service.retrieval import EncoderUnavailable
-from service.retrieval.collections import get_encoding_queue, get_known_facts
-from service.storage.records import CollectionSettings
+from softkv_service.encoding import Encoders, LoadingEncoder, ModelUnusable
+from softkv_service.retrieval import EncoderUnavailable
+from softkv_service.retrieval.collections import get_encoding_queue, get_known_facts
+from softkv_service.storage.records import CollectionSettings
 
 
 def settings(encoder, precision="float32"):

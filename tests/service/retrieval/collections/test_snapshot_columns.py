@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.retrieval.collections import snapshot as columns
-from service.storage.conditions import Comparison
+from softkv_service.retrieval.collections import snapshot as columns
+from softkv_service.storage.conditions import Comparison
 from tests.service.retrieval.making import LARGE, document, ids, numbered, opened, tidied
 from tests.service.storage.meaning import conditions, keys, metadata, passes
 from tests.thorough import examples

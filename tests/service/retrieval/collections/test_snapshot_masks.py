@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from attention.lookup import Question, answer
-from service.retrieval.collections import snapshot as masks
-from service.storage.conditions import Combination, Comparison
-from service.storage.instants import Instant
+from softkv_attention.lookup import Question, answer
+from softkv_service.retrieval.collections import snapshot as masks
+from softkv_service.storage.conditions import Combination, Comparison
+from softkv_service.storage.instants import Instant
 from tests.service.retrieval.making import LARGE, ODD, document, ids, numbered, opened, rows, tidied, wait_until_gone
 
 

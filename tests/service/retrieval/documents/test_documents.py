@@ -7,10 +7,10 @@ import asyncio
 import numpy as np
 import pytest
 
-from service.retrieval import InvalidContent
-from service.retrieval import documents as store
-from service.retrieval.collections import parse_filter
-from service.retrieval.documents import SentDocument, documents, prepare_documents
+from softkv_service.retrieval import InvalidContent
+from softkv_service.retrieval import documents as store
+from softkv_service.retrieval.collections import parse_filter
+from softkv_service.retrieval.documents import SentDocument, documents, prepare_documents
 from tests.service.retrieval.making import texts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.retrieval.documents.documents import merge
+from softkv_service.retrieval.documents.documents import merge
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from service.retrieval.documents.fields import MAX_NAMED_FIELDS, explain_filter
-from service.storage import SQLiteStore
-from service.storage.conditions import parse_condition
+from softkv_service.retrieval.documents.fields import MAX_NAMED_FIELDS, explain_filter
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.conditions import parse_condition
 from tests.service.storage.making import collection, document
 
 DOCUMENTS = [

@@ -7,10 +7,10 @@ import asyncio
 import numpy as np
 import pytest
 
-from service.encoding import Encoders, LoadingEncoder
-from service.retrieval import InvalidContent
-from service.retrieval.documents import SentDocument, prepare_documents
-from service.storage.records import CollectionRecord, CollectionSettings, TextSpan
+from softkv_service.encoding import Encoders, LoadingEncoder
+from softkv_service.retrieval import InvalidContent
+from softkv_service.retrieval.documents import SentDocument, prepare_documents
+from softkv_service.storage.records import CollectionRecord, CollectionSettings, TextSpan
 
 
 def record(**settings):

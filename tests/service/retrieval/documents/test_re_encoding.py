@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.encoding import Encoder, Encoders, EncodingError, LoadingEncoder, load_encoder
-from service.retrieval import CollectionNotFound
-from service.retrieval.collections import Catalogue, Collection, SharedCatalogue
-from service.retrieval.documents import (
+from softkv_service.encoding import Encoder, Encoders, EncodingError, LoadingEncoder, load_encoder
+from softkv_service.retrieval import CollectionNotFound
+from softkv_service.retrieval.collections import Catalogue, Collection, SharedCatalogue
+from softkv_service.retrieval.documents import (
     JobStatus,
     ReEncodings,
     SentDocument,
@@ -26,11 +26,11 @@ from service.retrieval.documents import (
     update_documents,
     upsert,
 )
-from service.retrieval.documents.re_encoding import _Run
-from service.retrieval.errors import ReEncodingNotFound, ReEncodingOver
-from service.retrieval.queries import Options, attend_collection
-from service.storage import SQLiteStore, Store
-from service.storage.errors import ReEncodingActive
+from softkv_service.retrieval.documents.re_encoding import _Run
+from softkv_service.retrieval.errors import ReEncodingNotFound, ReEncodingOver
+from softkv_service.retrieval.queries import Options, attend_collection
+from softkv_service.storage import SQLiteStore, Store
+from softkv_service.storage.errors import ReEncodingActive
 from tests.checkpoints import write_static
 from tests.waiting import until
 

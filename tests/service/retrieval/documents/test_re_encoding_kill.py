@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from service.encoding import Encoder
-from service.storage import SQLiteStore
+from softkv_service.encoding import Encoder
+from softkv_service.storage import SQLiteStore
 from tests.service.retrieval.documents.test_re_encoding import (
     TEXTS,
     ended,
@@ -32,8 +32,8 @@ __all__ = ["folder", "models"]  # fixtures
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from service.encoding import load_encoder
-from service.storage import SQLiteStore, open_shared
+from softkv_service.encoding import load_encoder
+from softkv_service.storage import SQLiteStore, open_shared
 from tests.service.retrieval.documents.test_re_encoding import TEXTS, is_exact, running, text
 
 moment, batches = sys.argv[3], 0
@@ -58,7 +58,7 @@ Writer.keep_copies, Writer.replace_collection = keep_copies, replace_collection
 
 # Moves the collection.
 MOVER = f"""
-from service.storage.sqlite.writer import Writer
+from softkv_service.storage.sqlite.writer import Writer
 {KILLED}
 async def move():
     models = {{name: load_encoder(sys.argv[2] + "/" + name) for name in ("old", "new")}}

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import structlog
 
-from service.datasets.precomputed_vectors import NO_VECTORS, PrecomputedVectors, text_digest
-from service.encoding import QueueClosed
-from service.retrieval.documents import Seeding
-from service.retrieval.errors import DemoLoading
+from softkv_service.datasets.precomputed_vectors import NO_VECTORS, PrecomputedVectors, text_digest
+from softkv_service.encoding import QueueClosed
+from softkv_service.retrieval.documents import Seeding
+from softkv_service.retrieval.errors import DemoLoading
 from tests.service.retrieval.making import opened
 
 

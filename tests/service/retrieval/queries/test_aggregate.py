@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.retrieval import InvalidContent
-from service.retrieval.collections import snapshot as snapshots
-from service.retrieval.queries import Aggregation
-from service.storage.records import DocumentRecord
+from softkv_service.retrieval import InvalidContent
+from softkv_service.retrieval.collections import snapshot as snapshots
+from softkv_service.retrieval.queries import Aggregation
+from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, numbered, opened, weigh, with_keys
 from tests.thorough import examples
 
@@ -123,7 +123,7 @@ def test_votes_that_tie_stand_in_the_order_of_their_json(forty):
 def test_a_field_that_is_not_held_in_memory_is_read_from_the_store(forty, monkeypatch):
     read = Aggregation("metadata.i", "mean")
     reading = read_of(forty, read)
-    monkeypatch.setattr("service.retrieval.collections.snapshot.Columns.of", lambda *_: None)
+    monkeypatch.setattr("softkv_service.retrieval.collections.snapshot.Columns.of", lambda *_: None)
     assert read_of(forty, read) == reading
     monkeypatch.setattr(snapshots, "MAX_COLUMN_BYTES", 100)
     with pytest.raises(InvalidContent, match=r"the values of metadata.i take more than 100 bytes: take a field"):

@@ -7,11 +7,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from attention import ShapeError, attend
-from attention.heads import Heads
-from service.retrieval import InvalidContent, TooLarge
-from service.retrieval.queries import Arrays, attend_over_arrays
-from service.retrieval.queries import arrays as module
+from softkv_attention import ShapeError, attend
+from softkv_attention.heads import Heads
+from softkv_service.retrieval import InvalidContent, TooLarge
+from softkv_service.retrieval.queries import Arrays, attend_over_arrays
+from softkv_service.retrieval.queries import arrays as module
 
 ROWS = np.ones((6, 2))
 COLUMN = np.ones((6, 1))

@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question, Rows, answer, summary_of
-from service.retrieval import InvalidContent, ShardsMissing
-from service.retrieval.queries import Options, attend_collection, results, sweep_collection
-from service.retrieval.queries.question import EncodedQuery
-from service.retrieval.queries.results import MemoryDocuments, build_result
-from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
+from softkv_attention.lookup import Memory, Question, Rows, answer, summary_of
+from softkv_service.retrieval import InvalidContent, ShardsMissing
+from softkv_service.retrieval.queries import Options, attend_collection, results, sweep_collection
+from softkv_service.retrieval.queries.question import EncodedQuery
+from softkv_service.retrieval.queries.results import MemoryDocuments, build_result
+from softkv_service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
 from tests.service.retrieval.making import attend, document, lacking, numbered
 
 ONES = np.ones(2)

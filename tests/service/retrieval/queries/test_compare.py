@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from attention.lookup import summary_of
-from service.encoding import Encoders
-from service.retrieval import InvalidContent, ShardsMissing
-from service.retrieval.documents import SentDocument, upsert
-from service.retrieval.queries import Options, compare_collection, compare_rows
+from softkv_attention.lookup import summary_of
+from softkv_service.encoding import Encoders
+from softkv_service.retrieval import InvalidContent, ShardsMissing
+from softkv_service.retrieval.documents import SentDocument, upsert
+from softkv_service.retrieval.queries import Options, compare_collection, compare_rows
 from tests.service.retrieval.making import lacking, texts
 
 

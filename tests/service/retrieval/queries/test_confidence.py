@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import Curve
-from service.retrieval.calibration.fit import Variant
-from service.retrieval.queries.confidence import ConfidenceModel
+from softkv_service.retrieval.calibration import Curve
+from softkv_service.retrieval.calibration.fit import Variant
+from softkv_service.retrieval.queries.confidence import ConfidenceModel
 
 
 @pytest.mark.parametrize("offset", [-6.0, -2.0, 0.0, 2.0, 6.0])

@@ -7,8 +7,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from service.retrieval.queries import Options, sweep_collection
-from service.storage.records import DocumentRecord
+from softkv_service.retrieval.queries import Options, sweep_collection
+from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend
 
 AXES = np.eye(32, dtype=np.float32)

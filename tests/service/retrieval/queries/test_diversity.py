@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Limits
-from service.retrieval import InvalidContent
-from service.retrieval.queries.diversity import share_places
-from service.storage.records import DocumentRecord
+from softkv_attention.lookup import Limits
+from softkv_service.retrieval import InvalidContent
+from softkv_service.retrieval.queries.diversity import share_places
+from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
 from tests.thorough import examples
 

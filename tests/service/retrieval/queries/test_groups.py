@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Limits
-from service.retrieval.queries import Grouping, ValueRange
-from service.storage.records import DocumentRecord
+from softkv_attention.lookup import Limits
+from softkv_service.retrieval.queries import Grouping, ValueRange
+from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened, weigh, with_keys
 from tests.thorough import examples
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.retrieval.queries.highlight import split_sentences
-from service.storage.records import TextSpan
+from softkv_service.retrieval.queries.highlight import split_sentences
+from softkv_service.storage.records import TextSpan
 
 
 def sentences(text: str, span: TextSpan | None = None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.retrieval.queries.leave_one_out import WORD
+from softkv_service.retrieval.queries.leave_one_out import WORD
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Limits
-from service.retrieval import InvalidContent
-from service.retrieval.queries import Options, QueryPart, WeightedSum, find_words, sweep_collection
-from service.storage.records import DocumentRecord
+from softkv_attention.lookup import Limits
+from softkv_service.retrieval import InvalidContent
+from softkv_service.retrieval.queries import Options, QueryPart, WeightedSum, find_words, sweep_collection
+from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
 from tests.thorough import examples
 

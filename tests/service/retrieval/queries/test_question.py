@@ -6,8 +6,8 @@ from dataclasses import fields
 
 import numpy as np
 
-from service.retrieval.queries import Options
-from service.schemas.attend import AttendRequest
+from softkv_service.retrieval.queries import Options
+from softkv_service.schemas.attend import AttendRequest
 
 QUERY = np.array([3, 4], np.float32)
 

@@ -7,10 +7,10 @@ from itertools import product
 
 import numpy as np
 
-from attention.lookup import Evidence, Verdict
-from service.encoding import Encoders
-from service.retrieval.queries.question import EncodedQuery, check_readable
-from service.storage.records import CollectionRecord, CollectionSettings
+from softkv_attention.lookup import Evidence, Verdict
+from softkv_service.encoding import Encoders
+from softkv_service.retrieval.queries.question import EncodedQuery, check_readable
+from softkv_service.storage.records import CollectionRecord, CollectionSettings
 
 QUERY = np.array([3, 4], np.float32)
 UNKNOWN = EncodedQuery("猫?", QUERY, 1, words_unknown=True)

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Question, answer, sweep
-from service.retrieval.queries.question import EncodedQuery, Options
-from service.retrieval.queries.results import StoredDocuments, build_result, summarise_full_text
-from service.retrieval.queries.terms import build_terms
-from service.storage.conditions import parse_condition
-from service.storage.records import DocumentRecord
+from softkv_attention.lookup import Question, answer, sweep
+from softkv_service.retrieval.queries.question import EncodedQuery, Options
+from softkv_service.retrieval.queries.results import StoredDocuments, build_result, summarise_full_text
+from softkv_service.retrieval.queries.terms import build_terms
+from softkv_service.storage.conditions import parse_condition
+from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import opened
 from tests.service.storage.test_storage_ranks import bm25
 from tests.thorough import examples

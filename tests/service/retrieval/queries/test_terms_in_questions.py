@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.lookup import Limits, Question, answer
-from service.retrieval import InvalidContent
-from service.retrieval.collections import Collection
-from service.retrieval.collections import snapshot as columns
-from service.retrieval.collections import snapshot as snapshots
-from service.retrieval.queries import Options, attend_collection
-from service.retrieval.queries import terms as words
-from service.retrieval.queries.terms import build_terms, prepare_terms
-from service.storage.conditions import Comparison
-from service.storage.records import DocumentRecord
+from softkv_attention.lookup import Limits, Question, answer
+from softkv_service.retrieval import InvalidContent
+from softkv_service.retrieval.collections import Collection
+from softkv_service.retrieval.collections import snapshot as columns
+from softkv_service.retrieval.collections import snapshot as snapshots
+from softkv_service.retrieval.queries import Options, attend_collection
+from softkv_service.retrieval.queries import terms as words
+from softkv_service.retrieval.queries.terms import build_terms, prepare_terms
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
 
 MANY, WIDTH = 3000, 8

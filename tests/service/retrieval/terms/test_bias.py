@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.retrieval import InvalidContent
-from service.retrieval.terms import MAX_ADDEND, ValueWeights, format_bias, parse_bias
-from service.storage.conditions import DistinctValues
-from service.storage.fields import EncodedValue, encode_value
-from service.storage.instants import Instant, parse_instant
+from softkv_service.retrieval import InvalidContent
+from softkv_service.retrieval.terms import MAX_ADDEND, ValueWeights, format_bias, parse_bias
+from softkv_service.storage.conditions import DistinctValues
+from softkv_service.storage.fields import EncodedValue, encode_value
+from softkv_service.storage.instants import Instant, parse_instant
 
 YEAR = {"field": "metadata.year"}
 RECENT = {**YEAR, "half_life": 10}

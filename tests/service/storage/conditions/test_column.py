@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Store
-from service.storage.conditions import Comparison
-from service.storage.conditions.column import TextArray
+from softkv_service.storage import Store
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.conditions.column import TextArray
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import ORDERS, TEXTS, instants, lists, ordered, passes, scalars, texts
 from tests.thorough import examples

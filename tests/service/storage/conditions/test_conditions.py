@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Store
-from service.storage.conditions import MAX_DEPTH, Combination, Comparison, Condition, condition_digest, parse_condition
-from service.storage.errors import InvalidCondition
-from service.storage.instants import Instant
+from softkv_service.storage import Store
+from softkv_service.storage.conditions import (
+    MAX_DEPTH,
+    Combination,
+    Comparison,
+    Condition,
+    condition_digest,
+    parse_condition,
+)
+from softkv_service.storage.errors import InvalidCondition
+from softkv_service.storage.instants import Instant
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import NAMES, NUMBERS, ORDERS, SCALARS, conditions, keys, metadata, passes
 from tests.thorough import examples

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Reader, Store
-from service.storage.conditions import Order, Position, Visibility, parse_condition
+from softkv_service.storage import Reader, Store
+from softkv_service.storage.conditions import Order, Position, Visibility, parse_condition
 from tests.service.storage.making import collection, document
 from tests.thorough import examples
 

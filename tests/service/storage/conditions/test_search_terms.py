@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Store
-from service.storage.conditions import (
+from softkv_service.storage import Store
+from softkv_service.storage.conditions import (
     BIGRAM_CHARACTERS,
     SearchTerm,
     bigram_terms,
@@ -18,7 +18,7 @@ from service.storage.conditions import (
     terms_of,
     with_bigrams,
 )
-from service.storage.errors import InvalidSearch
+from softkv_service.storage.errors import InvalidSearch
 from tests.service.storage.making import collection, document
 from tests.service.storage.test_storage_ranks import bm25
 from tests.thorough import examples

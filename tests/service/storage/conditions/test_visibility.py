@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Store
-from service.storage.conditions import Comparison, Condition, Visibility, parse_condition
-from service.storage.errors import DocumentsExist, OutsideFilter
-from service.storage.records import DocumentRecord
+from softkv_service.storage import Store
+from softkv_service.storage.conditions import Comparison, Condition, Visibility, parse_condition
+from softkv_service.storage.errors import DocumentsExist, OutsideFilter
+from softkv_service.storage.records import DocumentRecord
 from tests.service.storage.making import collection, document
 from tests.thorough import examples
 

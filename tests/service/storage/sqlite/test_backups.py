@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from service.storage import SQLiteStore, restore
-from service.storage import backup as backed_up
-from service.storage.errors import (
+from softkv_service.storage import SQLiteStore, restore
+from softkv_service.storage import backup as backed_up
+from softkv_service.storage.errors import (
     BackupDamaged,
     DatabaseAltered,
     DatabaseDamaged,
@@ -27,7 +27,7 @@ from service.storage.errors import (
     DirectoryUnusable,
     DiskFull,
 )
-from service.storage.sqlite.schema.version import SCHEMA
+from softkv_service.storage.sqlite.schema.version import SCHEMA
 from tests.service.storage.making import collection, document, plain
 
 PATH_MAX = 4096  # of Linux

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import SQLiteStore
-from service.storage.conditions import Combination, Comparison
-from service.storage.errors import (
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.conditions import Combination, Comparison
+from softkv_service.storage.errors import (
     DatabaseDamaged,
     DatabaseForeign,
     DatabaseTooNew,
@@ -20,9 +20,9 @@ from service.storage.errors import (
     StorageFailed,
     StoreClosed,
 )
-from service.storage.fields import casefold
-from service.storage.sqlite import connections, integrity
-from service.storage.sqlite.schema.version import OLDEST, SCHEMA
+from softkv_service.storage.fields import casefold
+from softkv_service.storage.sqlite import connections, integrity
+from softkv_service.storage.sqlite.schema.version import OLDEST, SCHEMA
 from tests.service.storage.making import collection, document
 
 

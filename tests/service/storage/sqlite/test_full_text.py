@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import SQLiteStore
-from service.storage.sqlite import full_text
-from service.storage.sqlite.connections import Connection, connect
-from service.storage.sqlite.integrity import find_damage
-from service.storage.sqlite.search import Search
-from service.storage.sqlite.writer import Writer
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.sqlite import full_text
+from softkv_service.storage.sqlite.connections import Connection, connect
+from softkv_service.storage.sqlite.integrity import find_damage
+from softkv_service.storage.sqlite.search import Search
+from softkv_service.storage.sqlite.writer import Writer
 from tests.service.storage.making import collection, document
 from tests.waiting import until
 
@@ -27,8 +27,8 @@ QUESTIONS = ["what's a cat?", "animal languages", "CAFE", "注意力", "softkv�
 KILLED = """
 import os, sys
 from pathlib import Path
-from service.storage.sqlite import full_text
-from service.storage.sqlite.connections import connect
+from softkv_service.storage.sqlite import full_text
+from softkv_service.storage.sqlite.connections import connect
 connection = connect(Path(sys.argv[1]))
 next(full_text.replace_older(connection))
 add = full_text.add

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.storage import ReEncoding, SQLiteStore
-from service.storage.conditions import Comparison
-from service.storage.errors import DocumentDamaged, StorageError
-from service.storage.records import DocumentRecord
-from service.storage.sqlite.full_text import MAX_UNINDEXED
+from softkv_service.storage import ReEncoding, SQLiteStore
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.errors import DocumentDamaged, StorageError
+from softkv_service.storage.records import DocumentRecord
+from softkv_service.storage.sqlite.full_text import MAX_UNINDEXED
 from tests.service.storage.making import SETTINGS, collection, document, plain
 
 N = 100

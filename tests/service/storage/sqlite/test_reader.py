@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from service.storage import Store
-from service.storage.conditions import Comparison
+from softkv_service.storage import Store
+from softkv_service.storage.conditions import Comparison
 from tests.service.storage.making import collection, document
 
 

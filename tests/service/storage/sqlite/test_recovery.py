@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import SQLiteStore
-from service.storage.errors import LogMissing
-from service.storage.sqlite.recovery import log_path
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.errors import LogMissing
+from softkv_service.storage.sqlite.recovery import log_path
 from tests.service.storage.making import SETTINGS, collection, document
 
 ROOT = Path(__file__).parents[4]
 WRITE = """
 import os, signal, sys
 from pathlib import Path
-from service.storage import SQLiteStore
+from softkv_service.storage import SQLiteStore
 from tests.service.storage.making import collection, document
 store = SQLiteStore.open(Path(sys.argv[1]))
 collection(store, [document(str(i), i) for i in range(500)])

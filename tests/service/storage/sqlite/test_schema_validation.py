@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import SQLiteStore, restore
-from service.storage.errors import DatabaseAltered
-from service.storage.sqlite.full_text import MAX_UNINDEXED
-from service.storage.sqlite.schema.version import SCHEMA
+from softkv_service.storage import SQLiteStore, restore
+from softkv_service.storage.errors import DatabaseAltered
+from softkv_service.storage.sqlite.full_text import MAX_UNINDEXED
+from softkv_service.storage.sqlite.schema.version import SCHEMA
 from tests.service.storage.making import collection, document
 
 EVIL = "CREATE TRIGGER evil AFTER INSERT ON documents BEGIN DELETE FROM vectors; END"

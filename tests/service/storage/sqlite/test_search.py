@@ -6,11 +6,11 @@ import sqlite3
 
 import pytest
 
-from service.storage import SQLiteStore, Store, temporary_search
-from service.storage.conditions import Comparison
-from service.storage.errors import DocumentsRepeated, Unstorable
-from service.storage.records import SearchRow
-from service.storage.sqlite.full_text import MAX_UNINDEXED
+from softkv_service.storage import SQLiteStore, Store, temporary_search
+from softkv_service.storage.conditions import Comparison
+from softkv_service.storage.errors import DocumentsRepeated, Unstorable
+from softkv_service.storage.records import SearchRow
+from softkv_service.storage.sqlite.full_text import MAX_UNINDEXED
 from tests.service.storage.making import collection, document
 
 KEYS = [

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import SQLiteStore
-from service.storage.errors import DiskFull, StorageFailed, StoreClosed
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.errors import DiskFull, StorageFailed, StoreClosed
 from tests.service.storage.making import SETTINGS, collection, document
 
 

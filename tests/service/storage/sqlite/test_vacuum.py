@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import SQLiteStore
-from service.storage.directory import Ballast
-from service.storage.errors import DiskFull
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.directory import Ballast
+from softkv_service.storage.errors import DiskFull
 from tests.service.storage.making import SETTINGS, collection, document
 from tests.waiting import until
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.storage import SQLiteStore
-from service.storage.errors import DocumentDamaged
-from service.storage.records import DocumentRecord, TextSpan
-from service.storage.sqlite import vector_rows
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.errors import DocumentDamaged
+from softkv_service.storage.records import DocumentRecord, TextSpan
+from softkv_service.storage.sqlite import vector_rows
 from tests.service.storage.making import WIDTH, collection, document, plain
 
 

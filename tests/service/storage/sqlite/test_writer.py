@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.storage import SQLiteStore
-from service.storage.errors import CollectionMissing, DocumentDamaged
-from service.storage.records import CollectionSettings
+from softkv_service.storage import SQLiteStore
+from softkv_service.storage.errors import CollectionMissing, DocumentDamaged
+from softkv_service.storage.records import CollectionSettings
 from tests.service.storage.making import collection, document, plain
 from tests.thorough import examples
 

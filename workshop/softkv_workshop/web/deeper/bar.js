@@ -1,7 +1,7 @@
 /** An error on a scale of powers of ten: how large it may be, as a bar, and how large it was, as a mark. */
 
-import { h } from "../../../../service/web/shared/element.js";
-import { fixed, power } from "../../../../service/web/shared/numbers.js";
+import { h } from "../../../../service/softkv_service/web/shared/element.js";
+import { fixed, power } from "../../../../service/softkv_service/web/shared/numbers.js";
 
 /** The scale goes from this power of ten to 1. */
 const LOWEST = -16;

@@ -1,14 +1,14 @@
 /** The index of all pictures, grouped by the chapters of the story. */
 
-import { home } from "../../../../service/web/shared/assets.js";
-import { h } from "../../../../service/web/shared/element.js";
+import { home } from "../../../../service/softkv_service/web/shared/assets.js";
+import { h } from "../../../../service/softkv_service/web/shared/element.js";
 import hard from "../story/chapters/hard.json";
 import inside from "../story/chapters/inside.json";
 import learns from "../story/chapters/learns.json";
 import numbers from "../story/chapters/numbers.json";
 import share from "../story/chapters/share.json";
 import { screen } from "../story/parts.js";
-import { s } from "../../../../service/web/shared/svg.js";
+import { s } from "../../../../service/softkv_service/web/shared/svg.js";
 import words from "./contents.json";
 
 /** The chapters that have pictures: their places in the story, and their words, by their names in the address. */
@@ -41,7 +41,7 @@ export function contents(pictures) {
   };
 }
 
-/** @param {import("./parts.js").Picture} picture @param {import("../../../../service/web/shared/words.js").Language} language */
+/** @param {import("./parts.js").Picture} picture @param {import("../../../../service/softkv_service/web/shared/words.js").Language} language */
 function card({ id, sketch, words: both }, language) {
   const { title, idea } = both[language];
   const drawing = s("svg.sketch", { viewBox: "0 0 120 72", "aria-hidden": "true" }, s("path", { d: sketch }));

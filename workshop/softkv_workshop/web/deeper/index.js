@@ -6,7 +6,7 @@
  * about training share. esbuild bundles all of it into `built/deeper.js`.
  */
 
-import { exportedPage } from "../../../../service/web/shared/exported.js";
+import { exportedPage } from "../../../../service/softkv_service/web/shared/exported.js";
 import { Story } from "../story/story.js";
 import { contents } from "./contents.js";
 import { captions } from "./pictures/captions.js";

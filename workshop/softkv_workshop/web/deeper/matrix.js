@@ -1,8 +1,8 @@
 /** A matrix as a table of its numbers. */
 
-import { h } from "../../../../service/web/shared/element.js";
-import { fixed } from "../../../../service/web/shared/numbers.js";
-import { subscripted } from "../../../../service/web/shared/words.js";
+import { h } from "../../../../service/softkv_service/web/shared/element.js";
+import { fixed } from "../../../../service/softkv_service/web/shared/numbers.js";
+import { subscripted } from "../../../../service/softkv_service/web/shared/words.js";
 
 /**
  * @param {object} what

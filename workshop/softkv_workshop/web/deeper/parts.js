@@ -1,10 +1,10 @@
 /** Parts of several pictures, beside those of the story: sliders, and one question at a time. */
 
-import { h, put } from "../../../../service/web/shared/element.js";
-import { temperatureText } from "../../../../service/web/shared/numbers.js";
-import { positionOf, STEPS, temperatureAt } from "../../../../service/web/shared/scale.js";
+import { h, put } from "../../../../service/softkv_service/web/shared/element.js";
+import { temperatureText } from "../../../../service/softkv_service/web/shared/numbers.js";
+import { positionOf, STEPS, temperatureAt } from "../../../../service/softkv_service/web/shared/scale.js";
 
-/** @typedef {import("../../../../service/web/shared/words.js").Say} Say */
+/** @typedef {import("../../../../service/softkv_service/web/shared/words.js").Say} Say */
 /** @typedef {import("../story/story.js").Context} Context */
 
 /**

@@ -1,8 +1,8 @@
 /** Points, the curve through them, and the weights of one query; points and query can be dragged. */
 
-import { select } from "../../../../service/web/vendor/d3/d3-selection.js";
-import { line } from "../../../../service/web/vendor/d3/d3-shape.js";
-import { fixed, percent } from "../../../../service/web/shared/numbers.js";
+import { select } from "../../../../service/softkv_service/web/vendor/d3/d3-selection.js";
+import { line } from "../../../../service/softkv_service/web/vendor/d3/d3-shape.js";
+import { fixed, percent } from "../../../../service/softkv_service/web/shared/numbers.js";
 
 const SHAPE = 480 / 860;
 const LOWEST = 240;
@@ -202,7 +202,7 @@ function apart(a, b) {
   return a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
 }
 
-/** @param {import("./parts.js").Say} say @param {import("../../../../service/web/vendor/d3/d3-selection.js").Selection<SVGSVGElement, unknown, null, undefined>} chart @param {Place} place @param {number} low @param {number} high */
+/** @param {import("./parts.js").Say} say @param {import("../../../../service/softkv_service/web/vendor/d3/d3-selection.js").Selection<SVGSVGElement, unknown, null, undefined>} chart @param {Place} place @param {number} low @param {number} high */
 function axes(say, chart, { x, y, em, left, right, top, bottom }, low, high) {
   const group = chart.select(".axes");
   /** @type {{x: number, y: number, anchor: string, kind?: string, text: string | number}[]} */

@@ -12,7 +12,7 @@
  * @typedef {(answers: Answers, call: {method: string, path: string, body: any}) => Promise<unknown>} More answers further calls; undefined leaves a call to this module
  */
 
-import { weigh } from "../../../../service/web/shared/formula.js";
+import { weigh } from "../../../../service/softkv_service/web/shared/formula.js";
 import { NullKey } from "../shared/nullkey.js";
 import { recorded, recordedOnce } from "../shared/recorded.js";
 import { attendArrays } from "./arrays.js";

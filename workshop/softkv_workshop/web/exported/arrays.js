@@ -1,5 +1,5 @@
 /**
- * `POST /v1/attend` in the browser: attention on the matrices of a request, by the definition in `attention/definition.py`.
+ * `POST /v1/attend` in the browser: attention on the matrices of a request, by the definition in `attention/softkv_attention/definition.py`.
  * It has what the pictures ask for: one level of rows, and softmax.
  *
  * @typedef {number[][]} Matrix rows of equal width

@@ -1,5 +1,5 @@
 /**
- * The 64-bit hash xxh3 of a text, by which a service orders the ids of a sample: `service/storage/checksums.py`.
+ * The 64-bit hash xxh3 of a text, by which a service orders the ids of a sample: `service/softkv_service/storage/checksums.py`.
  * So a page measures the same sample of its rows. The algorithm is that of https://github.com/Cyan4973/xxHash.
  */
 

@@ -1,14 +1,14 @@
 /** The offer of the encoder, 30 MB, for a text that is new to an exported page. */
 
-import { h } from "../../../../service/web/shared/element.js";
+import { h } from "../../../../service/softkv_service/web/shared/element.js";
 import { RecordMissing } from "../shared/recorded.js";
-import { reader } from "../../../../service/web/shared/words.js";
+import { reader } from "../../../../service/softkv_service/web/shared/words.js";
 import words from "./offer.json";
 
 /**
  * The contents of a notice: a sentence and a button.
  *
- * @param {import("../../../../service/web/shared/words.js").Language} language
+ * @param {import("../../../../service/softkv_service/web/shared/words.js").Language} language
  * @param {(report: (share: number) => void) => Promise<void>} load
  * @param {() => void} loaded called when the encoder is there
  */

@@ -11,7 +11,7 @@ const LEAST_SHOWN = 0.01;
 const [FEWEST_DIGITS, MOST_DIGITS] = [3, 17];
 
 /**
- * The reason, as `service/retrieval/queries/reason.py` writes it.
+ * The reason, as `service/softkv_service/retrieval/queries/reason.py` writes it.
  *
  * @param {Match[]} matches best first
  * @param {Evidence} evidence

@@ -11,13 +11,13 @@ import { passes } from "./database.js";
  * @typedef {{texts: Spread, short: Spread, temperature: number}} Encoder how similar its unrelated texts are, and the temperature of its collections
  */
 
-/** Numbers of `service/retrieval/collections/`, whose `null.py` and `key_background.py` explain them. */
+/** Numbers of `service/softkv_service/retrieval/collections/`, whose `null.py` and `key_background.py` explain them. */
 const COPY_COSINE = 0.8;
 const [FULL_WEIGHT_KEYS, MIN_KEYS, NEAREST_TENTH, SAMPLE, SAMPLE_TEXTS] = [30, 3, 10, 512, 64];
 const [MOST, MARGIN, MOST_BESIDE_QUESTION] = [1, 2 / 3, 3];
 /** The defaults of a collection's questions. */
 export const DEFAULTS = { temperature: 0.05, null: "auto" };
-/** The maximum numbers of words and characters of a short text, as in `service/encoding/background.py`. */
+/** The maximum numbers of words and characters of a short text, as in `service/softkv_service/encoding/background.py`. */
 const [SHORT_WORDS, SHORT_CHARACTERS] = [3, 32];
 
 /** A collection, or the rows that a scene brings along. */

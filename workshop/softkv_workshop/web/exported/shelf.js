@@ -7,7 +7,7 @@
  * @typedef {import("./database.js").Row} Row
  */
 
-import { HALF } from "../../../../service/web/shared/formula.js";
+import { HALF } from "../../../../service/softkv_service/web/shared/formula.js";
 import { ENCODER, Lines, NotExported } from "./answers.js";
 import { ordered } from "./hash.js";
 import { Kept } from "./kept.js";
@@ -17,7 +17,7 @@ import { EncoderNeeded } from "./vectors.js";
 
 /** The most rows of a collection: they are encoded in minutes, and weighed at once. */
 export const MOST_ROWS = 5000;
-/** From this cosine on, two keys say nearly the same: `service/retrieval/queries/copies.py`. */
+/** From this cosine on, two keys say nearly the same: `service/softkv_service/retrieval/queries/copies.py`. */
 const COPY_COSINE = 0.95;
 /** The most documents that can share the weight of an answer as copies of one. */
 const HEAVY = 128;
@@ -200,7 +200,7 @@ function facts(answers, name, documents, defaults, own) {
   };
 }
 
-/** Whether the heaviest document and its copies have more than half of all weight: `service/retrieval/queries/copies.py`. @param {{weight: number, vector: Float32Array}[]} matches heaviest first @param {Page.Verdict} verdict */
+/** Whether the heaviest document and its copies have more than half of all weight: `service/softkv_service/retrieval/queries/copies.py`. @param {{weight: number, vector: Float32Array}[]} matches heaviest first @param {Page.Verdict} verdict */
 function shareAsCopies(matches, verdict) {
   if (verdict !== "several") return false;
   const heavy = matches.slice(0, HEAVY);

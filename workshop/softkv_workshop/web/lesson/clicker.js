@@ -6,10 +6,10 @@
  * (`teacher.js`) follows, and may press in the clicker's place.
  */
 
-import { storageOf } from "../../../../service/web/shared/api.js";
-import { home, isExported } from "../../../../service/web/shared/assets.js";
-import { fill, h } from "../../../../service/web/shared/element.js";
-import { reader } from "../../../../service/web/shared/words.js";
+import { storageOf } from "../../../../service/softkv_service/web/shared/api.js";
+import { home, isExported } from "../../../../service/softkv_service/web/shared/assets.js";
+import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
+import { reader } from "../../../../service/softkv_service/web/shared/words.js";
 import { channel } from "./channel.js";
 import words from "./clicker.json";
 import { slide } from "./slide.js";

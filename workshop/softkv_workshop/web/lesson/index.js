@@ -1,9 +1,9 @@
 /** The lesson plan, and the learners' worksheet, in the language that the address asks for. */
 
-import { home, roomOf } from "../../../../service/web/shared/assets.js";
-import { fill, h } from "../../../../service/web/shared/element.js";
+import { home, roomOf } from "../../../../service/softkv_service/web/shared/assets.js";
+import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
 import check from "./check.json";
-import { preferred, subscripted } from "../../../../service/web/shared/words.js";
+import { preferred, subscripted } from "../../../../service/softkv_service/web/shared/words.js";
 import { endOf, PARTS } from "./steps.js";
 import words from "./words.json";
 

@@ -1,13 +1,13 @@
 /** A slide of the lesson, in place of the story: the three questions, their answers, the sentence to finish, or the way without a room. */
 
-import { h } from "../../../../service/web/shared/element.js";
+import { h } from "../../../../service/softkv_service/web/shared/element.js";
 import check from "./check.json";
 
 /** @typedef {"questions" | "answers" | "sentence" | "room"} Kind */
 
 const LETTERS = "abcd";
 
-/** @param {Kind} kind @param {"en" | "zh"} language @param {import("../../../../service/web/shared/words.js").Say} say */
+/** @param {Kind} kind @param {"en" | "zh"} language @param {import("../../../../service/softkv_service/web/shared/words.js").Say} say */
 export function slide(kind, language, say) {
   const { questions, sentence } = check[language];
   if (kind === "sentence" || kind === "room")

@@ -4,8 +4,8 @@
  * It keeps nothing: it asks the projector's window for news every few seconds, so that either may be loaded anew.
  */
 
-import { fill, h, put } from "../../../../service/web/shared/element.js";
-import { clipped, preferred, reader } from "../../../../service/web/shared/words.js";
+import { fill, h, put } from "../../../../service/softkv_service/web/shared/element.js";
+import { clipped, preferred, reader } from "../../../../service/softkv_service/web/shared/words.js";
 import { channel } from "./channel.js";
 import { clock, endOf, PARTS, STEPS } from "./steps.js";
 import words from "./teacher.json";

@@ -1,7 +1,7 @@
 /** An answer: its verdict, the winner, the weight of each row, and its number of guesses. */
 
-import { h } from "../../../../service/web/shared/element.js";
-import { percent, temperatureText } from "../../../../service/web/shared/numbers.js";
+import { h } from "../../../../service/softkv_service/web/shared/element.js";
+import { percent, temperatureText } from "../../../../service/softkv_service/web/shared/numbers.js";
 import { say } from "./words.js";
 import { answerAt, isBlurred, temperatureOf } from "./live.js";
 import { guessesOf, isTie, leaders, weightOf, winner } from "./model.js";

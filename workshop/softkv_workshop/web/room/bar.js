@@ -1,6 +1,6 @@
 /** The bar above a room: each switch is a link to the same room, said otherwise. */
 
-import { h } from "../../../../service/web/shared/element.js";
+import { h } from "../../../../service/softkv_service/web/shared/element.js";
 import { say } from "./words.js";
 
 /**

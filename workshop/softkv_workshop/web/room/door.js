@@ -1,6 +1,6 @@
 /** The door: four letters to join by, and a button for the presenter. */
 
-import { h } from "../../../../service/web/shared/element.js";
+import { h } from "../../../../service/softkv_service/web/shared/element.js";
 import { say } from "./words.js";
 
 const CODE = /^[A-Z]{4}$/;

@@ -1,7 +1,7 @@
 /** A name that flies from where the phones come in to its place in the memory. */
 
-import { h } from "../../../../service/web/shared/element.js";
-import { isReduced } from "../../../../service/web/shared/motion.js";
+import { h } from "../../../../service/softkv_service/web/shared/element.js";
+import { isReduced } from "../../../../service/softkv_service/web/shared/motion.js";
 
 const MS = 900;
 

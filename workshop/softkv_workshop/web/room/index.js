@@ -5,11 +5,11 @@
  * temperature. The projector's picture is that of the story, in `reveal.js`; `why.js` says why a row won.
  */
 
-import { API, SoftkvError, storageOf } from "../../../../service/web/shared/api.js";
-import { asset } from "../../../../service/web/shared/assets.js";
-import { fill, h } from "../../../../service/web/shared/element.js";
-import { isForeign } from "../../../../service/web/shared/foreign.js";
-import { runScript } from "../../../../service/web/shared/script.js";
+import { API, SoftkvError, storageOf } from "../../../../service/softkv_service/web/shared/api.js";
+import { asset } from "../../../../service/softkv_service/web/shared/assets.js";
+import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
+import { isForeign } from "../../../../service/softkv_service/web/shared/foreign.js";
+import { runScript } from "../../../../service/softkv_service/web/shared/script.js";
 import { bar } from "./bar.js";
 import { door } from "./door.js";
 import { join } from "./join.js";

@@ -1,8 +1,8 @@
 /** The phone's view: the question and its guess first, then a row and a question of one's own, then the memory. */
 
-import { fill, h, put } from "../../../../service/web/shared/element.js";
-import { count, percent } from "../../../../service/web/shared/numbers.js";
-import { clipped } from "../../../../service/web/shared/words.js";
+import { fill, h, put } from "../../../../service/softkv_service/web/shared/element.js";
+import { count, percent } from "../../../../service/softkv_service/web/shared/numbers.js";
+import { clipped } from "../../../../service/softkv_service/web/shared/words.js";
 import { say } from "./words.js";
 import { bars, wonWords } from "./answer.js";
 import { answerAt } from "./live.js";

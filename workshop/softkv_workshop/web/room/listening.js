@@ -1,6 +1,6 @@
 /** A room's events, for as long as somebody is there to hear them. */
 
-import { SoftkvError, Unreachable } from "../../../../service/web/shared/api.js";
+import { SoftkvError, Unreachable } from "../../../../service/softkv_service/web/shared/api.js";
 
 const FIRST_MS = 300;
 const LONGEST_MS = 3000;

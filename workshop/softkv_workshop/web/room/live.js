@@ -1,6 +1,6 @@
 /** An answer at any temperature: the service's own where the service has answered, else from its similarities. */
 
-import { HALF, weigh } from "../../../../service/web/shared/formula.js";
+import { HALF, weigh } from "../../../../service/softkv_service/web/shared/formula.js";
 import { NullKey } from "../shared/nullkey.js";
 
 /** @typedef {{id: string, weight: number, similarity: number, guesses: number}} Match */

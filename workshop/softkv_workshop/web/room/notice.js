@@ -1,7 +1,7 @@
 /** The obstacle between this browser and the room: a key, a service that is away, a room that is over, a refusal. */
 
-import { SoftkvError, Unreachable } from "../../../../service/web/shared/api.js";
-import { fill, h } from "../../../../service/web/shared/element.js";
+import { SoftkvError, Unreachable } from "../../../../service/softkv_service/web/shared/api.js";
+import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
 import { say } from "./words.js";
 
 /** @param {Page.API} api @param {() => void} anew what to do when another key was given */

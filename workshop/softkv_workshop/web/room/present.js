@@ -1,8 +1,8 @@
 /** The projector's view: the code, the question, the guesses, the answer, and the memory as it grows. */
 
-import { fill, h, put } from "../../../../service/web/shared/element.js";
-import { count } from "../../../../service/web/shared/numbers.js";
-import { clipped } from "../../../../service/web/shared/words.js";
+import { fill, h, put } from "../../../../service/softkv_service/web/shared/element.js";
+import { count } from "../../../../service/softkv_service/web/shared/numbers.js";
+import { clipped } from "../../../../service/softkv_service/web/shared/words.js";
 import { say } from "./words.js";
 import { fly } from "./flying.js";
 import { isAnswered } from "./model.js";

@@ -1,11 +1,11 @@
 /** The answer on the projector: the class's rows in the picture of attention, and its knob in the presenter's hand. */
 
-import { h, put } from "../../../../service/web/shared/element.js";
-import { count, power } from "../../../../service/web/shared/numbers.js";
-import { onTheWire } from "../../../../service/web/shared/scale.js";
-import { glide } from "../../../../service/web/shared/motion.js";
-import { speaker } from "../../../../service/web/shared/speaker.js";
-import { Threads } from "../../../../service/web/shared/threads.js";
+import { h, put } from "../../../../service/softkv_service/web/shared/element.js";
+import { count, power } from "../../../../service/softkv_service/web/shared/numbers.js";
+import { onTheWire } from "../../../../service/softkv_service/web/shared/scale.js";
+import { glide } from "../../../../service/softkv_service/web/shared/motion.js";
+import { speaker } from "../../../../service/softkv_service/web/shared/speaker.js";
+import { Threads } from "../../../../service/softkv_service/web/shared/threads.js";
 import { language, say } from "./words.js";
 import { verdictWords, wonWords } from "./answer.js";
 import { agrees, answerAt, difference, temperatureOf } from "./live.js";

@@ -1,6 +1,6 @@
 /** Lists that change while they are read: an item that stays keeps its element, and so its focus. */
 
-import { h } from "../../../../service/web/shared/element.js";
+import { h } from "../../../../service/softkv_service/web/shared/element.js";
 
 /**
  * A list that is drawn again and again.

@@ -1,6 +1,6 @@
 /** Types of the room, and of what the service sends. */
 declare namespace Page {
-  type API = import("../../../../service/web/shared/api.js").API;
+  type API = import("../../../../service/softkv_service/web/shared/api.js").API;
   /** What the service sends, by the names of its schema. */
   type Schemas = import("../../../../clients/typescript/src/generated/api.ts").components["schemas"];
 

@@ -1,8 +1,8 @@
 /** Why a row won: the question's words, each as large as the similarity that goes with it when it is left out. */
 
-import { fill, h } from "../../../../service/web/shared/element.js";
-import { fixed } from "../../../../service/web/shared/numbers.js";
-import { clipped } from "../../../../service/web/shared/words.js";
+import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
+import { fixed } from "../../../../service/softkv_service/web/shared/numbers.js";
+import { clipped } from "../../../../service/softkv_service/web/shared/words.js";
 import { say } from "./words.js";
 
 /** @typedef {{text: string, start: number, end: number, similarity: ?number}} Word */

@@ -1,6 +1,6 @@
 /** Recorded data: `recorded/NAME.js`, a classic script each, which `workshop/tools/recorded` writes. */
 
-import { runScript } from "../../../../service/web/shared/script.js";
+import { runScript } from "../../../../service/softkv_service/web/shared/script.js";
 
 /** A record did not load: the page has none of that name, or the network is away. */
 export class RecordMissing extends Error {}

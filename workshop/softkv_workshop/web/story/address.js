@@ -6,7 +6,7 @@
  */
 
 /** @typedef {Record<string, string | number | boolean | null | string[][] | number[][]>} State a chapter's: its defaults have its names */
-/** @typedef {import("../../../../service/web/shared/look.js").Look} Look */
+/** @typedef {import("../../../../service/softkv_service/web/shared/look.js").Look} Look */
 
 /** @param {string} hash with or without its # @returns {{chapter: string, said: Map<string, string>}} */
 export function readAddress(hash) {

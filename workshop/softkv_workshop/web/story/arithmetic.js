@@ -1,6 +1,6 @@
 /**
- * One layer of attention, matrix by matrix, by the core's definition: `attention.heads.Heads` of X with itself, then
- * post-norm as `attention.transformer.LayerNorm` with scale 1 and shift 0.
+ * One layer of attention, matrix by matrix, by the core's definition: `softkv_attention.heads.Heads` of X with itself, then
+ * post-norm as `softkv_attention.transformer.LayerNorm` with scale 1 and shift 0.
  */
 
 /** @typedef {number[][]} Matrix its rows */

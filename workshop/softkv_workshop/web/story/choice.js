@@ -3,13 +3,13 @@
  * story can be read meanwhile. On a service without collections it offers three doors.
  */
 
-import { SoftkvError } from "../../../../service/web/shared/api.js";
-import { loadDemo, NAME, QUESTION } from "../../../../service/web/shared/demo.js";
-import { fill, h, put } from "../../../../service/web/shared/element.js";
-import { EXPLORE, remember } from "../../../../service/web/shared/purpose.js";
+import { SoftkvError } from "../../../../service/softkv_service/web/shared/api.js";
+import { loadDemo, NAME, QUESTION } from "../../../../service/softkv_service/web/shared/demo.js";
+import { fill, h, put } from "../../../../service/softkv_service/web/shared/element.js";
+import { EXPLORE, remember } from "../../../../service/softkv_service/web/shared/purpose.js";
 
-/** @typedef {import("../../../../service/web/shared/api.js").API} API */
-/** @typedef {import("../../../../service/web/shared/words.js").Say} Say */
+/** @typedef {import("../../../../service/softkv_service/web/shared/api.js").API} API */
+/** @typedef {import("../../../../service/softkv_service/web/shared/words.js").Say} Say */
 
 /** The address of the tab that takes files. */
 const DROP = `${EXPLORE}#tab=upload`;

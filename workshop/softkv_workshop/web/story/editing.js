@@ -6,13 +6,13 @@
  * own. A row is its key and, after `~`, its value; a part that is not there is the page's own.
  */
 
-import { fill, h } from "../../../../service/web/shared/element.js";
-import { reader } from "../../../../service/web/shared/words.js";
+import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
+import { reader } from "../../../../service/softkv_service/web/shared/words.js";
 import words from "./editing.json";
 import { Handles } from "./handles.js";
 
 /** @typedef {{key: string, value: string}} Row */
-/** @typedef {import("../../../../service/web/shared/threads.js").Box} Box */
+/** @typedef {import("../../../../service/softkv_service/web/shared/threads.js").Box} Box */
 /** @typedef {{read: typeof read, write: typeof write, Editor: typeof Editor, Handles: typeof Handles}} Face */
 
 /** So many rows, and so long texts, may an address have. */
@@ -77,7 +77,7 @@ function asColour(text) {
  * @typedef {object} Edited what is edited
  * @property {"en" | "zh"} language
  * @property {HTMLElement} host of the picture, over which the fields lie
- * @property {import("../../../../service/web/shared/threads.js").Threads} threads
+ * @property {import("../../../../service/softkv_service/web/shared/threads.js").Threads} threads
  * @property {() => Row[]} rows as they are now
  * @property {(rows: Row[]) => void} change
  * @property {boolean} hasColours whether values are colours or texts, and rows come and go

@@ -1,17 +1,17 @@
 /** The frame of the story: what is in its bar. */
 
-import { deeper, explorer, home, isExported, roomOf } from "../../../../service/web/shared/assets.js";
-import { h } from "../../../../service/web/shared/element.js";
-import { EXPLORE, remember } from "../../../../service/web/shared/purpose.js";
-import { store } from "../../../../service/web/shared/look.js";
-import { sharing } from "../../../../service/web/shared/sharing.js";
+import { deeper, explorer, home, isExported, roomOf } from "../../../../service/softkv_service/web/shared/assets.js";
+import { h } from "../../../../service/softkv_service/web/shared/element.js";
+import { EXPLORE, remember } from "../../../../service/softkv_service/web/shared/purpose.js";
+import { store } from "../../../../service/softkv_service/web/shared/look.js";
+import { sharing } from "../../../../service/softkv_service/web/shared/sharing.js";
 
-/** @typedef {import("../../../../service/web/shared/look.js").Look} Look */
+/** @typedef {import("../../../../service/softkv_service/web/shared/look.js").Look} Look */
 
 /**
  * The contents of the bar.
  *
- * @param {import("../../../../service/web/shared/words.js").Say} say
+ * @param {import("../../../../service/softkv_service/web/shared/words.js").Say} say
  * @param {Look} look
  * @param {(patch: Partial<Look>) => void} dress
  * @param {() => (import("./story.js").View | undefined)} view the chapter on the screen, for a picture of it

@@ -1,6 +1,6 @@
 /** Words with dots: a press opens the one line of `glossary.json` that says what they mean; Escape closes it. */
 
-import { fill, h } from "../../../../service/web/shared/element.js";
+import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
 import glossary from "./glossary.json";
 
 /** The texts in which words have dots; not questions, which have buttons of their own. */

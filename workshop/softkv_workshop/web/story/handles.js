@@ -1,11 +1,11 @@
 /** Dragging values from row to row. */
 
-import { fill, h } from "../../../../service/web/shared/element.js";
+import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
 
 /** So many pixels make a drag of a click. */
 const SLACK = 4;
 
-/** @typedef {import("../../../../service/web/shared/threads.js").Box} Box */
+/** @typedef {import("../../../../service/softkv_service/web/shared/threads.js").Box} Box */
 
 /**
  * Buttons that drag values, one over each. A value is dragged on to another row; or picked up by a click or a key, and put
@@ -24,7 +24,7 @@ export class Handles {
   #drag = null;
 
   /**
-   * @param {import("../../../../service/web/shared/words.js").Say} say
+   * @param {import("../../../../service/softkv_service/web/shared/words.js").Say} say
    * @param {{held: (row: number, x: number, y: number) => void, put: (row: number, over: number, x: number, y: number) => void, edit: (row: number) => void}} on told how far, in pixels, a value was dragged; 0 without a drag
    */
   constructor(say, on) {

@@ -1,7 +1,7 @@
 /**
  * The page at `/`: a story in eight chapters.
  *
- * `story.js` holds it together; `threads.js` of `service/web/shared` draws its picture; `chapters/` has a module and the words of each chapter.
+ * `story.js` holds it together; `threads.js` of `service/softkv_service/web/shared` draws its picture; `chapters/` has a module and the words of each chapter.
  * `answers.js` knows similarities: recorded ones for what the story asks, the service's for what a reader asks.
  * esbuild bundles all of it into `built/story.js`, which the service and an exported page both send.
  */
@@ -14,7 +14,7 @@ import { numbers } from "./chapters/numbers.js";
 import { share } from "./chapters/share.js";
 import { value } from "./chapters/value.js";
 import { word } from "./chapters/word.js";
-import { exportedPage } from "../../../../service/web/shared/exported.js";
+import { exportedPage } from "../../../../service/softkv_service/web/shared/exported.js";
 import { Story } from "./story.js";
 
 void exportedPage().then((exported) => new Story([hard, value, share, none, numbers, inside, learns, word], exported).begin());

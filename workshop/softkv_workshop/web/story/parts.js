@@ -1,11 +1,11 @@
 /** Parts of several chapters: the frame of a screen, a question to guess at. */
 
-import { deeper, isEmbedded } from "../../../../service/web/shared/assets.js";
-import { fill, h } from "../../../../service/web/shared/element.js";
-import { subscripted, unbroken } from "../../../../service/web/shared/words.js";
+import { deeper, isEmbedded } from "../../../../service/softkv_service/web/shared/assets.js";
+import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
+import { subscripted, unbroken } from "../../../../service/softkv_service/web/shared/words.js";
 import { gloss } from "./glossary.js";
 
-/** @typedef {import("../../../../service/web/shared/words.js").Say} Say */
+/** @typedef {import("../../../../service/softkv_service/web/shared/words.js").Say} Say */
 
 /** The event that makes a prediction tell its answer: a class has guessed. */
 export const REVEAL = "reveal";

@@ -1,6 +1,6 @@
 /** Rows of a reader's own: what reads them from an address, and edits them, is loaded after the first picture. */
 
-import { runScript } from "../../../../service/web/shared/script.js";
+import { runScript } from "../../../../service/softkv_service/web/shared/script.js";
 
 /** @typedef {import("./editing.js").Face} Face */
 

@@ -1,11 +1,11 @@
 /** The sentences under pictures of the story alone. Each is computed from the numbers in its picture, or is empty: none outlives its picture. */
 
-import { fixed, percent, threeDigits } from "../../../../service/web/shared/numbers.js";
-import { HALF, weigh } from "../../../../service/web/shared/formula.js";
-import { ranked } from "../../../../service/web/shared/sentences.js";
+import { fixed, percent, threeDigits } from "../../../../service/softkv_service/web/shared/numbers.js";
+import { HALF, weigh } from "../../../../service/softkv_service/web/shared/formula.js";
+import { ranked } from "../../../../service/softkv_service/web/shared/sentences.js";
 
-/** @typedef {import("../../../../service/web/shared/words.js").Text} Say */
-/** @typedef {import("../../../../service/web/shared/formula.js").Answer} Answer */
+/** @typedef {import("../../../../service/softkv_service/web/shared/words.js").Text} Say */
+/** @typedef {import("../../../../service/softkv_service/web/shared/formula.js").Answer} Answer */
 
 /** Weights that differ by less are the same. */
 const SAME = 1e-9;

@@ -6,9 +6,9 @@
  * `look` moves the camera.
  */
 
-import { fixed, temperatureText } from "../../../../service/web/shared/numbers.js";
-import { eased, isReduced, Timeline } from "../../../../service/web/shared/motion.js";
-import { s, set } from "../../../../service/web/shared/svg.js";
+import { fixed, temperatureText } from "../../../../service/softkv_service/web/shared/numbers.js";
+import { eased, isReduced, Timeline } from "../../../../service/softkv_service/web/shared/motion.js";
+import { s, set } from "../../../../service/softkv_service/web/shared/svg.js";
 
 /** @typedef {import("./arithmetic.js").Layer} Layer */
 /** @typedef {import("./arithmetic.js").Matrix} Matrix */
@@ -154,7 +154,7 @@ export class Sheet {
 
   /**
    * @param {object} what
-   * @param {import("../../../../service/web/shared/words.js").Say} what.say
+   * @param {import("../../../../service/softkv_service/web/shared/words.js").Say} what.say
    * @param {Parameters} what.parameters
    * @param {string[]} what.words a name for each row of X
    * @param {string[]} what.features a name for each of its columns
@@ -570,7 +570,7 @@ const OPERANDS = {
 /**
  * The blocks of the sheet, with their places.
  *
- * @param {import("../../../../service/web/shared/words.js").Say} say
+ * @param {import("../../../../service/softkv_service/web/shared/words.js").Say} say
  * @param {Parameters} parameters
  * @param {boolean} isNarrow whether Q, K and V stand below each other, each beside its matrix
  * @returns {Block[]}

@@ -3,18 +3,18 @@
  * `deeper/` are chapters too; of them, and in a frame of another page, one is shown at a time.
  */
 
-import { API, KeyRefused, SoftkvError, storageOf, Unreachable } from "../../../../service/web/shared/api.js";
-import { asset, isEmbedded, isExported, leave } from "../../../../service/web/shared/assets.js";
-import { isForeign } from "../../../../service/web/shared/foreign.js";
-import { fill, h } from "../../../../service/web/shared/element.js";
+import { API, KeyRefused, SoftkvError, storageOf, Unreachable } from "../../../../service/softkv_service/web/shared/api.js";
+import { asset, isEmbedded, isExported, leave } from "../../../../service/softkv_service/web/shared/assets.js";
+import { isForeign } from "../../../../service/softkv_service/web/shared/foreign.js";
+import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
 import { recorded } from "../shared/recorded.js";
-import { runScript } from "../../../../service/web/shared/script.js";
+import { runScript } from "../../../../service/softkv_service/web/shared/script.js";
 import { addressOf, readAddress, stateOf } from "./address.js";
 import { Answers, fromService } from "./answers.js";
-import { isAsked } from "../../../../service/web/shared/purpose.js";
+import { isAsked } from "../../../../service/softkv_service/web/shared/purpose.js";
 import { Choice } from "./choice.js";
 import { bar } from "./frame.js";
-import { kept, preferences } from "../../../../service/web/shared/look.js";
+import { kept, preferences } from "../../../../service/softkv_service/web/shared/look.js";
 import { offer } from "../exported/offer.js";
 import { REVEAL } from "./parts.js";
 import { tracingService } from "./traces.js";
@@ -24,8 +24,8 @@ import { speaker } from "./speaker.js";
 
 /**
  * @typedef {object} Context what a chapter may use
- * @property {import("../../../../service/web/shared/words.js").Say} say
- * @property {import("../../../../service/web/shared/words.js").Language} language
+ * @property {import("../../../../service/softkv_service/web/shared/words.js").Say} say
+ * @property {import("../../../../service/softkv_service/web/shared/words.js").Language} language
  * @property {API} api
  * @property {boolean} isExported whether the page has no service, and answers what it can by itself
  * @property {Answers} answers
@@ -53,7 +53,7 @@ import { speaker } from "./speaker.js";
 /**
  * @typedef {object} Chapter
  * @property {string} id its name in the address
- * @property {{en: import("../../../../service/web/shared/words.js").Words, zh: import("../../../../service/web/shared/words.js").Words}} words `title` among them: the chapter's one name
+ * @property {{en: import("../../../../service/softkv_service/web/shared/words.js").Words, zh: import("../../../../service/softkv_service/web/shared/words.js").Words}} words `title` among them: the chapter's one name
  * @property {State} defaults
  * @property {Record<string, number>} [screens] the number of the screen, from 1, that a name of the state is about, if not the first
  * @property {(host: HTMLElement, context: Context) => View} mount fills the chapter's element
@@ -436,7 +436,7 @@ export class Story {
     /** @type {?HTMLElement} */ (host?.querySelector("h1, h2") ?? null)?.focus({ preventScroll: true });
   }
 
-  /** @param {Partial<import("../../../../service/web/shared/look.js").Look>} patch */
+  /** @param {Partial<import("../../../../service/softkv_service/web/shared/look.js").Look>} patch */
   #dress(patch) {
     const isLanguage = "lang" in patch;
     this.#look = { ...this.#look, ...patch };

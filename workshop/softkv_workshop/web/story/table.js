@@ -1,13 +1,13 @@
 /** The numbers of a picture: those of a row at its thread, and all of them as a table under the hood. */
 
-import { fill, h } from "../../../../service/web/shared/element.js";
-import { fixed, percent, threeDigits } from "../../../../service/web/shared/numbers.js";
+import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
+import { fixed, percent, threeDigits } from "../../../../service/softkv_service/web/shared/numbers.js";
 
 /** @typedef {{key: string, isMasked?: boolean}} Row */
 
 /**
- * @param {import("../../../../service/web/shared/words.js").Say} say
- * @param {import("../../../../service/web/shared/threads.js").Threads} threads where a row is pointed at
+ * @param {import("../../../../service/softkv_service/web/shared/words.js").Say} say
+ * @param {import("../../../../service/softkv_service/web/shared/threads.js").Threads} threads where a row is pointed at
  * @param {boolean} [areFocused] whether the rows have the focus themselves: no buttons lie over them
  * @returns {{element: HTMLElement, card: HTMLElement, show: (rows: Row[], similarities: ArrayLike<number>, weights: ArrayLike<number>, temperature: number) => void}}
  */

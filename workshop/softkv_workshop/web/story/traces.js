@@ -1,8 +1,8 @@
 /** The attention of each head of the encoder in a sentence: recorded, or the service's for a reader's own. */
 
-import { vectorOf } from "../../../../service/web/shared/api.js";
+import { vectorOf } from "../../../../service/softkv_service/web/shared/api.js";
 
-/** @typedef {import("../../../../service/web/shared/heads.js").Trace} Trace */
+/** @typedef {import("../../../../service/softkv_service/web/shared/heads.js").Trace} Trace */
 /** @typedef {(text: string) => Promise<Trace>} Tracer */
 
 const LEVELS = 255;

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service import addresses
+from softkv_service import addresses
 from tests.browser.conftest import PROJECTOR
 from tests.browser.reading import violations, words
 from tests.running import RunningService

@@ -1,10 +1,10 @@
 // The sentences of the story, for states on standard input: what each says, and the weights that its picture draws.
 
 import { readFileSync } from "node:fs";
-import { weigh } from "../../../../service/web/shared/formula.js";
-import { Tail } from "../../../../service/web/shared/tail.js";
-import { reader } from "../../../../service/web/shared/words.js";
-import * as ofPictures from "../../../../service/web/shared/sentences.js";
+import { weigh } from "../../../../service/softkv_service/web/shared/formula.js";
+import { Tail } from "../../../../service/softkv_service/web/shared/tail.js";
+import { reader } from "../../../../service/softkv_service/web/shared/words.js";
+import * as ofPictures from "../../../../service/softkv_service/web/shared/sentences.js";
 import * as ofStory from "../../../softkv_workshop/web/story/sentences.js";
 
 const sentences = { ...ofPictures, ...ofStory };

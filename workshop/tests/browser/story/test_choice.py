@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from service.datasets import DEMOS
+from softkv_service.datasets import DEMOS
 from tests.browser.conftest import PHONE, PROJECTOR, Visit
 from tests.running import RunningService
 from tests.thorough import thorough

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from attention.heads import Heads
-from attention.transformer import LayerNorm
+from softkv_attention.heads import Heads
+from softkv_attention.transformer import LayerNorm
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.thorough import thorough
 from tools.node import ROOT, checked, node

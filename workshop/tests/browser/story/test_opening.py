@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import expect
 
-from attention import attend
+from softkv_attention import attend
 from tests.running import RunningService
 from tests.thorough import thorough
 from workshop.tests.browser.story.conftest import Read, thickness, weights

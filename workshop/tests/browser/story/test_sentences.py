@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from attention import attend
+from softkv_attention import attend
 from tools.node import ROOT, checked, node
 from tools.page import WORKSHOP
 from workshop.tools.recorded import read, unpack_weights
 
 pytestmark = pytest.mark.node
 SCRIPT = Path(__file__).with_name("sentences.mjs")
-WEB = ROOT / "service" / "web"
+WEB = ROOT / "service" / "softkv_service" / "web"
 PICTURES = WEB / "shared" / "pictures.json"
 SENTENCES = ("told", "shares", "thousands", "fits", "mask", "predict.why", "step")
 TEMPERATURES = (0.0, 0.001, 0.01, 0.05, 0.1, 0.3, 1.0, 10.0, 100.0, math.inf)

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import expect
 
-from attention import attend
+from softkv_attention import attend
 from tests.browser.conftest import PHONE
 from tests.running import RunningService
 from tests.thorough import thorough

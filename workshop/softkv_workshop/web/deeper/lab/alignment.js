@@ -1,7 +1,7 @@
 /** The alignment of two sequences, as Bahdanau, Cho and Bengio drew it in 2014: source across, what was written down, weight as ink. */
 
-import { fill, h } from "../../../../../service/web/shared/element.js";
-import { percent } from "../../../../../service/web/shared/numbers.js";
+import { fill, h } from "../../../../../service/softkv_service/web/shared/element.js";
+import { percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
 
 /** @type {Record<string, number[] | undefined>} */
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };

@@ -1,8 +1,8 @@
 /** The loss of several networks over the seconds, a line each, while they learn. */
 
-import { select } from "../../../../../service/web/vendor/d3/d3-selection.js";
-import { line } from "../../../../../service/web/vendor/d3/d3-shape.js";
-import { fixed } from "../../../../../service/web/shared/numbers.js";
+import { select } from "../../../../../service/softkv_service/web/vendor/d3/d3-selection.js";
+import { line } from "../../../../../service/softkv_service/web/vendor/d3/d3-shape.js";
+import { fixed } from "../../../../../service/softkv_service/web/shared/numbers.js";
 
 const SHAPE = 0.46;
 const LOWEST = 180;

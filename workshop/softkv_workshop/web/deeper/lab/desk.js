@@ -1,7 +1,7 @@
 /** The desk of a picture of the lab: buttons that train, the state of the training, and the reason if there is none. */
 
-import { SoftkvError, Unreachable } from "../../../../../service/web/shared/api.js";
-import { fill, h, put } from "../../../../../service/web/shared/element.js";
+import { SoftkvError, Unreachable } from "../../../../../service/softkv_service/web/shared/api.js";
+import { fill, h, put } from "../../../../../service/softkv_service/web/shared/element.js";
 import { attend, busy, run, stop, train } from "./session.js";
 
 /** @typedef {import("../../story/story.js").Context} Context */

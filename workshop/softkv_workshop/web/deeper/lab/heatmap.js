@@ -1,7 +1,7 @@
 /** Weights of n queries over n keys as a square of squares; one points at it, or walks over it with the arrow keys. */
 
-import { fill, h, penOf } from "../../../../../service/web/shared/element.js";
-import { percent } from "../../../../../service/web/shared/numbers.js";
+import { fill, h, penOf } from "../../../../../service/softkv_service/web/shared/element.js";
+import { percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
 
 const CELL = 24;
 /** @type {Record<string, number[] | undefined>} */

@@ -1,7 +1,7 @@
 /** The result of each network: its size, its pace, its loss, and its share of right answers on unseen sources, by length. */
 
-import { fill, h } from "../../../../../service/web/shared/element.js";
-import { count, fixed, percent } from "../../../../../service/web/shared/numbers.js";
+import { fill, h } from "../../../../../service/softkv_service/web/shared/element.js";
+import { count, fixed, percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
 
 /** The most tokens of a source that was trained on; beyond it a network is asked for what it never saw the like of. @type {Record<string, number>} */
 export const TRAINED_LENGTH = { copy: 10, reverse: 10, numbers: 6, dates: Infinity, translation: Infinity };

@@ -1,7 +1,7 @@
 /** A picture of 16 × 16 pixels, cut into 4 × 4 patches that light up by their weight. */
 
-import { h, penOf } from "../../../../../service/web/shared/element.js";
-import { percent } from "../../../../../service/web/shared/numbers.js";
+import { h, penOf } from "../../../../../service/softkv_service/web/shared/element.js";
+import { percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
 
 export const SIDE = 16;
 const ACROSS = 4;

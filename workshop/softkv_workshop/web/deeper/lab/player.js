@@ -1,6 +1,6 @@
 /** The moments of a recorded training: they play by themselves, and readers drag through them. */
 
-import { h, put } from "../../../../../service/web/shared/element.js";
+import { h, put } from "../../../../../service/softkv_service/web/shared/element.js";
 
 const PLAYED_MS = 6000;
 

@@ -1,6 +1,6 @@
 /** The current training and the last ones, for as long as the page is open: a change of language ends nothing. */
 
-import { Refused, SoftkvError, Unreachable } from "../../../../../service/web/shared/api.js";
+import { Refused, SoftkvError, Unreachable } from "../../../../../service/softkv_service/web/shared/api.js";
 
 /** The body of a training: see `POST /v1/lab/train`. @typedef {{task: string, model?: string, pairs?: {query: string, key: string}[], seconds: number, steps?: number}} Training */
 /** A model that the lab has trained, with examples that it never saw. @typedef {{id: string, aligned?: ?number, examples: {source: string, picture: number[][], target: string}[]}} Trained */
@@ -72,7 +72,7 @@ export function stop() {
 /**
  * Train one, until it is done or ended.
  *
- * @param {import("../../../../../service/web/shared/api.js").API} api @param {string} name @param {Training} body of POST /v1/lab/train
+ * @param {import("../../../../../service/softkv_service/web/shared/api.js").API} api @param {string} name @param {Training} body of POST /v1/lab/train
  * @returns {Promise<Run>} the run; its `state` is trained, stopped or failed
  */
 export async function train(api, name, body) {

@@ -1,6 +1,6 @@
 /** A picture on the page: its pixels, and the patch that is asked about. */
 
-import { h, penOf } from "../../../../../service/web/shared/element.js";
+import { h, penOf } from "../../../../../service/softkv_service/web/shared/element.js";
 import { LEVELS, SIDE } from "./picture.js";
 
 /** Levels of a pixel that nothing looks at, of one that is looked at most. */

@@ -3,8 +3,8 @@
  * network is there from the beginning; one that the reader trains takes its place.
  */
 
-import { fill, h, put } from "../../../../../service/web/shared/element.js";
-import { percent } from "../../../../../service/web/shared/numbers.js";
+import { fill, h, put } from "../../../../../service/softkv_service/web/shared/element.js";
+import { percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
 import { recorded, unpackedRows } from "../../shared/recorded.js";
 import { hood, prediction, screen } from "../../story/parts.js";
 import { named } from "../lab/alignment.js";

@@ -1,10 +1,10 @@
 /** The certificate as an error bar: one question to the largest collection, answered exactly or from 8-bit codes. */
 
-import { fill, h, put } from "../../../../../service/web/shared/element.js";
-import { count, fixed, power } from "../../../../../service/web/shared/numbers.js";
-import { onTheWire } from "../../../../../service/web/shared/scale.js";
-import { clipped } from "../../../../../service/web/shared/words.js";
-import { statusLine } from "../../../../../service/web/shared/parts.js";
+import { fill, h, put } from "../../../../../service/softkv_service/web/shared/element.js";
+import { count, fixed, power } from "../../../../../service/softkv_service/web/shared/numbers.js";
+import { onTheWire } from "../../../../../service/softkv_service/web/shared/scale.js";
+import { clipped } from "../../../../../service/softkv_service/web/shared/words.js";
+import { statusLine } from "../../../../../service/softkv_service/web/shared/parts.js";
 import { hood, screen } from "../../story/parts.js";
 import { bar, inThreeDigits, upTo } from "../bar.js";
 import { latest, temperatureSlider } from "../parts.js";

@@ -1,8 +1,8 @@
 /** Four ways to search, side by side: SQL's =, full text, top-k and attention answer one question about the same rows. */
 
-import { fill, h, put } from "../../../../../service/web/shared/element.js";
-import { effective, fixed, percent } from "../../../../../service/web/shared/numbers.js";
-import { onTheWire } from "../../../../../service/web/shared/scale.js";
+import { fill, h, put } from "../../../../../service/softkv_service/web/shared/element.js";
+import { effective, fixed, percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
+import { onTheWire } from "../../../../../service/softkv_service/web/shared/scale.js";
 import { screen } from "../../story/parts.js";
 import data from "../../story/rows.json";
 import { latest, temperatureSlider } from "../parts.js";

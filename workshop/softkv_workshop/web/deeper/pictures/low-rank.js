@@ -1,7 +1,7 @@
 /** The low-rank value map: its parameters counted, its shapes drawn to scale, and a small one computed. */
 
-import { fill, h, put } from "../../../../../service/web/shared/element.js";
-import { count, fixed, power } from "../../../../../service/web/shared/numbers.js";
+import { fill, h, put } from "../../../../../service/softkv_service/web/shared/element.js";
+import { count, fixed, power } from "../../../../../service/softkv_service/web/shared/numbers.js";
 import { hood, prediction, screen } from "../../story/parts.js";
 import { matrix } from "../matrix.js";
 import { latest } from "../parts.js";

@@ -3,8 +3,8 @@
  * training is there from the beginning; a training of the reader's takes its place.
  */
 
-import { fill, h, put } from "../../../../../service/web/shared/element.js";
-import { count, fixed, percent } from "../../../../../service/web/shared/numbers.js";
+import { fill, h, put } from "../../../../../service/softkv_service/web/shared/element.js";
+import { count, fixed, percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
 import { recorded } from "../../shared/recorded.js";
 import { hood, prediction, screen } from "../../story/parts.js";
 import { alignment } from "../lab/alignment.js";

@@ -3,11 +3,11 @@
  * recorded; a learning of the reader's takes its place.
  */
 
-import { vectorOf } from "../../../../../service/web/shared/api.js";
-import { fill, h, put } from "../../../../../service/web/shared/element.js";
-import { count, fixed, percent } from "../../../../../service/web/shared/numbers.js";
+import { vectorOf } from "../../../../../service/softkv_service/web/shared/api.js";
+import { fill, h, put } from "../../../../../service/softkv_service/web/shared/element.js";
+import { count, fixed, percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
 import { recorded, unpackedRows } from "../../shared/recorded.js";
-import { subscripted } from "../../../../../service/web/shared/words.js";
+import { subscripted } from "../../../../../service/softkv_service/web/shared/words.js";
 import { hood, prediction, screen } from "../../story/parts.js";
 import { budget, desk, secondsChoice } from "../lab/desk.js";
 import { heatmap, rightIn } from "../lab/heatmap.js";

@@ -1,9 +1,9 @@
 /** Non-local means: every patch of a noisy picture is a query to all patches, and takes their mean by weight. */
 
-import { h, put } from "../../../../../service/web/shared/element.js";
-import { fixed, percent } from "../../../../../service/web/shared/numbers.js";
-import { onTheWire } from "../../../../../service/web/shared/scale.js";
-import { statusLine } from "../../../../../service/web/shared/parts.js";
+import { h, put } from "../../../../../service/softkv_service/web/shared/element.js";
+import { fixed, percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
+import { onTheWire } from "../../../../../service/softkv_service/web/shared/scale.js";
+import { statusLine } from "../../../../../service/softkv_service/web/shared/parts.js";
 import { hood, prediction, screen } from "../../story/parts.js";
 import { latest, slider, temperatureSlider } from "../parts.js";
 import { panel } from "../patches/panel.js";

@@ -1,10 +1,10 @@
 /** Kernel regression: keys are x, values are y, and the output at a query is a weighted mean of the points. */
 
-import { blend, gaussian, weigh } from "../../../../../service/web/shared/formula.js";
-import { h, put } from "../../../../../service/web/shared/element.js";
-import { fixed, power, temperatureText } from "../../../../../service/web/shared/numbers.js";
-import { onTheWire } from "../../../../../service/web/shared/scale.js";
-import { statusLine } from "../../../../../service/web/shared/parts.js";
+import { blend, gaussian, weigh } from "../../../../../service/softkv_service/web/shared/formula.js";
+import { h, put } from "../../../../../service/softkv_service/web/shared/element.js";
+import { fixed, power, temperatureText } from "../../../../../service/softkv_service/web/shared/numbers.js";
+import { onTheWire } from "../../../../../service/softkv_service/web/shared/scale.js";
+import { statusLine } from "../../../../../service/softkv_service/web/shared/parts.js";
 import { hood, prediction, screen } from "../../story/parts.js";
 import { latest, slider, temperatureSlider } from "../parts.js";
 import { plot } from "../plot.js";

@@ -1,8 +1,8 @@
 /** Six similarities of one query with six keys, each with its weights. The service computes all of them. */
 
-import { fill, h } from "../../../../../service/web/shared/element.js";
-import { fixed } from "../../../../../service/web/shared/numbers.js";
-import { onTheWire } from "../../../../../service/web/shared/scale.js";
+import { fill, h } from "../../../../../service/softkv_service/web/shared/element.js";
+import { fixed } from "../../../../../service/softkv_service/web/shared/numbers.js";
+import { onTheWire } from "../../../../../service/softkv_service/web/shared/scale.js";
 import { hood, prediction, screen } from "../../story/parts.js";
 import { latest, temperatureSlider } from "../parts.js";
 import { LETTERS, MEASURES, measured, SPOTS, VALUES } from "../similarities/measures.js";

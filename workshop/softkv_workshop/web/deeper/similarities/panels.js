@@ -1,8 +1,8 @@
 /** A panel for each similarity: its formula, its score of each key, and the weights by softmax. */
 
-import { fill, h, put } from "../../../../../service/web/shared/element.js";
-import { fixed, percent } from "../../../../../service/web/shared/numbers.js";
-import { subscripted } from "../../../../../service/web/shared/words.js";
+import { fill, h, put } from "../../../../../service/softkv_service/web/shared/element.js";
+import { fixed, percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
+import { subscripted } from "../../../../../service/softkv_service/web/shared/words.js";
 import { LETTERS, MEASURES } from "./measures.js";
 
 /** @param {import("../parts.js").Say} say @param {(similarity: string) => void} choose called with the similarity that was chosen */

@@ -1,7 +1,7 @@
 /** The query and the keys as points of a plane, to drag, with a line for every weight of one similarity. */
 
-import { select } from "../../../../../service/web/vendor/d3/d3-selection.js";
-import { fixed, percent } from "../../../../../service/web/shared/numbers.js";
+import { select } from "../../../../../service/softkv_service/web/vendor/d3/d3-selection.js";
+import { fixed, percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
 import { LETTERS } from "./measures.js";
 
 const REACH = 3.4;

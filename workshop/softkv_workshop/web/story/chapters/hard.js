@@ -1,17 +1,17 @@
 /** 1 Hard and soft: `=` finds nothing, attention lets each row answer, and the temperature is all that is between. */
 
-import { h } from "../../../../../service/web/shared/element.js";
-import { blend, weigh } from "../../../../../service/web/shared/formula.js";
-import { colourOf, lightOf } from "../../../../../service/web/shared/colours.js";
-import { eased, isReduced, Timeline } from "../../../../../service/web/shared/motion.js";
+import { h } from "../../../../../service/softkv_service/web/shared/element.js";
+import { blend, weigh } from "../../../../../service/softkv_service/web/shared/formula.js";
+import { colourOf, lightOf } from "../../../../../service/softkv_service/web/shared/colours.js";
+import { eased, isReduced, Timeline } from "../../../../../service/softkv_service/web/shared/motion.js";
 import { equalKeys, factorSince, hardAndSoft, withFactor } from "../sentences.js";
 import { hood, prediction, screen, toPicture } from "../parts.js";
 import { afterwards, editing } from "../rows.js";
 import data from "../rows.json";
 import { numbers } from "../table.js";
-import { Threads } from "../../../../../service/web/shared/threads.js";
-import { temperatureAt, positionOf, STEPS } from "../../../../../service/web/shared/scale.js";
-import { asking, statusLine } from "../../../../../service/web/shared/parts.js";
+import { Threads } from "../../../../../service/softkv_service/web/shared/threads.js";
+import { temperatureAt, positionOf, STEPS } from "../../../../../service/softkv_service/web/shared/scale.js";
+import { asking, statusLine } from "../../../../../service/softkv_service/web/shared/parts.js";
 import words from "./hard.json";
 
 const { queries, rows: ROWS } = data.colours;

@@ -1,9 +1,9 @@
 /** 6 Inside a model: what each head of the encoder attends to in a sentence. */
 
-import { h } from "../../../../../service/web/shared/element.js";
-import { Heads } from "../../../../../service/web/shared/heads.js";
-import { isReduced } from "../../../../../service/web/shared/motion.js";
-import { asking } from "../../../../../service/web/shared/parts.js";
+import { h } from "../../../../../service/softkv_service/web/shared/element.js";
+import { Heads } from "../../../../../service/softkv_service/web/shared/heads.js";
+import { isReduced } from "../../../../../service/softkv_service/web/shared/motion.js";
+import { asking } from "../../../../../service/softkv_service/web/shared/parts.js";
 import { hood, prediction, screen, toPicture } from "../parts.js";
 import { kinds } from "../parts/kinds.js";
 import usesWords from "../parts/kinds.json";

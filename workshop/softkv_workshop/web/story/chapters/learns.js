@@ -1,13 +1,13 @@
 /** 7 It learns: a recorded training of a network that translates; the reader drags through it. */
 
-import { h } from "../../../../../service/web/shared/element.js";
-import { count, percent } from "../../../../../service/web/shared/numbers.js";
+import { h } from "../../../../../service/softkv_service/web/shared/element.js";
+import { count, percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
 import { unpackedRows } from "../../shared/recorded.js";
 import { styled } from "../styles.js";
-import { isReduced, Timeline } from "../../../../../service/web/shared/motion.js";
+import { isReduced, Timeline } from "../../../../../service/softkv_service/web/shared/motion.js";
 import { hood, prediction, screen, toPicture } from "../parts.js";
 import { whereItLooks } from "../sentences.js";
-import { s, set } from "../../../../../service/web/shared/svg.js";
+import { s, set } from "../../../../../service/softkv_service/web/shared/svg.js";
 import words from "./learns.json";
 
 const RECORDING = "translation";
@@ -178,7 +178,7 @@ function read(recording) {
 /**
  * The picture: the alignment matrix, and the error with the moment that is dragged along its axis.
  *
- * @param {import("../../../../../service/web/shared/words.js").Say} say
+ * @param {import("../../../../../service/softkv_service/web/shared/words.js").Say} say
  * @param {(moment: number) => void} move
  */
 function picture(say, move) {

@@ -1,17 +1,17 @@
 /** 4 Nothing fits, and some may not: the null key with its level, and rows that are masked. */
 
-import { h, put } from "../../../../../service/web/shared/element.js";
-import { weigh } from "../../../../../service/web/shared/formula.js";
+import { h, put } from "../../../../../service/softkv_service/web/shared/element.js";
+import { weigh } from "../../../../../service/softkv_service/web/shared/formula.js";
 import { NullKey } from "../../shared/nullkey.js";
-import { fixed } from "../../../../../service/web/shared/numbers.js";
-import { EXPLORE } from "../../../../../service/web/shared/purpose.js";
+import { fixed } from "../../../../../service/softkv_service/web/shared/numbers.js";
+import { EXPLORE } from "../../../../../service/softkv_service/web/shared/purpose.js";
 import { hood, prediction, screen } from "../parts.js";
 import data from "../rows.json";
 import { factorOf, maskedRows, whyNone, withFactor } from "../sentences.js";
 import { numbers } from "../table.js";
-import { Threads } from "../../../../../service/web/shared/threads.js";
-import { asking, statusLine } from "../../../../../service/web/shared/parts.js";
-import { nothingFits } from "../../../../../service/web/shared/sentences.js";
+import { Threads } from "../../../../../service/softkv_service/web/shared/threads.js";
+import { asking, statusLine } from "../../../../../service/softkv_service/web/shared/parts.js";
+import { nothingFits } from "../../../../../service/softkv_service/web/shared/sentences.js";
 import words from "./none.json";
 
 const { queries, rows: ROWS } = data.shelf;

@@ -1,13 +1,13 @@
 /** 5 The same in numbers: one sheet of matrices, a camera over it, and a formula that grows with each step. */
 
-import { fill, h } from "../../../../../service/web/shared/element.js";
+import { fill, h } from "../../../../../service/softkv_service/web/shared/element.js";
 import { layer } from "../arithmetic.js";
 import parameters from "../layer.json";
 import { hood, prediction, screen, toPicture } from "../parts.js";
 import { layerStep } from "../sentences.js";
 import { Sheet, STEPS } from "../sheet.js";
 import { styled } from "../styles.js";
-import { subscripted } from "../../../../../service/web/shared/words.js";
+import { subscripted } from "../../../../../service/softkv_service/web/shared/words.js";
 import words from "./numbers.json";
 
 const [X, MASKED, LAST] = [0, STEPS.indexOf("softmax"), STEPS.length - 1];

@@ -1,18 +1,18 @@
 /** 3 Shares: each row gets a share, rows that mean the same share alike, and more rows thin all threads. */
 
-import { isEmbedded } from "../../../../../service/web/shared/assets.js";
-import { fill, h } from "../../../../../service/web/shared/element.js";
-import { weigh } from "../../../../../service/web/shared/formula.js";
-import { count as grouped } from "../../../../../service/web/shared/numbers.js";
-import { positionOf, STEPS, temperatureAt } from "../../../../../service/web/shared/scale.js";
-import { Tail } from "../../../../../service/web/shared/tail.js";
-import { eased, isReduced, Timeline } from "../../../../../service/web/shared/motion.js";
+import { isEmbedded } from "../../../../../service/softkv_service/web/shared/assets.js";
+import { fill, h } from "../../../../../service/softkv_service/web/shared/element.js";
+import { weigh } from "../../../../../service/softkv_service/web/shared/formula.js";
+import { count as grouped } from "../../../../../service/softkv_service/web/shared/numbers.js";
+import { positionOf, STEPS, temperatureAt } from "../../../../../service/softkv_service/web/shared/scale.js";
+import { Tail } from "../../../../../service/softkv_service/web/shared/tail.js";
+import { eased, isReduced, Timeline } from "../../../../../service/softkv_service/web/shared/motion.js";
 import { hood, LETTERS, screen, toPicture } from "../parts.js";
-import { amongThousands, ranked, whoShares } from "../../../../../service/web/shared/sentences.js";
+import { amongThousands, ranked, whoShares } from "../../../../../service/softkv_service/web/shared/sentences.js";
 import { factorOf, withFactor } from "../sentences.js";
 import { numbers } from "../table.js";
-import { Threads } from "../../../../../service/web/shared/threads.js";
-import { asking, statusLine } from "../../../../../service/web/shared/parts.js";
+import { Threads } from "../../../../../service/softkv_service/web/shared/threads.js";
+import { asking, statusLine } from "../../../../../service/softkv_service/web/shared/parts.js";
 import words from "./share.json";
 
 const BEGINNING = 0.05;
@@ -301,7 +301,7 @@ function charactersOfUnicode(context) {
 
   return {
     element,
-    /** @param {{query: string, rows: Row[], similarities: number[], documents: number, temperatures: import("../../../../../service/web/shared/tail.js").SweptAt[]}} recorded */
+    /** @param {{query: string, rows: Row[], similarities: number[], documents: number, temperatures: import("../../../../../service/softkv_service/web/shared/tail.js").SweptAt[]}} recorded */
     take({ query, rows, similarities, documents, temperatures }) {
       known = { keys: rows.map(({ key }) => key), similarities, documents, tail: new Tail({ documents, matches: rows, temperatures }) };
       title.textContent = say("most.title", { count: grouped(documents) });

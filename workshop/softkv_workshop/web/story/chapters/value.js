@@ -1,15 +1,15 @@
 /** 2 Key is not value: keys are compared, values come out, so values that change places change nothing but the output. */
 
-import { h } from "../../../../../service/web/shared/element.js";
-import { weigh } from "../../../../../service/web/shared/formula.js";
-import { eased, isReduced, Timeline } from "../../../../../service/web/shared/motion.js";
+import { h } from "../../../../../service/softkv_service/web/shared/element.js";
+import { weigh } from "../../../../../service/softkv_service/web/shared/formula.js";
+import { eased, isReduced, Timeline } from "../../../../../service/softkv_service/web/shared/motion.js";
 import { hood, prediction, screen } from "../parts.js";
 import { afterwards, editing } from "../rows.js";
 import data from "../rows.json";
 import { factorSince, whatMoved, withFactor } from "../sentences.js";
 import { numbers } from "../table.js";
-import { Threads } from "../../../../../service/web/shared/threads.js";
-import { asking } from "../../../../../service/web/shared/parts.js";
+import { Threads } from "../../../../../service/softkv_service/web/shared/threads.js";
+import { asking } from "../../../../../service/softkv_service/web/shared/parts.js";
 import words from "./value.json";
 
 const { queries, rows: ROWS } = data.videos;
@@ -42,10 +42,10 @@ export const value = {
     let editor = null;
     /** @type {?import("../handles.js").Handles} */
     let handles = null;
-    /** @type {?import("../../../../../service/web/shared/threads.js").Moved} */
+    /** @type {?import("../../../../../service/softkv_service/web/shared/threads.js").Moved} */
     let moved = null;
     let swapping = new Timeline([]);
-    /** @type {import("../../../../../service/web/shared/threads.js").Moved["held"]} */
+    /** @type {import("../../../../../service/softkv_service/web/shared/threads.js").Moved["held"]} */
     let dropped = null;
 
     const threads = new Threads(say, (t) => context.set({ t }));
@@ -270,7 +270,7 @@ function isPicture(value) {
   return OWN.some((row) => row.value === value);
 }
 
-/** The name of the picture that a text names, as the page says it or shorter; else the text. @param {string} text @param {import("../../../../../service/web/shared/words.js").Say} say */
+/** The name of the picture that a text names, as the page says it or shorter; else the text. @param {string} text @param {import("../../../../../service/softkv_service/web/shared/words.js").Say} say */
 function named(text, say) {
   const lower = text.toLowerCase();
   return OWN.find(({ value }) => [value, say(`picture.${value}`)].includes(lower))?.value ?? text;

@@ -1,11 +1,11 @@
 /** 8 From a row to a word: one zoom over a small language model, whose script is loaded when a reader comes here. */
 
-import { fill, h } from "../../../../../service/web/shared/element.js";
-import { runScript } from "../../../../../service/web/shared/script.js";
+import { fill, h } from "../../../../../service/softkv_service/web/shared/element.js";
+import { runScript } from "../../../../../service/softkv_service/web/shared/script.js";
 import { RecordMissing, recordedOnce } from "../../shared/recorded.js";
 import { hood, screen } from "../parts.js";
 import { styled } from "../styles.js";
-import { Threads } from "../../../../../service/web/shared/threads.js";
+import { Threads } from "../../../../../service/softkv_service/web/shared/threads.js";
 import words from "./word.json";
 
 /** @type {import("../story.js").Chapter} */

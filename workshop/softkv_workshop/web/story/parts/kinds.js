@@ -4,11 +4,11 @@
  * The queries and keys of three heads were recorded; the weights are computed here, with the mask of GPT or without it.
  */
 
-import { vectorOf } from "../../../../../service/web/shared/api.js";
-import { fill, h, put } from "../../../../../service/web/shared/element.js";
-import { weigh } from "../../../../../service/web/shared/formula.js";
-import { Lines } from "../../../../../service/web/shared/lines.js";
-import { s } from "../../../../../service/web/shared/svg.js";
+import { vectorOf } from "../../../../../service/softkv_service/web/shared/api.js";
+import { fill, h, put } from "../../../../../service/softkv_service/web/shared/element.js";
+import { weigh } from "../../../../../service/softkv_service/web/shared/formula.js";
+import { Lines } from "../../../../../service/softkv_service/web/shared/lines.js";
+import { s } from "../../../../../service/softkv_service/web/shared/svg.js";
 import { painted, SIDE } from "../../deeper/lab/patches.js";
 import { unpackedRows } from "../../shared/recorded.js";
 import { hood, screen, toPicture } from "../parts.js";

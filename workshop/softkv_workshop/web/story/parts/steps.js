@@ -5,9 +5,9 @@
  * n × n links, and none waits for another, so there is one step. The words of this picture are in `steps.json`.
  */
 
-import { h } from "../../../../../service/web/shared/element.js";
-import { eased, Timeline } from "../../../../../service/web/shared/motion.js";
-import { s, set } from "../../../../../service/web/shared/svg.js";
+import { h } from "../../../../../service/softkv_service/web/shared/element.js";
+import { eased, Timeline } from "../../../../../service/softkv_service/web/shared/motion.js";
+import { s, set } from "../../../../../service/softkv_service/web/shared/svg.js";
 
 const STEP_SECONDS = 0.8;
 /** Rows from above, in pixels: what each half is, its circles, and the words between. */
@@ -20,7 +20,7 @@ const HEAD = 7;
 /**
  * @param {object} options
  * @param {string[]} options.words of a sentence
- * @param {import("../../../../../service/web/shared/words.js").Say} options.say says the words of `steps.json`
+ * @param {import("../../../../../service/softkv_service/web/shared/words.js").Say} options.say says the words of `steps.json`
  * @param {boolean} options.reduced whether nothing is to move: then the end of it is shown
  * @returns {{element: HTMLElement, picture: SVGSVGElement, play: () => Promise<boolean>, stop: () => void, film: (share: number) => void}}
  *   `play` starts again from the beginning, and tells whether it reached the end

@@ -5,12 +5,12 @@
  */
 
 import { LanguageModel } from "../../language/index.js";
-import { fill, h, put } from "../../../../../service/web/shared/element.js";
-import { fixed, percent, temperatureText } from "../../../../../service/web/shared/numbers.js";
-import { positionOf, STEPS, temperatureAt } from "../../../../../service/web/shared/scale.js";
-import { reader } from "../../../../../service/web/shared/words.js";
-import { eased, isReduced, Timeline } from "../../../../../service/web/shared/motion.js";
-import { asking } from "../../../../../service/web/shared/parts.js";
+import { fill, h, put } from "../../../../../service/softkv_service/web/shared/element.js";
+import { fixed, percent, temperatureText } from "../../../../../service/softkv_service/web/shared/numbers.js";
+import { positionOf, STEPS, temperatureAt } from "../../../../../service/softkv_service/web/shared/scale.js";
+import { reader } from "../../../../../service/softkv_service/web/shared/words.js";
+import { eased, isReduced, Timeline } from "../../../../../service/softkv_service/web/shared/motion.js";
+import { asking } from "../../../../../service/softkv_service/web/shared/parts.js";
 import { rowToWord } from "../sentences.js";
 import { LAST, LEVELS, NAMES, Scene } from "./scene.js";
 import words from "./word.json";
@@ -33,7 +33,7 @@ const PIXELS = 220;
 /** One for the page, which is drawn anew in another language. @type {?Promise<LanguageModel>} */
 let loading = null;
 
-/** @typedef {{Threads: typeof import("../../../../../service/web/shared/threads.js").Threads, read: typeof import("../../shared/recorded.js").recordedOnce, about: HTMLElement}} Shared what the story's script has already, and where the text about the model stands */
+/** @typedef {{Threads: typeof import("../../../../../service/softkv_service/web/shared/threads.js").Threads, read: typeof import("../../shared/recorded.js").recordedOnce, about: HTMLElement}} Shared what the story's script has already, and where the text about the model stands */
 
 /**
  * @param {HTMLElement} place where the picture stands
@@ -48,7 +48,7 @@ async function mount(place, doing, context, { Threads, read: readRecord, about }
   const model = await loading;
   const own = reader(words[context.language], context.language);
   const say = Object.assign(
-    (/** @type {string} */ name, /** @type {import("../../../../../service/web/shared/words.js").Places} */ places = {}) =>
+    (/** @type {string} */ name, /** @type {import("../../../../../service/softkv_service/web/shared/words.js").Places} */ places = {}) =>
       (name in words.en ? own : context.say)(name, places),
     { rich: own.rich },
   );

@@ -6,9 +6,9 @@
  * and its shapes also from far. The camera moves the box around each level's SVG: a transform of the SVG itself would lay out its texts anew.
  */
 
-import { h } from "../../../../../service/web/shared/element.js";
-import { count as grouped, fixed, percent } from "../../../../../service/web/shared/numbers.js";
-import { s, set } from "../../../../../service/web/shared/svg.js";
+import { h } from "../../../../../service/softkv_service/web/shared/element.js";
+import { count as grouped, fixed, percent } from "../../../../../service/softkv_service/web/shared/numbers.js";
+import { s, set } from "../../../../../service/softkv_service/web/shared/svg.js";
 
 /** The levels by name, from the innermost. */
 export const LEVELS = ["row", "matrix", "heads", "layer", "layers", "word"];
@@ -80,8 +80,8 @@ export class Scene {
   }));
 
   /**
-   * @param {import("../../../../../service/web/shared/words.js").Text} say
-   * @param {typeof import("../../../../../service/web/shared/threads.js").Threads} Threads chapter 1's picture
+   * @param {import("../../../../../service/softkv_service/web/shared/words.js").Text} say
+   * @param {typeof import("../../../../../service/softkv_service/web/shared/threads.js").Threads} Threads chapter 1's picture
    * @param {(patch: {layer?: number, head?: number, z?: number, half?: number, word?: number}) => void} press the reader pressed a part
    */
   constructor(say, Threads, press) {
@@ -208,7 +208,7 @@ export class Scene {
     this.#lookup.draw({ temperature: 1, weights, similarities: weights, othersWeight: othersShare });
   }
 
-  /** Words may be larger here than in chapter 1: they are clipped again, with room for a share. @param {InstanceType<typeof import("../../../../../service/web/shared/threads.js").Threads>} threads @param {import("../../../../../service/web/shared/threads.js").Content} content */
+  /** Words may be larger here than in chapter 1: they are clipped again, with room for a share. @param {InstanceType<typeof import("../../../../../service/softkv_service/web/shared/threads.js").Threads>} threads @param {import("../../../../../service/softkv_service/web/shared/threads.js").Content} content */
   #show(threads, content) {
     const { width, height } = this.#size;
     const show = (/** @type {typeof content} */ shown) => {

@@ -1,0 +1,166 @@
+"""Build the library of kernels with the package `ziglang`: `python -m native.build` in the folder
+attention/softkv_attention/kernels.
+
+Run in that way it imports nothing but Python's own library, as a build of a wheel needs. One library serves every
+Python of a platform. It holds the code for every kind of processor of the platform, and needs neither the C library nor
+a system compiler.
+
+In a checkout of the repository a library is compiled once, into `dist/kernels/`. Its name there has a digest of all it
+is made from. Environments and wheels copy it from there. An image compiles its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from .kinds import KINDS, Kind, this_platform  # noqa: TID252  (`softkv_attention` imports NumPy, which a build lacks)
+
+HERE = Path(__file__).parent
+COMPILER = "ziglang==0.17.1"
+"""The requirement of pyproject.toml."""
+KERNELS = ("keys", "values", "originals", "candidates", "exact", "scan", "gradients", "encoder")
+"""C files that are compiled for every kind of processor."""
+
+FLAGS = (
+    *("-std=gnu17", "-O3", "-ffreestanding", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"),
+    *("-fwrapv", "-fno-stack-protector", "-mno-stack-arg-probe", "-g0"),
+    *("-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-Wno-unused-function"),
+)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """An operating system on a family of processors.
+
+    Attributes:
+        target: zig's name of it.
+        machine: the value of `platform.machine()`, in lower case.
+        suffix: the suffix of the library, which Python does not take for a module.
+        tag: the platforms of a wheel with the library.
+        linking: flags of the linker.
+    """
+
+    target: str
+    machine: str
+    suffix: str
+    tag: str
+    linking: tuple[str, ...] = ()
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kinds of processors whose code the library holds."""
+        return [kind for kind in KINDS if kind.machine == self.machine]
+
+
+PLATFORMS = {
+    "linux-x86_64": Platform(
+        "x86_64-linux-none", "x86_64", ".so.1", "manylinux2014_x86_64.musllinux_1_1_x86_64", ("-Wl,-z,defs",)
+    ),
+    "linux-aarch64": Platform(
+        "aarch64-linux-none", "aarch64", ".so.1", "manylinux2014_aarch64.musllinux_1_1_aarch64", ("-Wl,-z,defs",)
+    ),
+    "macos-arm64": Platform("aarch64-macos.11.0-none", "aarch64", ".dylib", "macosx_11_0_arm64"),
+    "windows-amd64": Platform("x86_64-windows-gnu", "x86_64", ".dll", "win_amd64"),
+}
+
+
+def obtain(name: str, directory: Path) -> Path:
+    """Put the library of a platform into a directory, and return its path.
+
+    In a checkout it is a copy of the library that was compiled earlier, if nothing has changed since. Builds that run
+    at once wait for each other, and one of them compiles.
+
+    Args:
+        name: a key of PLATFORMS.
+        directory: an existing directory.
+
+    Raises:
+        ModuleNotFoundError: `ziglang` is not installed.
+        subprocess.CalledProcessError: the compiler refuses a file; its messages are on standard error.
+    """
+    library, store = directory / f"softkv-kernels{PLATFORMS[name].suffix}", HERE.parents[3] / "dist" / "kernels"
+    if not (HERE.parents[3] / "service" / "softkv_service" / "app.py").exists():  # the sources of softkv-core alone
+        _compile(name, library)
+        return library
+    store.mkdir(parents=True, exist_ok=True)
+    compiled = store / f"softkv-kernels-{_digest(name)}{PLATFORMS[name].suffix}"
+    with _alone(store):
+        if not compiled.exists():
+            _compile(name, compiled)
+        if not library.exists() or library.read_bytes() != compiled.read_bytes():
+            with tempfile.TemporaryDirectory(dir=directory) as folder:
+                shutil.copyfile(compiled, copy := Path(folder, library.name))
+                copy.replace(library)  # a process that has loaded the former one keeps it
+    return library
+
+
+def _digest(name: str) -> str:
+    """Return the digest of all that the library of a platform is made from."""
+    digest = hashlib.sha256(f"{COMPILER} {name}".encode())
+    for path in sorted([*HERE.glob("*.[ch]"), HERE / "build.py", HERE / "kinds.py"]):
+        content = path.read_bytes()
+        digest.update(f" {path.name} {len(content)} ".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block for the folder. Windows does not wait: both then compile."""
+    with (folder / ".lock").open("w") as file:
+        with suppress(ModuleNotFoundError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(name: str, library: Path) -> None:
+    """Compile the library of a platform; the file is there when it is complete."""
+    if find_spec("ziglang") is None:
+        raise ModuleNotFoundError(f"Expected the package ziglang, which compiles C. Install {COMPILER}.")
+    aim = PLATFORMS[name]
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", aim.target]
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = [(folder, kind, source) for kind in aim.kinds for source in KERNELS]
+
+        def compile_one(job: tuple[str, Kind, str]) -> str:
+            folder, kind, source = job
+            into = f"{folder}/{kind.symbol}-{source}.o"
+            about = [f"-mcpu={kind.processor}", f"-DKIND={kind.symbol}"]
+            subprocess.run([*zig, "-c", *FLAGS, *about, str(HERE / f"{source}.c"), "-o", into], check=True)
+            return into
+
+        objects = list(pool.map(compile_one, jobs))
+        shared, built = f"{folder}/library.o", Path(folder) / "linked"
+        command = [*zig, "-c", *FLAGS, "-fno-builtin", str(HERE / "library.c"), "-o", shared]
+        subprocess.run(command, check=True)
+        linking = ["-shared", "-nostdlib", "-s", *aim.linking, "-o", str(built)]
+        subprocess.run([*zig, *linking, shared, *objects], check=True)
+        built.replace(library)
+
+
+def main() -> None:
+    """Build the library for this machine, or for the platforms that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m native.build", description=__doc__)
+    parser.add_argument("platforms", nargs="*", help="this machine's by default")
+    parser.add_argument("--into", type=Path, default=HERE, help="the directory of the library")
+    chosen = parser.parse_args()
+    names = chosen.platforms or [this_platform()]
+    for name in names:
+        sys.stdout.write(f"{obtain(name, chosen.into)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,3 +1,0 @@
-"""The service: collections and documents in a store, and the soft lookup over HTTP, built on the library
-`attention`.
-"""

@@ -1,7 +1,0 @@
-"""Runs the command line: `python -m service` does the same as `softkv`."""
-
-from __future__ import annotations
-
-from softkv.scripts import softkv
-
-softkv()

@@ -1,0 +1,103 @@
+"""Routes of the comparison: SQL's `=`, SQL's full text, top-k and attention, side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request, Response
+
+from softkv.answers.answer import Comparison
+from softkv_service.api.document_json import parse_document, shape_fields
+from softkv_service.api.json import CompressedAnswer, pick
+from softkv_service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
+from softkv_service.api.routes.attend import parse_query, shape_applied, shape_result, with_defaults
+from softkv_service.api.routes.collections import shape_background
+from softkv_service.api.routing import collection_behind, filters, json_router, reaches, takes
+from softkv_service.api.state import NameInPath, Running, instant_of
+from softkv_service.retrieval import queries
+from softkv_service.retrieval.queries import ComparisonResult, Options, TimedSearch
+from softkv_service.schemas.compare import CompareRequest, CompareRowsRequest
+
+router = json_router("/v1", "compare", "stateless", "nothing", "nothing")
+FIELDS = ("key", "value", "metadata")
+
+
+@router.post(
+    "/collections/{name}/compare",
+    dependencies=[takes("lookup"), reaches("collection"), filters("filtered")],
+    response_model=Comparison,
+    responses=refusals(*WITH_BODY, *ANSWERING),
+    response_description="The four answers.",
+    summary="Answer one question in four ways",
+)
+async def compare(name: NameInPath, body: CompareRequest, request: Request, running: Running) -> Response:
+    """Answer a question in four ways: by SQL's `=`, by SQL's full text, by top-k, and by attention as `attend` does.
+
+    The answer shows the SQL that was run.
+    """
+    collection = running.catalogue.collection(name)
+    query = parse_query(body.query)
+    body, applied = with_defaults(body, collection.record, [query])
+    options = Options(
+        temperature=body.temperature,
+        top_k=body.top_k,
+        null=body.null,
+        filter=body.filter,
+        now=instant_of(request),
+        output=True,
+    )
+    compared = await queries.compare_collection(collection, query, options)
+    return CompressedAnswer(_shape(compared) | shape_applied(applied) | collection_behind(request), request)
+
+
+@router.post(
+    "/compare",
+    response_model=Comparison,
+    responses=refusals(*WITH_BODY, *ENCODING, "nothing_to_read"),
+    response_description="The four answers.",
+    summary="Answer one question in four ways from rows of the request",
+)
+async def compare_rows(body: CompareRowsRequest, request: Request, running: Running) -> Response:
+    """Answer a question from rows in the request, by SQL's `=`, by SQL's full text, by top-k and by attention.
+
+    Nothing is stored.
+    """
+    rows = [parse_document(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)]
+    options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, output=True)
+    query = parse_query(body.query)
+    compared = await queries.compare_rows(running.catalogue.encoders, rows, query, options)
+    return CompressedAnswer(_shape(compared), request)
+
+
+def _shape(compared: ComparisonResult) -> dict[str, Any]:
+    result, took_ms = compared.attention, compared.attention_took_ms
+    documents, best_keys = [match.document for match in compared.nearest], [match.spoke for match in compared.nearest]
+    fields = shape_fields(documents, best_keys, FIELDS, "numbers")
+    nearest = [
+        pick(match, "id", "similarity") | content for match, content in zip(compared.nearest, fields, strict=True)
+    ]
+    return {
+        "sql": _sql(compared.sql),
+        "full_text": _sql(compared.full_text),
+        "top_k": {"matches": nearest, "documents": result.answer.documents, "took_ms": took_ms},
+        "attention": shape_result(result, (*FIELDS, "output"), "numbers", took_ms),
+        "background": None if compared.standing is None else shape_background(compared.standing),
+    }
+
+
+def _sql(timed: TimedSearch) -> dict[str, Any]:
+    search = timed.found
+    return {
+        "statement": search.statement,
+        "parameters": {name: _shape_parameter(value) for name, value in search.parameters.items()},
+        "rows": [pick(row, "id", "key", "value") for row in search.rows],
+        "took_ms": timed.took_ms,
+    }
+
+
+def _shape_parameter(value: Any) -> Any:
+    """Return a parameter of an SQL statement as JSON.
+
+    Numbers beyond 64 bits are compared as bytes, which are written as an SQL literal.
+    """
+    return f"X'{value.hex().upper()}'" if isinstance(value, bytes) else value

@@ -1,0 +1,70 @@
+"""The route `POST /mcp`: it answers a message of the Model Context Protocol."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from softkv_service.api.admission import CancelOnDisconnect, Kind
+from softkv_service.api.body import body_limit, require_json_type
+from softkv_service.api.mcp import MESSAGE_BYTES
+from softkv_service.api.middleware.access import MCP, caller_of, is_foreign
+from softkv_service.api.problems.errors import OriginRefused
+from softkv_service.api.routing import GuardedRoute, filters, reaches, requires, takes
+from softkv_service.scheduling import CALLER
+
+
+class MessageRoute(GuardedRoute):
+    """The route of messages, which needs no slot for running calls.
+
+    The call that a message makes to this service takes a slot of its own. The route refuses web pages of other origins,
+    whose messages a browser would send anywhere.
+    """
+
+    def kind_of(self, scope: Scope) -> Kind | None:
+        """Return None: a message needs no slot for running calls, only the call that it makes."""
+        return None
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read and answer the message."""
+        headers = Headers(scope=scope)
+        _refuse_foreign(scope, headers)
+        require_json_type(headers)
+        limit, caller = body_limit(scope), caller_of(scope)
+        limit.lower(MESSAGE_BYTES)
+        CALLER.set(caller)
+        await limit.read(caller)
+        with limit, CancelOnDisconnect(scope):
+            await super().answer(scope, receive, send)
+
+
+class _Spoken(Response):
+    """A response that the server of the Model Context Protocol sends itself."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the server of the Model Context Protocol send its response; an ASGI call."""
+        endpoint = await scope["app"].state.parts.mcp.endpoint()
+        await endpoint(scope, receive, send)
+
+
+router = APIRouter(
+    route_class=MessageRoute,
+    dependencies=[requires("read"), takes("stateless"), reaches("collections"), filters("filtered")],
+    include_in_schema=False,
+)
+
+
+@router.post(MCP)
+async def post_mcp_message(_: Request) -> Response:
+    """Answer a message of the Model Context Protocol."""
+    return _Spoken()
+
+
+def _refuse_foreign(scope: Scope, headers: Headers) -> None:
+    # Even with a key: the protocol requires it, and a page that is not listed could not read the answer anyway.
+    if is_foreign(headers, scope["app"].state.cors_origins):
+        raise OriginRefused(
+            f"this comes from a web page of {headers['origin']}, and only pages of this service may send it: add the "
+            f"origin to SOFTKV_CORS_ORIGINS"
+        )

@@ -1,0 +1,32 @@
+"""The mathematics of calibration by labelled questions, on small tables that know no collection."""
+
+from __future__ import annotations
+
+from softkv_service.retrieval.calibration.confidence import Curve, weight_logits
+from softkv_service.retrieval.calibration.evaluation import (
+    Evaluation,
+    Gain,
+    Metric,
+    Metrics,
+    RerankEvaluation,
+    evaluate,
+    evaluate_reranked,
+)
+from softkv_service.retrieval.calibration.fit import Variant, null_logit
+from softkv_service.retrieval.calibration.off_topic import OffTopic
+from softkv_service.retrieval.calibration.profile import (
+    FULL_TEXT_WEIGHTS,
+    RERANK_WEIGHTS,
+    DocumentKeys,
+    ProfileBuilder,
+    Profiles,
+)
+from softkv_service.retrieval.calibration.record import (
+    NO_TERMS,
+    VERSION,
+    Calibration,
+    LabelSource,
+    Rerank,
+    TextTerms,
+    has_conformal_sets,
+)

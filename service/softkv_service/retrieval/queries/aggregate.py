@@ -1,0 +1,391 @@
+"""Aggregation of a metadata field over all documents that pass, by their weights: mean, vote, quantiles or groups."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softkv_attention.arrays import F64, I64, Bools
+from softkv_attention.lookup import (
+    Answer,
+    Question,
+    Weights,
+    share_error,
+    weighted_mean,
+    weighted_quantiles,
+    weights_without_null,
+)
+from softkv_service.retrieval.collections import Snapshot
+from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.storage.conditions import METADATA, Column, Combination, Comparison
+from softkv_service.storage.fields import EncodedValue, Scalar, decode_scalar
+from softkv_service.storage.instants import Instant, parse_instant
+from softkv_service.storage.records import RowNumbers
+
+MAX_VOTES = 10
+CHUNK, MAX_CHUNKED_VALUES = 2048, 4096
+"""The most weights that are added one after another, in a field with at most this many different values."""
+MEDIAN = 0.5
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """The metadata field to aggregate over all documents, such as `metadata.year`, and how: mean, vote or quantiles.
+
+    Attributes:
+        pointer: the position of the aggregation in the request, for errors.
+
+    Raises:
+        InvalidContent: quantiles were sent for another aggregate.
+    """
+
+    field: str
+    how: Literal["mean", "vote", "quantile"]
+    quantiles: Sequence[float] | None = None
+    pointer: str = "/read"
+
+    def __post_init__(self) -> None:
+        if self.quantiles is not None and self.how != "quantile":
+            raise InvalidContent.at(f"{self.pointer}/quantiles", f'a {self.how} has no quantiles: ask "as": "quantile"')
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """The numbers, or the dates, from one bound up to another, which is not included; None for no bound.
+
+    Attributes:
+        low, high: the bounds as they were sent: numbers, or ISO 8601 dates.
+        pointer: the position of the range in the request, for errors.
+
+    Raises:
+        InvalidContent: there is no bound, a text is not a date, the bounds are not of one kind, or no value fits.
+    """
+
+    low: float | str | None
+    high: float | str | None
+    pointer: str = "/group_by/ranges"
+
+    def __post_init__(self) -> None:
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        if not bounds:
+            raise InvalidContent.at(self.pointer, "wanted a range with a bound, got null for both: give one of them")
+        for bound in bounds:
+            if isinstance(bound, str) and parse_instant(bound) is None:
+                raise InvalidContent.at(
+                    self.pointer, f"a bound is a number or an ISO 8601 date, as 2026-11-01, got {bound[:60]!r}"
+                )
+        if len({isinstance(bound, str) for bound in bounds}) > 1:
+            raise InvalidContent.at(self.pointer, "one bound is a number and the other a date: give two of one kind")
+        if self.start >= self.end:
+            raise InvalidContent.at(self.pointer, f"no value is from {self.low} up to {self.high}: order the bounds")
+
+    @property
+    def of_dates(self) -> bool:
+        """Whether the bounds are dates."""
+        return isinstance(self.high if self.low is None else self.low, str)
+
+    @property
+    def start(self) -> float:
+        """The lower bound as a number, an instant of a date; minus infinity without one."""
+        return -math.inf if self.low is None else _order_of(self.low)
+
+    @property
+    def end(self) -> float:
+        """The upper bound as a number, an instant of a date; infinity without one."""
+        return math.inf if self.high is None else _order_of(self.high)
+
+    def condition(self, field: str) -> Combination:
+        """Return the condition that the documents with a value of the field in the range pass."""
+        bounds = (">=", self.low), ("<", self.high)
+        comparisons = [Comparison(field, name, _operand(bound)) for name, bound in bounds if bound is not None]
+        return Combination("AND", tuple(comparisons))
+
+
+def _order_of(bound: float | str) -> float:
+    operand = _operand(bound)
+    return operand.absolute if isinstance(operand, Instant) else operand
+
+
+def _operand(bound: float | str) -> float | Instant:
+    """Return a bound as a filter compares with it: a number, or the instant of a date."""
+    if not isinstance(bound, str):
+        return bound
+    instant = parse_instant(bound)
+    assert instant is not None
+    return Instant(instant)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The metadata field by which documents are grouped, such as `metadata.year`, and the size of the answer.
+
+    Attributes:
+        groups: the most groups to list.
+        documents: the most documents to list in each.
+        ranges: ranges of numbers or dates, a group each; None for a group of each value.
+        after: the number of heavier groups to skip, which earlier pages listed.
+
+    Raises:
+        InvalidContent: two ranges overlap.
+    """
+
+    field: str
+    groups: int
+    documents: int
+    ranges: Sequence[ValueRange] | None = None
+    after: int = 0
+
+    @property
+    def last(self) -> int:
+        """The number of groups up to the last one that is listed."""
+        return self.after + self.groups
+
+    def __post_init__(self) -> None:
+        ordered = sorted(self.ranges or (), key=lambda one: (one.of_dates, one.start))
+        for one, following in pairwise(ordered):
+            if one.of_dates == following.of_dates and following.start < one.end:
+                raise InvalidContent.at(
+                    following.pointer,
+                    f"the range from {following.low} overlaps the one from {one.low} up to {one.high}: let each begin "
+                    "where another ends, since a document is in one group",
+                )
+
+
+def aggregate_fields(
+    snapshot: Snapshot, question: Question, answer: Answer, aggregations: Sequence[Aggregation]
+) -> list[dict[str, Any]]:
+    """Return metadata fields aggregated over all documents that pass the filter, by their weights, as JSON.
+
+    docs/guide/reading.md describes the results.
+
+    Args:
+        snapshot: the version of the collection that was queried.
+        question: the question, which gives each document its weight.
+        answer: its answer, which has the temperature of the weights.
+        aggregations: the fields, and how to combine the values of each.
+
+    Raises:
+        InvalidContent: a field is too large.
+    """
+    weights = weights_without_null(snapshot.view, replace(question, temperature=answer.temperature))
+    return [_aggregate_field(snapshot, weights, aggregation) for aggregation in aggregations]
+
+
+def _aggregate_field(snapshot: Snapshot, weights: Weights, aggregation: Aggregation) -> dict[str, Any]:
+    columns = FieldWeights.of_field(snapshot, aggregation.field, weights, f"{aggregation.pointer}/field")
+    aggregate = {"mean": _mean, "vote": _vote, "quantile": _quantile}[aggregation.how](columns, weights, aggregation)
+    return {"field": aggregation.field, "as": aggregation.how} | aggregate
+
+
+@dataclass(frozen=True, eq=False)
+class FieldWeights:
+    """A part of a metadata column, with the weight of each distinct value among the documents that pass.
+
+    Attributes:
+        column: the part of the column, with its c distinct values.
+        codes: int32[k], the index of each document's value among the distinct values.
+        masses: float64[c], the weight of the documents that have each value.
+        counts: int64[c], the number of these documents.
+        terms: the most numbers that were added one after another for one weight.
+        positions: int64[k], the index of each of these documents among all that pass; or a slice of all.
+    """
+
+    column: Column
+    codes: NDArray[np.int32]
+    masses: F64
+    counts: I64
+    terms: int
+    positions: slice | I64
+
+    @classmethod
+    def of_field(cls, snapshot: Snapshot, field: str, weights: Weights, pointer: str) -> list[FieldWeights]:
+        """Return the weights of the values of a field, in the parts of its column.
+
+        Args:
+            snapshot: the version of the collection that was queried.
+            field: the field, with `metadata.` before its name.
+            weights: the weights of all documents.
+            pointer: the position of the field in the request, for errors.
+
+        Raises:
+            InvalidContent: the field is too large.
+        """
+        return [cls.of(column, weights) for column in snapshot.columns(field.removeprefix(METADATA), pointer)]
+
+    @classmethod
+    def of(cls, column: Column, weights: Weights) -> FieldWeights:
+        """Return the weights of the values of one part of a column."""
+        positions, present = _find_positions(weights, column.field.rows)
+        codes = column.field.codes[present]
+        counts = np.bincount(codes, minlength=len(column.field.distinct))
+        masses, terms = _sum_by_code(codes, weights.weights[positions], counts)
+        return cls(column, codes, masses, counts, terms, positions)
+
+    def numbers(self) -> tuple[F64, F64]:
+        """Return the values float64[n] that are finite numbers, and the weight of each."""
+        numbers = self.column.field.distinct.numbers()
+        finite = np.isfinite(numbers) & (self.counts > 0)
+        return numbers[finite], self.masses[finite]
+
+    def scalars(self) -> FieldWeights:
+        """Return the same without the documents whose value is a list or an object."""
+        codes = self.column.field.distinct.scalars()
+        scalar = np.zeros(len(self.counts), dtype=np.bool_)
+        scalar[codes] = True
+        return replace(self, masses=np.where(scalar, self.masses, 0.0), counts=np.where(scalar, self.counts, 0))
+
+
+def _find_positions(weights: Weights, rows: RowNumbers) -> tuple[slice | I64, slice | Bools]:
+    """Return the index of each document among those with weights, without documents that do not pass.
+
+    Also return which of the n row numbers, ascending, are documents that pass: bool[n], or a slice of all.
+    """
+    numbers = weights.numbers
+    if len(numbers) == len(rows) and np.array_equal(numbers, rows):
+        return slice(None), slice(None)
+    if not len(numbers):
+        return np.empty(0, dtype=np.int64), np.zeros(len(rows), dtype=np.bool_)
+    positions = np.minimum(np.searchsorted(numbers, rows), len(numbers) - 1)
+    present = numbers[positions] == rows
+    return positions[present], present
+
+
+def _sum_by_code(codes: NDArray[np.integer[Any]], weights: F64, counts: I64) -> tuple[F64, int]:
+    """Return float64[c], the sum of the weights of each code, and the most numbers that were added one after another.
+
+    Codes without a document change neither, so that values of documents that do not pass leave no trace.
+
+    Args:
+        codes: integers[n], from 0 on.
+        weights: float64[n], not below 0.
+        counts: int64[c], how often each code occurs.
+    """
+    distinct, seen = len(counts), np.count_nonzero(counts)
+    if seen <= MAX_CHUNKED_VALUES < distinct:
+        masses, occurs = np.zeros(distinct), counts > 0
+        masses[occurs], terms = _sum_by_code((np.cumsum(occurs) - 1)[codes], weights, counts[occurs])
+        return masses, terms
+    # Sums of sums: few numbers are added one after another.
+    length = CHUNK if distinct <= MAX_CHUNKED_VALUES else max(len(codes), 1)
+    sums = np.zeros(distinct)
+    for start in range(0, len(codes), length):
+        sums += np.bincount(codes[start : start + length], weights[start : start + length], minlength=distinct)
+    return sums, min(int(counts.max(initial=0)), length + len(codes) // length)
+
+
+def sum_error(columns: Sequence[FieldWeights]) -> float:
+    """Return a bound on the rounding error of all sums of a field's weights together."""
+    return (max((column.terms for column in columns), default=0) + 2) * float(np.finfo(np.float64).eps)
+
+
+def masses_of(columns: Sequence[FieldWeights]) -> F64:
+    """Return float64[n], the weight of each value that a document has, in all parts of a column."""
+    return np.concatenate([column.masses[column.counts > 0] for column in columns] or [np.empty(0)])
+
+
+def _share(of: F64, weights: Weights) -> float:
+    """Return the share of the weight of all documents that some documents have.
+
+    Args:
+        of: the weights of these documents, or of groups of them.
+        weights: the weights of all documents.
+    """
+    total = float(weights.weights.sum())
+    return min(1.0, float(of.sum()) / total) if total > 0 else 0.0
+
+
+def _numbers(columns: Sequence[FieldWeights]) -> tuple[F64, F64]:
+    pairs = [column.numbers() for column in columns]
+    numbers, weights = (np.concatenate([pair[i] for pair in pairs] or [np.empty(0)]) for i in (0, 1))
+    return numbers, weights
+
+
+def _mean(columns: Sequence[FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
+    numbers, masses = _numbers(columns)
+    share = _share(masses, weights)
+    if not share:
+        return {"value": None, "weight": 0.0, "deviation": None, "error": None}
+    mean = weighted_mean(numbers, masses, weights.total_variation + sum_error(columns))
+    error = mean.error if mean.error is not None and math.isfinite(mean.error) else None
+    return {"value": mean.value, "weight": share, "deviation": mean.deviation, "error": error}
+
+
+def _quantile(columns: Sequence[FieldWeights], weights: Weights, read: Aggregation) -> dict[str, Any]:
+    levels = [MEDIAN] if read.quantiles is None else list(read.quantiles)
+    numbers, masses = _numbers(columns)
+    share = _share(masses, weights)
+    names = ("value", "at_least", "at_most")
+    if share:
+        variation = weights.total_variation + sum_error(columns)
+        bounded = weighted_quantiles(numbers, masses, np.array(levels), variation)
+        quantiles = [vars(values) for values in bounded]
+    else:
+        quantiles = [dict.fromkeys(names)] * len(levels)
+    listed = [{"quantile": level, **values} for level, values in zip(levels, quantiles, strict=True)]
+    shown = listed[levels.index(MEDIAN)] if MEDIAN in levels else listed[0]
+    return {"value": shown["value"], "weight": share, "quantiles": listed}
+
+
+def _vote(columns: Sequence[FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
+    counted = [column.scalars() for column in columns]
+    masses = masses_of(counted)
+    share, total = _share(masses, weights), float(masses.sum())
+    if not share:
+        return {"value": None, "weight": 0.0, "votes": [], "rest_weight": 0.0, "error": None}
+    heaviest = find_heaviest(counted, MAX_VOTES)
+    ranked = [(-min(1.0, value.weight / total), value.scalar) for value in heaviest]
+    ranked.sort(key=lambda vote: (vote[0], json.dumps(vote[1], ensure_ascii=False)))
+    votes = [{"value": value, "weight": -negative} for negative, value in ranked[:MAX_VOTES]]
+    rest = max(0.0, 1.0 + sum(negative for negative, _ in ranked[:MAX_VOTES]))
+    error = share_error(masses, weights.total_variation + sum_error(counted))
+    return {"value": ranked[0][1], "weight": share, "votes": votes, "rest_weight": rest, "error": error}
+
+
+class ValueWeight(NamedTuple):
+    """A value of a metadata field, the weight of the documents that have it, and their number."""
+
+    value: EncodedValue
+    weight: float
+    documents: int
+
+    @property
+    def scalar(self) -> Scalar:
+        """The value as JSON; 1 and 1.0 are one value, which is named 1, however documents write it."""
+        scalar = decode_scalar(*self.value)
+        return int(scalar) if isinstance(scalar, float) and -(2**63) <= scalar < 2**63 and scalar % 1 == 0 else scalar
+
+
+def find_heaviest(columns: Sequence[FieldWeights], n: int) -> list[ValueWeight]:
+    """Return the n values of a metadata field that have the most weight, each with its weight above 0.
+
+    All values that tie with the last of them are included, and all values that occur only in the smaller parts.
+
+    Args:
+        columns: the parts of the column, at least one, the largest first.
+        n: the number of values.
+    """
+    first, *smaller = columns
+    distinct, masses, counts = first.column.field.distinct, first.masses.copy(), first.counts.copy()
+    of_smaller_parts: dict[EncodedValue, ValueWeight] = {}
+    for column in smaller:  # these parts are far smaller than the first
+        values = column.column.field.distinct
+        for code in np.flatnonzero(column.counts).tolist():
+            value, weight, count = values.value(code), float(column.masses[code]), int(column.counts[code])
+            codes = distinct.equal(value)
+            if codes.stop > codes.start:
+                masses[codes.start] += weight
+                counts[codes.start] += count
+            else:
+                before = of_smaller_parts.get(value, ValueWeight(value, 0.0, 0))
+                of_smaller_parts[value] = ValueWeight(value, before.weight + weight, before.documents + count)
+    least = np.partition(masses, -n)[-n] if len(masses) > n else 0.0
+    chosen = np.flatnonzero((masses >= least) & (masses > 0)).tolist()
+    heaviest = [ValueWeight(distinct.value(code), float(masses[code]), int(counts[code])) for code in chosen]
+    return heaviest + [value for value in of_smaller_parts.values() if value.weight > 0]

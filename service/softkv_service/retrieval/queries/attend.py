@@ -1,0 +1,417 @@
+"""Attention over every document of a collection, by a plan that is built once for a version of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+
+from softkv_attention.lookup import (
+    Answer,
+    Coverage,
+    Question,
+    add_to_head,
+    before_addends,
+    cover_missing_rows,
+)
+from softkv_service.encoding import EncoderFacts
+from softkv_service.retrieval.calibration import NO_TERMS, Rerank
+from softkv_service.retrieval.collections import (
+    Collection,
+    Planned,
+    PlannedReading,
+    Snapshot,
+    get_null_encoder,
+    get_reranker_queue,
+    parse_filter,
+    resolve_null,
+)
+from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.retrieval.queries.aggregate import aggregate_fields
+from softkv_service.retrieval.queries.confidence import ConfidenceModel
+from softkv_service.retrieval.queries.diversity import check_diversity
+from softkv_service.retrieval.queries.groups import GroupBuilder
+from softkv_service.retrieval.queries.highlight import check_highlight, highlight_matches
+from softkv_service.retrieval.queries.query_parts import (
+    EncodedSum,
+    Query,
+    WeightedSum,
+    add_up,
+    check_sums,
+    encode_sums,
+    find_words,
+    keys_in,
+)
+from softkv_service.retrieval.queries.question import (
+    EncodedQuery,
+    Options,
+    check_complete,
+    check_queries,
+    question,
+    resolve_options,
+)
+from softkv_service.retrieval.queries.reason import UNCALIBRATED, describe_labels
+from softkv_service.retrieval.queries.rerank import (
+    MAX_RERANKED,
+    check_rerank,
+    compute_rerank_term,
+    read_head_texts,
+    resolve_rerank,
+)
+from softkv_service.retrieval.queries.results import GroupedWeight, Result, ResultBuilder, StoredDocuments
+from softkv_service.retrieval.queries.terms import (
+    LogitTerms,
+    RerankTerm,
+    TermsBuilder,
+    add_reranked,
+    join_reranked,
+    prepare_terms,
+)
+from softkv_service.storage.errors import NotInMemory
+
+DOCUMENTS_PER_EXTRA_QUESTION = 2**16
+"""A full-text query counts as one extra query of a batch per 65,536 documents."""
+
+MAX_QUERIES_AT_ONCE = 64
+"""Queries whose best documents a reranker reads at once for a calibration."""
+
+
+async def attend_collection(
+    collection: Collection, queries: Sequence[Query], options: Options, pointers: Sequence[str]
+) -> list[Result]:
+    """Attend from each query over the documents of a collection.
+
+    Args:
+        collection: the collection.
+        queries: texts, encoded by the collection's encoder, vectors [d], or weighted sums of these and of documents.
+        options: the options of each query.
+        pointers: the position of each query in the request, for errors.
+
+    Returns:
+        One result per query, in order; all of one version of the collection.
+
+    Raises:
+        RetrievalError: a query does not fit the collection, or options cannot be met.
+    """
+    if options.allow_missing and (name := options.weighs_all) is not None:
+        raise InvalidContent.at(f"/{name}", f"a field is read of all documents: leave allow_missing out, or {name}")
+    if options.rerank is not None:
+        options = replace(options, rerank=resolve_rerank(collection.record, collection.encoders, options.rerank))
+    plan = await Plan.prepare(collection, queries, options, pointers)
+    options = plan.options
+    build: Callable[[Snapshot], Planned[list[Result]]] = plan.build
+    count, results = len(queries), None
+    if options.rerank is not None:
+        heads = await read_heads(collection, plan, options.rerank, count)
+        build, count, results = partial(build_reranked, plan, heads), 0, heads.results()
+    if results is None:
+        # Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
+        lookup_only, own_bias = plan.lookup_only, options.text_terms != NO_TERMS
+        matches_per_query, documents = options.head_size or 0, collection.size
+        read = len(queries) * (documents if options.weighs_all else min(matches_per_query, documents))
+        size = len(queries) * (1 + documents // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
+        read += sum(len(query.parts) for query in queries if isinstance(query, WeightedSum))
+        results = await collection.ask(build, size=size, read=read, count=count, lookup_only=lookup_only)
+    return await highlight_matches(collection, results) if options.highlight else results
+
+
+async def read_heads(collection: Collection, plan: Plan, rerank: Rerank, count: int = 0) -> Heads:
+    """Let a reranker read the best documents of each query of a plan.
+
+    The best documents are those of the plan without the reranker. A document that is written meanwhile gets no addend.
+
+    Args:
+        collection: the collection to query.
+        plan: the plan without the reranker's terms.
+        rerank: the reranker, with a number as its weight.
+        count: the number of questions that the caller asked.
+
+    Raises:
+        InvalidContent: the service lacks the reranker, a query is a vector or too long, the reranker cannot read it
+            beside a document, or the options do not allow terms.
+        RetrievalError: the reranker is not ready, or the collection cannot be queried.
+    """
+    queries = check_rerank(plan.queries, plan.options, plan.pointers)
+    queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
+    lookup_only, read_per_query = plan.lookup_only, rerank.depth + (plan.options.head_size or 0)
+    read = len(queries) * min(read_per_query, collection.size)
+    build = partial(PlannedHeads.build, plan, rerank.depth)
+    heads = await collection.ask(build, size=len(queries), read=read, count=count, lookup_only=lookup_only)
+    assert rerank.weight != "auto"  # resolve_rerank has replaced it by a number
+    terms = await asyncio.gather(
+        *(
+            compute_rerank_term(queue, query, texts, rerank.weight, pointer)
+            for query, texts, pointer in zip(queries, heads.texts, plan.pointers, strict=True)
+        )
+    )
+    return replace(heads, terms=terms)
+
+
+async def read_query_heads(
+    collection: Collection, texts: Sequence[str], rerank: Rerank, pointers: Sequence[str]
+) -> list[RerankTerm]:
+    """Return for each text what a reranker adds to the logits of its best documents, at the collection's temperature.
+
+    Args:
+        collection: the collection to query.
+        texts: the queries, as many as there are.
+        rerank: the reranker, with a number as its weight.
+        pointers: the position of each query in the request, for errors.
+
+    Raises:
+        RetrievalError: as `read_heads`.
+    """
+    size, terms = max(1, min(MAX_QUERIES_AT_ONCE, MAX_RERANKED // rerank.depth)), list[RerankTerm]()
+    for start in range(0, len(texts), size):
+        batch = slice(start, start + size)
+        options = Options(top_k=rerank.depth, null=False, rerank=rerank)
+        plan = await Plan.prepare(collection, texts[batch], options, pointers[batch])
+        terms += (await read_heads(collection, plan, rerank)).terms
+    return terms
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """The answers to the queries of a plan before a reranker has read their best documents.
+
+    Attributes:
+        planned: the queries in the version of the collection that was read.
+        answers: their answers; None if `add_to_head` is not for these questions.
+        texts: for each query the text of the best key of its best documents, by their row numbers.
+        terms: for each query what the reranker adds to the logits of these documents; empty before it has read them.
+    """
+
+    planned: PlannedQueries
+    answers: Sequence[Answer] | None
+    texts: Sequence[Mapping[int, str]]
+    terms: Sequence[RerankTerm] = ()
+
+    def settle(self, snapshot: Snapshot) -> Callable[[], list[Result]] | None:
+        """Return a function that builds the results with the reranker's terms; None if that takes another scan."""
+        before = self.planned.snapshot
+        same = snapshot is before or (snapshot.view is before.view and snapshot.state == before.state)
+        if self.answers is None or not same:
+            return None
+        settled = list[Answer]()
+        for answer, base_question, term in zip(self.answers, self.planned.questions, self.terms, strict=True):
+            added = add_to_head(answer, base_question, snapshot.view.facts, term.rows, term.addends)
+            if added is None:
+                return None
+            settled.append(added)
+        terms = [None] * len(settled) if self.planned.plan.terms is None else self.planned.plan.terms(snapshot)
+        planned = replace(self.planned, snapshot=snapshot, terms=join_reranked(terms, self.terms))
+        return partial(planned.finish, settled)
+
+    def results(self) -> list[Result] | None:
+        """Return the results of the version whose best documents were read; None if another look has to be taken.
+
+        The other look scans the keys with the reranker's terms, or reads documents that are not in memory, such as
+        those that were deleted meanwhile. Its results are of the version that it sees.
+        """
+        snapshot = self.planned.snapshot
+        if not snapshot.lasts or (build := self.settle(snapshot)) is None:
+            return None
+        with suppress(NotInMemory):
+            return build()
+        return None
+
+
+def build_reranked(plan: Plan, heads: Heads, snapshot: Snapshot) -> Planned[list[Result]]:
+    """Build the questions of a plan with a reranker's terms for one version of the collection.
+
+    No question is left if the answers without these terms have this version, and the terms can be added to them.
+    """
+    build = heads.settle(snapshot)
+    if build is None:
+        return replace(plan, terms=add_reranked(plan.terms, heads.terms)).build(snapshot)
+    return PlannedReading(lambda _: build(), snapshot)
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedHeads:
+    """The queries of a plan in one version of the collection, of which only the best documents are read.
+
+    Attributes:
+        depth: the number of these documents.
+        can_settle: whether the final answers may follow from these answers.
+        questions: the questions, which list enough documents.
+    """
+
+    planned: PlannedQueries
+    depth: int
+    can_settle: bool
+    questions: Sequence[Question]
+
+    @classmethod
+    def build(cls, plan: Plan, depth: int, snapshot: Snapshot) -> PlannedHeads:
+        """Build the questions for one version of the collection; see `Plan.build`."""
+        planned, facts = plan.build(snapshot), snapshot.view.facts
+        before = [before_addends(question, facts, depth) for question in planned.questions]
+        questions = [question for question in before if question is not None]
+        if len(questions) == len(before) and not plan.options.allow_missing:
+            return cls(planned, depth, True, questions)
+        questions = [
+            replace(question, top_k=depth, top_p=None, max_error=None, output=False, weigh_all=False)
+            for question in planned.questions
+        ]
+        return cls(planned, depth, False, questions)
+
+    def finish(self, batch_answers: list[Answer]) -> Heads:
+        """Return the answers with the texts of their best documents."""
+        texts = [read_head_texts(self.planned.snapshot, answer, self.depth) for answer in batch_answers]
+        return Heads(self.planned, batch_answers if self.can_settle else None, texts)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The queries of a request as far as they are ready before a version of the collection is read.
+
+    Attributes:
+        queries: the queries with their vectors; weighted sums with those of their texts.
+        options: the options of each query, resolved by the collection's calibration.
+        pointers: the position of each query in the request, for errors.
+        encoder: the facts of the encoder, if the null key needs them.
+        terms: builds the terms that are added to the logits; None without a bias and full text.
+    """
+
+    queries: Sequence[EncodedQuery | EncodedSum]
+    options: Options
+    pointers: Sequence[str]
+    encoder: EncoderFacts | None
+    terms: TermsBuilder | None
+
+    @property
+    def lookup_only(self) -> bool:
+        """Whether its lookup is most of the work that answering takes."""
+        options = self.options
+        bounded = options.top_k is not None or options.top_p is None
+        sums = any(isinstance(query, EncodedSum) for query in self.queries)
+        return bounded and self.terms is None and not options.weighs_all and not sums
+
+    @classmethod
+    async def prepare(
+        cls, collection: Collection, queries: Sequence[Query], options: Options, pointers: Sequence[str]
+    ) -> Plan:
+        """Check the options, rank documents for full text, and encode the texts; see `attend_collection`."""
+        record, encoders = collection.record, collection.encoders
+        options = resolve_options(record, options)
+        check_sums(queries, options)
+        if options.diversity is not None:
+            check_diversity(record, options)
+        if options.highlight:
+            check_highlight(record)
+        terms = None
+        if options.full_text or options.bias is not None:
+            terms = await prepare_terms(collection, [find_words(query) for query in queries], options)
+        encoded = await encode_sums(encoders, record, queries, pointers)
+        encoder = await get_null_encoder(encoders, record, options.null)
+        return cls(encoded, options, pointers, encoder, terms)
+
+    def build(self, snapshot: Snapshot) -> PlannedQueries:
+        """Build the questions for one version of the collection.
+
+        Raises:
+            RetrievalError: a query does not fit the collection, or documents are unavailable.
+        """
+        record, options = snapshot.record, self.options
+        if snapshot.missing is not None and not options.allow_missing:
+            check_complete(snapshot)
+        queries = add_up(record, self.queries, keys_in(snapshot))
+        check_queries(record, [query.vector for query in queries], self.pointers)
+        condition = None if options.filter is None else parse_filter(options.filter, options.now)
+        null = resolve_null(
+            record,
+            partial(snapshot.own, condition),
+            options.null,
+            self.encoder,
+            options.text_terms,
+        )
+        mask = snapshot.passing(condition)
+        terms = [None] * len(self.queries) if self.terms is None else self.terms(snapshot)
+        questions = [
+            question(
+                record,
+                query.vector,
+                options,
+                null.of(query.sent, query.vector),
+                mask,
+                None if added is None else added.bias,
+            )
+            for query, added in zip(queries, terms, strict=True)
+        ]
+        return PlannedQueries(self, snapshot, queries, questions, terms)
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedQueries:
+    """The queries of a plan in one version of the collection.
+
+    Attributes:
+        queries: each query with its vector.
+        questions: each query as the lookup answers it.
+        terms: the terms that are added to the logits for each query; None for a query without any.
+    """
+
+    plan: Plan
+    snapshot: Snapshot
+    queries: Sequence[EncodedQuery]
+    questions: list[Question]
+    terms: Sequence[LogitTerms | None]
+
+    def finish(self, batch_answers: list[Answer]) -> list[Result]:
+        """Return the result of each query, which follows from its answer."""
+        snapshot, options = self.snapshot, self.plan.options
+        model, builder = self.result_builder()
+        confidences = (
+            [None] * len(batch_answers)
+            if model is None
+            else model.about(snapshot.view, self.questions, batch_answers, self.terms)
+        )
+        groups: Sequence[GroupedWeight | None] = [None] * len(batch_answers)
+        if options.group_by is not None:
+            group_builder = GroupBuilder(snapshot, options.group_by, options, builder.reading)
+            groups = group_builder.build(self.questions, batch_answers, self.terms)
+        results = list[Result]()
+        for i, (query, answer) in enumerate(zip(self.queries, batch_answers, strict=True)):
+            coverage, question = None, self.questions[i]
+            if options.allow_missing:
+                answer, coverage = cover_missing_rows(answer, question, snapshot.view.facts, snapshot.missing)
+                coverage = _count_visible(snapshot, coverage)
+            result = builder.build(
+                query,
+                answer,
+                self.terms[i],
+                None if query.is_sum else confidences[i],
+                groups=groups[i],
+                coverage=coverage,
+                read=aggregate_fields(snapshot, question, answer, options.read) if options.read else (),
+            )
+            results.append(result)
+        return results
+
+    def result_builder(self) -> tuple[ConfidenceModel | None, ResultBuilder]:
+        """Return the collection's model of confidence for these queries, if it has one, and the builder of results.
+
+        Raises:
+            InvalidContent: an option needs a calibration that the collection does not have.
+        """
+        snapshot, options = self.snapshot, self.plan.options
+        record, model, labels = snapshot.record, None, UNCALIBRATED
+        if options.min_confidence is not None or record.settings.calibration is not None:
+            of_part = snapshot.restriction is not None
+            model = ConfidenceModel.of(record, options, of_part=of_part)
+            labels = describe_labels(record, options, model, of_part=of_part)
+        reader = StoredDocuments(snapshot, options.reads)
+        return model, ResultBuilder(snapshot, reader, options, labels)
+
+
+def _count_visible(snapshot: Snapshot, coverage: Coverage) -> Coverage:
+    """Return a coverage that counts only the documents that the caller of a restricted snapshot sees."""
+    if snapshot.restriction is None:
+        return coverage
+    number = snapshot.record.id
+    rows, usage = snapshot.reader.rows_where(number), snapshot.reader.usage(number)
+    available = snapshot.view.count_documents(rows, snapshot.passing(None))
+    return replace(coverage, documents=available, total=usage.documents - usage.keyless)

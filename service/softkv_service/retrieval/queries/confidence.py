@@ -1,0 +1,251 @@
+"""Confidence of answers of a calibrated collection, for queries with the options of the calibration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from softkv_attention.lookup import HALF, Answer, AnyView, Background, Question, Verdict, answers
+from softkv_service.retrieval.calibration import Calibration, LabelSource, Variant, weight_logits
+from softkv_service.retrieval.collections import CALIBRATED, require_calibration
+from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.retrieval.queries.question import Array, Options
+from softkv_service.retrieval.queries.terms import LogitTerms
+from softkv_service.storage.records import CollectionRecord
+
+_MIN_DOCUMENT_WEIGHT = 1e-6  # beside a null weight near 1, float64 keeps ten digits of this documents' share
+
+
+@dataclass(frozen=True)
+class ConfidenceModel:
+    """The part of a collection's calibration that turns the weights of one answer into confidences.
+
+    Attributes:
+        variant: the parameters that were fitted for the query's weight of full text.
+        temperature: the temperature for which they were fitted.
+        min_confidence: the confidence that the first match needs for the verdict "one"; None if not requested.
+        labels: the number of questions to which they were fitted.
+        source: where these questions came from.
+        none_from: the null weight from which the verdict is "none"; ½ if the null key is not the calibrated one.
+        partition: the log of the documents' total weight in the answer, without the null key; −∞ until `about` sets it.
+        score: the reranker's logit of the best document, which `about` sets, too; 0 without a reranker.
+    """
+
+    variant: Variant
+    temperature: float
+    min_confidence: float | None
+    labels: int
+    source: LabelSource
+    none_from: float = HALF
+    partition: float = -math.inf
+    score: float = 0.0
+
+    @classmethod
+    def of(cls, record: CollectionRecord, options: Options, *, of_part: bool = False) -> ConfidenceModel | None:
+        """Return the model for a query, from the collection's calibration.
+
+        Return None if the collection is not calibrated, or the query's options differ from the calibrated ones.
+
+        Args:
+            record: the collection's record.
+            options: the options of the query.
+            of_part: whether the caller sees only a part of the collection, so that documents are left out.
+
+        Raises:
+            InvalidContent: `min_confidence` was sent without such a calibration.
+        """
+        is_required = options.min_confidence is not None
+        if record.settings.calibration is None and not is_required:
+            return None
+        calibration = (
+            require_calibration(record, "/min_confidence")
+            if is_required
+            else Calibration.read(record.settings.calibration)
+        )
+        mismatch = calibration and explain_mismatch(calibration, record, options, of_part=of_part)
+        if is_required and mismatch:
+            raise InvalidContent.at(
+                "/min_confidence",
+                f"min_confidence holds for questions as they were calibrated, and {mismatch}: ask without one of them",
+            )
+        variant = None
+        if calibration is not None and not mismatch:
+            variant = calibration.variant(options.text_terms)
+        if calibration is None or variant is None:
+            return None
+        null = record.settings.null if options.null is None else options.null
+        return cls(
+            variant,
+            calibration.temperature,
+            options.min_confidence,
+            labels=calibration.present + calibration.absent,
+            source=calibration.source,
+            none_from=variant.none_from if null == CALIBRATED else HALF,
+        )
+
+    def about(
+        self,
+        view: AnyView,
+        questions: Sequence[Question],
+        batch: Sequence[Answer],
+        terms: Sequence[LogitTerms | None] = (),
+    ) -> list[ConfidenceModel]:
+        """Return for each answer this model with the total weight of the answer's documents, and its reranker's score.
+
+        If the null key has nearly all of the weight, the answer no longer shows that total. Then the question is asked
+        again without a null key.
+
+        Args:
+            view: the keys to ask.
+            questions: the questions of the batch.
+            batch: their answers.
+            terms: the terms of their logits; empty if none has a reranker.
+        """
+        imprecise = [
+            i for i, answer in enumerate(batch) if len(answer.logits) and 1 - answer.null_weight <= _MIN_DOCUMENT_WEIGHT
+        ]
+        without_null = [
+            replace(questions[i], null=None, top_k=0, top_p=None, output=False, max_error=None, weigh_all=False)
+            for i in imprecise
+        ]
+        precise = [*batch]
+        for i, answer in zip(imprecise, answers(view, without_null) if without_null else [], strict=True):
+            precise[i] = answer
+        scores = [_read_score(*pair) for pair in zip(batch, terms or [None] * len(batch), strict=True)]
+        return [
+            replace(self, partition=_compute_log_partition(answer), score=score)
+            for answer, score in zip(precise, scores, strict=True)
+        ]
+
+    def verdict(self, answer: Answer) -> Verdict:
+        """Return the verdict of an answer: one document stands out, several share the weight, or none matches.
+
+        With `min_confidence`, "one" says that the first match has at least that confidence.
+
+        The verdict is certain if it holds for all weights within the answer's error bound. The similarity of the first
+        match is exact, and total variation bounds its share of the documents' weight. Confidence rises with that share.
+        It falls with the mass of all documents, which is the match's mass divided by its share.
+        """
+        verdict, logs = self._of_weights(answer), answer.logits + answer.log_weight_of_other_parts
+        if self.min_confidence is None or verdict.stands == "none" or not len(logs):
+            return verdict
+        best, variation = int(logs.argmax()), answer.certificate.total_variation
+        best_log, best_weight, documents_weight = float(logs[best]), float(answer.weights[best]), 1 - answer.null_weight
+        stands = self._first(best_log, answer.keys) >= self.min_confidence
+        min_share = max(best_weight - variation, 0.0) / min(documents_weight + variation, 1.0)
+        max_share = min(
+            1.0, (best_weight + variation) / max(documents_weight - variation, best_weight, np.finfo(np.float64).tiny)
+        )
+        bounds = [
+            self._confidence(share, best_log, other_share, answer.keys)
+            for share, other_share in ((min_share, max_share), (max_share, min_share))
+        ]
+        agrees = all((bound >= self.min_confidence) == stands for bound in bounds)
+        could_be_none = answer.evidence.null_similarity is not None and answer.null_weight + variation >= self.none_from
+        return Verdict("one" if stands else "several", agrees and not could_be_none)
+
+    def _of_weights(self, answer: Answer) -> Verdict:
+        """Return the verdict of the weights alone: "none" only if the null key has the calibrated share."""
+        verdict, variation = answer.verdict, answer.certificate.total_variation
+        if answer.evidence.null_similarity is None or not answer.documents:
+            return verdict
+        if answer.null_weight >= self.none_from:
+            return Verdict("none", answer.null_weight - variation >= self.none_from)
+        if verdict.stands != "none":
+            return verdict
+        # The null key has half of the weight, so no document has more.
+        return Verdict("several", answer.null_weight + variation < self.none_from)
+
+    def of_matches(self, logs: Array, keys: int) -> list[float]:
+        """Return the confidence of each match, best first.
+
+        Args:
+            logs: float64[k], logit + log_weight_of_other_parts of each match.
+            keys: the number of keys that the query attends to.
+        """
+        if not len(logs):
+            return []
+        first = self._first(float(logs[0]), keys)
+        # The rest is shared by the other matches in proportion to their weights, the null key included. A match is not
+        # more probable than a heavier one.
+        log_total = float(np.logaddexp(self.partition, self._null(keys)))
+        rest = -math.expm1(min(float(logs[0]) - log_total, 0.0))
+        confidences = (1 - first) * np.exp(logs - log_total) / rest if rest > 0 else np.zeros(len(logs))
+        return [first, *np.minimum(confidences[1:], min(first, 1 - first)).tolist()]
+
+    def _confidence(self, share: float, log: float, other_share: float, keys: int) -> float:
+        """Return the confidence of a first match.
+
+        Args:
+            share: its share of the documents' weight.
+            log: the log of its mass (unnormalised weight).
+            other_share: the mass of all documents is e^log / `other_share`.
+            keys: the number of keys that the query attends to.
+        """
+        partition = log - math.log(max(other_share, np.finfo(np.float64).tiny))
+        logits = weight_logits(np.log([max(share, np.finfo(np.float64).tiny)]), np.zeros(1))
+        return float(self.variant.curve(logits, np.array([partition - self._null(keys)]), self.score)[0])
+
+    def _first(self, log: float, keys: int) -> float:
+        logits = weight_logits(np.array([log]), np.array([self.partition]))
+        return float(self.variant.curve(logits, np.array([self.partition - self._null(keys)]), self.score)[0])
+
+    def _null(self, keys: int) -> float:
+        """Return the logit of the calibration's null key, for a query that attends to this number of keys."""
+        return Background(self.variant.level, 0.0).null_key(self.temperature, keys).logit(0.0, self.temperature)
+
+
+def explain_mismatch(
+    calibration: Calibration, record: CollectionRecord, options: Options, *, of_part: bool
+) -> str | None:
+    """Return how the options differ from the calibrated ones; None if they do not."""
+    temperature = record.settings.temperature if options.temperature is None else options.temperature
+    terms = options.text_terms
+    if options.normaliser != "softmax":
+        return f"the normaliser is {options.normaliser}, not softmax"
+    if temperature == "auto":
+        return f"the temperature is chosen for each question, not {calibration.temperature:g}"
+    if temperature != calibration.temperature:
+        digits = 6 if f"{temperature:g}" != f"{calibration.temperature:g}" else 17
+        return f"the temperature is {temperature:.{digits}g}, not {calibration.temperature:.{digits}g}"
+    if record.settings.encoder != calibration.encoder:
+        return f"the encoder is {record.settings.encoder!r}, not {calibration.encoder!r}"
+    if options.filter is not None or of_part:
+        return f"{_name(options, 'filter')} leaves documents out"
+    if (difference := calibration.describe_other_reranker(terms)) is not None:
+        return difference
+    if options.bias:
+        return f"{_name(options, 'bias')} is added"
+    if options.searched is not None and options.full_text:
+        return "full_text has a query of its own, not the words of the question"
+    if terms.reranker is not None and terms.full_text:
+        return f"{_name(options, 'full_text')} is added beside a reranker"
+    if calibration.variant(terms) is None:
+        name = "the collection's default full_text" if "full_text" in options.defaults else "full_text"
+        return f"{name} is {options.full_text}, not {' or '.join(map(str, sorted({0, calibration.full_text})))}"
+    if options.allow_missing:
+        return "allow_missing may leave documents out"
+    return None
+
+
+def _name(options: Options, name: str) -> str:
+    """Return an option in words, with the way to take it away if it is a default of the collection."""
+    return f'the collection\'s default {name} (without it: "{name}": null)' if name in options.defaults else f"a {name}"
+
+
+def _read_score(answer: Answer, terms: LogitTerms | None) -> float:
+    """Return the reranker's logit of the best document; 0 without a reranker, or if it has not read the document."""
+    if terms is None or terms.reranked is None or not len(answer.logits):
+        return 0.0
+    best = int(answer.numbers[(answer.logits + answer.log_weight_of_other_parts).argmax()])
+    return float(terms.reranked.logits[terms.reranked.rows == best].sum())
+
+
+def _compute_log_partition(answer: Answer) -> float:
+    """Return the log of the documents' total weight, without the null key."""
+    log_total = answer.log_partition
+    assert log_total is not None  # softmax has one
+    return log_total + math.log1p(-answer.null_weight) if answer.null_weight < 1 else -math.inf

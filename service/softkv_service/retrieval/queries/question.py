@@ -1,0 +1,357 @@
+"""Conversion of queries and options, as callers send them, to vectors and to the questions that the lookup answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from softkv_attention.lookup import HALF, AnyBias, AnyMask, Auto, Background, Evidence, Question, Verdict
+from softkv_service.encoding import Content, Encoders, TextRefused
+from softkv_service.retrieval.calibration import Calibration, Rerank, TextTerms
+from softkv_service.retrieval.collections import (
+    NullChoice,
+    Snapshot,
+    get_encoding_queue,
+    parse_filter,
+    require_calibration,
+)
+from softkv_service.retrieval.errors import Flaw, InvalidContent, NothingToRead, ShardsMissing
+from softkv_service.retrieval.queries.aggregate import Aggregation, Grouping
+from softkv_service.storage.conditions import SearchTerm, parse_search, with_bigrams
+from softkv_service.storage.errors import InvalidSearch
+from softkv_service.storage.records import CollectionRecord
+
+Array = np.ndarray[Any, Any]
+
+DEFAULT_TOP_K = 10
+
+MAX_SET_SIZE = 1000
+"""The most matches of a set with `top_p` if `top_k` is not sent."""
+
+MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
+"""Limits of a text that is ranked in full text: the time grows with its words, even those that no document has."""
+
+FullTextWish: TypeAlias = float | Literal["auto"] | Mapping[str, Any] | None
+"""The weight of full text, or a mapping with this `weight` and the `query` that is ranked; None for no full text."""
+MAX_DIVERSE_HEAD = 1000
+"""The most documents that `diversity` looks at; it looks at ten for each match, and at least at 100."""
+
+MAX_SHOWN_CHARACTERS = 60
+"""The number of characters of a text that an error repeats."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedQuery:
+    """A query as the caller sent it, and its vector [d].
+
+    Attributes:
+        unknown_tokens: the number of tokens of the text that the model does not know; None for a query that is a
+            vector, or if the encoder does not tell.
+        words_unknown: whether some tokens are unknown, and no token with a letter or a digit is known.
+        is_sum: whether the vector is a weighted sum, which the caller sent as a list of parts.
+    """
+
+    sent: str | Array
+    vector: Array
+    unknown_tokens: int | None = None
+    words_unknown: bool = False
+    is_sum: bool = False
+
+    def verdict(self, verdict: Verdict, evidence: Evidence, variation: float) -> Verdict:
+        """Return the verdict of an answer to this query: "one", "several" or "none".
+
+        They say that one document has more than half of all weight, that several share it, or that none matches. If the
+        model knows no word of the query, "one" becomes "several".
+
+        Args:
+            verdict: the verdict of the weights alone.
+            evidence: the answer's measures of how well the keys match the query.
+            variation: the bound on the error (total variation) of the answer's weights.
+        """
+        if not self.words_unknown or verdict.stands == "none":
+            return verdict
+        never_none = evidence.null_similarity is None or evidence.null_weight + variation < HALF
+        return Verdict("several", never_none)
+
+
+async def encode_queries(
+    encoders: Encoders,
+    record: CollectionRecord,
+    queries: Sequence[str | Array],
+    pointers: Sequence[str],
+) -> list[EncodedQuery]:
+    """Encode texts with the collection's encoder; vectors stay as they are.
+
+    Args:
+        pointers: the position of each query in the request, for errors.
+
+    Raises:
+        NothingToRead: the model knows no token of some texts; the error has the pointer of each.
+        InvalidContent: the model's provider refuses some texts; the error has the pointer of each.
+        RetrievalError: the collection or the service has no encoder.
+    """
+    texts = [query for query in queries if isinstance(query, str)]
+    if not texts:
+        return [EncodedQuery(query, query) for query in queries if not isinstance(query, str)]
+    check_texts(record, queries, pointers)
+    queue = await get_encoding_queue(encoders, record.settings)
+    try:
+        rows = iter((await queue.encode(texts, "query")).texts())
+    except TextRefused as error:
+        of_texts = [pointer for query, pointer in zip(queries, pointers, strict=True) if isinstance(query, str)]
+        raise InvalidContent.of_texts(error, of_texts) from None
+    encoded, flaws = list[EncodedQuery](), list[Flaw]()
+    for query, pointer in zip(queries, pointers, strict=True):
+        if not isinstance(query, str):
+            encoded.append(EncodedQuery(query, query))
+            continue
+        text = next(rows)
+        if text.content == Content.NOTHING:
+            flaws.append(Flaw(pointer, _describe_unreadable(query, text.unknown_tokens, queue.encoder.name)))
+        words_unknown = bool(text.unknown_tokens) and text.content < Content.WORDS
+        encoded.append(EncodedQuery(query, text.vector, text.unknown_tokens, words_unknown))
+    if flaws:
+        raise NothingToRead(flaws)
+    return encoded
+
+
+async def check_readable(encoders: Encoders, query: str, pointer: str) -> None:
+    """Raise an error for a text of which the service's encoder knows no token.
+
+    Every text is accepted until an encoder is loaded.
+
+    Raises:
+        NothingToRead: the encoder knows no token of the text; the error has this pointer.
+        InvalidContent: the encoder's provider refuses it; the error has this pointer.
+    """
+    if encoders.default is None or encoders.default.encoder is None:
+        return
+    queue = await get_encoding_queue(encoders)
+    try:
+        (text,) = (await queue.encode([query], "query")).texts()  # the queue keeps it for the answer
+    except TextRefused as error:
+        raise InvalidContent.of_texts(error, [pointer]) from None
+    if text.content == Content.NOTHING:
+        raise NothingToRead([Flaw(pointer, _describe_unreadable(query, text.unknown_tokens, queue.encoder.name))])
+
+
+def check_texts(record: CollectionRecord, queries: Sequence[str | Array], pointers: Sequence[str]) -> None:
+    """Raise an error if a query is a text and the collection has no encoder."""
+    if record.settings.encoder is None:
+        for query, pointer in zip(queries, pointers, strict=True):
+            if isinstance(query, str):
+                raise InvalidContent.at(
+                    pointer,
+                    f"the query is a text and collection {record.name!r} has no encoder: send the query as a vector",
+                )
+
+
+def _describe_unreadable(text: str, unknown: int | None, model: str) -> str:
+    """Return the message of the error for a text of which the model knows no token."""
+    shown = repr(text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…")
+    if not text:
+        seen = "an empty text"
+    elif not text.strip():
+        seen = f"white space alone, {shown}"
+    elif unknown:
+        seen = f"{shown}, of which {model} knows no token ({unknown} unknown)"
+    else:
+        seen = f"{shown}, in which {model} finds special tokens alone, or none"
+    return f"Expected a question with something to read, got {seen}. Ask in words that the model knows."
+
+
+DocumentDetail = Literal["ids", "texts", "vectors"]
+"""The detail read of matching documents: their ids, everything but their vectors, or everything."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a query; for None, the collection's setting applies, or the default.
+
+    Attributes:
+        now: the start of the request in microseconds of Unix time, at which relative instants count. Only options
+            without such instants may leave it out.
+        defaults: the names of options that are a default of the collection, or joined to one.
+        highlight: whether to find the sentence of each match's key text that is most similar to the query.
+        searched: the terms that full text ranks in place of the words of each query; None for those words.
+    """
+
+    temperature: float | Literal["auto"] | None = None
+    effective_documents: float = 8.0
+    top_k: int | None = None
+    top_p: float | None = None
+    filter: Any = None
+    now: int | None = None
+    normaliser: str = "softmax"
+    null: NullChoice | None = None
+    max_error: float | None = None
+    full_text: FullTextWish = None
+    bias: Any = None
+    explained: bool = False
+    output: bool = False
+    reads: DocumentDetail = "texts"
+    allow_missing: bool = False
+    read: Sequence[Aggregation] = ()
+    group_by: Grouping | None = None
+    min_confidence: float | None = None
+    defaults: frozenset[str] = frozenset()
+    rerank: Rerank | None = None
+    searched: tuple[SearchTerm, ...] | None = None
+    diversity: float | None = None
+    highlight: bool = False
+
+    @property
+    def places(self) -> int:
+        """The number of matches, if `diversity` lets documents share their places."""
+        return DEFAULT_TOP_K if self.top_k is None else self.top_k
+
+    @cached_property
+    def head_size(self) -> int | None:
+        """The number of documents that the lookup is to return, the best ones; None for its default."""
+        return self.top_k if self.diversity is None else get_diverse_head(self.places)
+
+    @cached_property
+    def weighs_all(self) -> Literal["read", "group_by"] | None:
+        """The option that needs the weight of every document in float64; None without one."""
+        return "read" if self.read else None if self.group_by is None else "group_by"
+
+    @cached_property
+    def text_terms(self) -> TextTerms:
+        """The terms that the text of each query adds to logits; for options that `resolve_options` has returned."""
+        assert self.full_text is None or isinstance(self.full_text, int | float)
+        return TextTerms(self.full_text or 0.0, self.rerank)
+
+
+def get_diverse_head(top_k: int) -> int:
+    """Return the number of documents that `diversity` looks at for this number of matches."""
+    return min(max(10 * top_k, 100), MAX_DIVERSE_HEAD) if top_k else 0
+
+
+def resolve_options(record: CollectionRecord, options: Options) -> Options:
+    """Return the options with the calibration's full-text weight in place of "auto", and the terms of a search of its
+    own.
+
+    Raises:
+        InvalidContent: `min_confidence` is sent with no match, or "auto" for a collection that is not calibrated; or
+            the text of `full_text` is invalid.
+    """
+    if isinstance(options.full_text, Mapping):
+        searched = parse_full_text_query(options.full_text["query"])
+        options = replace(options, full_text=options.full_text["weight"], searched=searched)
+    if options.full_text == "auto":
+        options = replace(options, full_text=require_calibration(record, "/full_text").full_text)
+    if options.rerank is not None and options.null is None:
+        # Reranked weights have a null key of their own, whatever the collection's is.
+        calibration = Calibration.read(record.settings.calibration)
+        if calibration is not None and calibration.reranked is not None and options.rerank == calibration.rerank:
+            options = replace(options, null="calibrated")
+    if options.min_confidence is not None and record.settings.has_lost_calibration:
+        options = replace(options, min_confidence=None)  # `describe_labels` puts it into the reason
+    if options.min_confidence is not None and options.top_k == 0:
+        raise InvalidContent.at(
+            "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"
+        )
+    return options
+
+
+def fits_full_text(text: str) -> bool:
+    """Return whether a text is short enough to be ranked in full text. Each bigram counts as a word."""
+    return len(text) <= MAX_QUERY_CHARACTERS and len(with_bigrams(text).split()) <= MAX_WORDS
+
+
+def parse_full_text_query(text: str, pointer: str = "/full_text/query") -> tuple[SearchTerm, ...]:
+    """Return the terms of a text that full text ranks: words, "phrases" and the beginnings of words, as in `micro*`.
+
+    Raises:
+        InvalidContent: the text is too long or invalid; the error has this pointer.
+    """
+    if not fits_full_text(text):
+        raise InvalidContent.at(pointer, describe_length(text))
+    try:
+        return parse_search(text)
+    except InvalidSearch as error:
+        raise InvalidContent.at(pointer, str(error)) from None
+
+
+def describe_length(text: str) -> str:
+    """Return the message of the error for a text that is too long for full text."""
+    words = len(with_bigrams(text).split())
+    return (
+        f"a query of {words:,} words and {len(text):,} characters came, full text takes at most "
+        f"{MAX_WORDS:,} and {MAX_QUERY_CHARACTERS:,}: send a shorter one, or leave full_text out"
+    )
+
+
+def check_complete(snapshot: Snapshot) -> None:
+    """Raise ShardsMissing if documents of the collection are unavailable now."""
+    if snapshot.missing is not None:
+        if snapshot.restriction is not None:  # the numbers are of all documents
+            raise ShardsMissing(snapshot.record.name)
+        documents = snapshot.view.documents
+        raise ShardsMissing(snapshot.record.name, documents, documents + snapshot.missing.documents)
+
+
+def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: Sequence[str]) -> None:
+    """Raise InvalidContent for a query whose width differs from the keys', or a zero vector under cosine."""
+    dimension = record.settings.dimension
+    for vector, pointer in zip(vectors, pointers, strict=True):
+        if dimension is not None and len(vector) != dimension:
+            raise InvalidContent.at(
+                pointer,
+                f"query has width {len(vector)}, the keys of {record.name!r} have width {dimension}: "
+                "encode both with the same model",
+            )
+        if record.settings.similarity == "cosine" and not vector.any():
+            raise InvalidContent.at(pointer, "a zero vector has no direction, so no cosine: send another query")
+        if record.settings.projection is not None and not np.isfinite(vector).all():
+            raise InvalidContent.at(
+                pointer, "the projection maps the query to numbers beyond float32: send a shorter vector"
+            )
+
+
+def build_mask(snapshot: Snapshot, options: Options) -> AnyMask | None:
+    """Return the mask of the options' filter: which rows of the snapshot pass; None for all rows."""
+    return snapshot.passing(parse_filter(options.filter, options.now))
+
+
+def question(
+    record: CollectionRecord,
+    vector: Array,
+    options: Options,
+    null: float | Background | None,
+    mask: AnyMask | None = None,
+    bias: AnyBias | None = None,
+) -> Question:
+    """Return a query in the form that the lookup answers.
+
+    Args:
+        record: the collection's record, which has the defaults of the options.
+        vector: the query's vector [d].
+        options: the options of the query.
+        null: the null key ("none of these"): its similarity, or the background from which one follows; None without
+            one.
+        mask: the rows that pass the filter; None for all.
+        bias: the numbers to add to the logits; None for none.
+    """
+    temperature: float | Auto
+    if options.temperature == "auto":
+        temperature = Auto(options.effective_documents)
+    else:
+        temperature = record.settings.temperature if options.temperature is None else options.temperature
+    return Question(
+        query=vector,
+        temperature=temperature,
+        null=null,
+        mask=mask,
+        normaliser=options.normaliser,
+        top_k=options.head_size,
+        top_p=options.top_p,
+        output=options.output,
+        max_error=options.max_error,
+        bias=bias,
+        weigh_all=options.group_by is not None,
+    )

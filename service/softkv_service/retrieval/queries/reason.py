@@ -1,0 +1,213 @@
+"""The reason of an answer: two sentences on why it was given or not.
+
+The first says where the weight lies. The second says how similar the best match is, which similarity all documents
+together are worth beside the null key, and what labels say. Only labels give a probability; without them the reason
+claims none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from softkv_attention.lookup import Answer, Verdict
+from softkv_service.retrieval.calibration import Calibration, LabelSource
+from softkv_service.retrieval.queries.confidence import ConfidenceModel, explain_mismatch
+from softkv_service.retrieval.queries.question import EncodedQuery, Options
+from softkv_service.storage.records import CollectionRecord
+
+MAX_ID_CHARACTERS = 60
+HOTTEST = 1e15
+"""From this temperature on, logits have no digit of a similarity, so the weights say nothing about similarities."""
+SOURCES: Mapping[LabelSource, str] = {
+    "labels": "labelled questions",
+    "feedback": "questions with feedback",
+}
+"""Names for the questions of a calibration, by their source."""
+
+UNCALIBRATED = "without labels, its weight does not say whether it answers"
+LOST_CALIBRATION = (
+    "a calibration that was made of the collection's own texts is not read any more, so min_confidence has no effect "
+    "until labels calibrate it"
+)
+OUTSIDE_CALIBRATION = "the collection's calibration does not hold here, because {}"
+UNSETTLED = "The verdict lies within the error of the weights: a smaller max_error settles it."
+ALIKE = "Several documents that say nearly the same share the weight"
+NULL = "“none of these”"
+
+_LEAST_SHOWN = 0.01  # smaller shares are given as "less than 1 %"
+
+
+class WeightedMatch(Protocol):
+    """The fields of a match that the reason needs."""
+
+    @property
+    def id(self) -> str:
+        """The document."""
+
+    @property
+    def similarity(self) -> float:
+        """The similarity of its best key."""
+
+    @property
+    def weight(self) -> float:
+        """Its share of the weight."""
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability that it is right; None without labels."""
+
+
+def describe_labels(
+    record: CollectionRecord, options: Options, model: ConfidenceModel | None, *, of_part: bool = False
+) -> str:
+    """Return a clause on the labels of a collection: how many there are, or why they say nothing about a query.
+
+    Args:
+        record: the collection's record.
+        options: the options of the query.
+        model: the model of confidence for the query; None without one.
+        of_part: whether the caller sees only a part of the collection.
+    """
+    if model is not None:
+        return f"by {model.labels:,} {SOURCES[model.source]}"
+    if record.settings.has_lost_calibration:
+        return LOST_CALIBRATION
+    calibration = Calibration.read(record.settings.calibration)
+    mismatch = calibration and explain_mismatch(calibration, record, options, of_part=of_part)
+    return OUTSIDE_CALIBRATION.format(mismatch) if mismatch else UNCALIBRATED
+
+
+def explain_verdict(
+    matches: Sequence[WeightedMatch],
+    answer: Answer,
+    verdict: Verdict,
+    query: EncodedQuery,
+    options: Options,
+    labels: str,
+    *,
+    alike: bool,
+    leader: tuple[str, float] | None = None,
+) -> str:
+    """Return the reason of an answer, in two sentences; in one if there is no match to speak of.
+
+    Args:
+        matches: the matches of the answer, best first.
+        answer: the lookup's answer.
+        verdict: the verdict on it.
+        query: the query with its vector.
+        options: the options of the query.
+        labels: the clause on labels, of `describe_labels`; empty to say nothing about them.
+        alike: whether the documents that share the weight say nearly the same.
+        leader: the group that stands out, with its weight; None if the first match is the one to speak of.
+    """
+    if not answer.documents:
+        where = "the collection has none with a key" if options.filter is None else "none with a key passes the filter"
+        return f"No document can answer: {where}."
+    first = matches[0] if matches else None
+    if leader is None and first is not None:
+        leader = first.id, first.weight
+    headline = ALIKE if alike else _headline(leader, verdict, query, options)
+    sentences = [f"{headline}: {_shares(leader, answer, verdict)}."]
+    if first is not None:
+        sentences.append(_describe_match(first, answer, verdict, options, labels))
+    if not verdict.certain:
+        sentences.append(UNSETTLED)
+    return " ".join(sentences)
+
+
+def _headline(leader: tuple[str, float] | None, verdict: Verdict, query: EncodedQuery, options: Options) -> str:
+    """Return the verdict in words."""
+    if verdict.stands == "none":
+        return "Nothing here is about that"
+    if query.words_unknown:
+        return "The model knows no word of the question, so the weights say little"
+    enough = "stands out" if options.min_confidence is None else "is sure enough"
+    name = "No document" if verdict.stands == "several" else "One document" if leader is None else _quote(leader[0])
+    return f"{name} {enough}"
+
+
+def _shares(leader: tuple[str, float] | None, answer: Answer, verdict: Verdict) -> str:
+    """Return what the leader, all other documents and the null key have of the weight; the parts sum to one."""
+    null, best = answer.evidence.null_weight, leader[1] if leader else 0.0
+    rest = max(0.0, 1.0 - null - best)
+    parts = list[tuple[str, float]]()
+    if leader is not None:
+        parts.append(("it" if verdict.stands == "one" else _quote(leader[0]), best))
+    if leader is None or answer.documents > 1:
+        parts.append(("all other documents" if leader else "all documents together", rest))
+    if answer.evidence.null_similarity is not None:
+        parts.insert(0 if verdict.stands == "none" else len(parts), (NULL, null))
+    (name, weight), *other_parts = parts
+    verb = "have" if name.startswith("all") else "has"
+    clauses = [
+        f"{name} {verb} {share(weight)} of the weight",
+        *(f"{other} {share(part)}" for other, part in other_parts),
+    ]
+    return " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))
+
+
+def _describe_match(first: WeightedMatch, answer: Answer, verdict: Verdict, options: Options, labels: str) -> str:
+    """Return a sentence on the best match: its similarity, that of the null key, and what labels say.
+
+    A match that stands out weighs more than the null key. Otherwise all documents together compete with it.
+    """
+    similarity, level = first.similarity, answer.evidence.null_similarity
+    added = {"full text": options.full_text, "the bias": options.bias, "the reranker": options.text_terms.reranker}
+    names = [name for name, option in added.items() if option]
+    if names:
+        described = f"The best match has similarity {similarity:.3g}, before the addends of {' and '.join(names)}"
+    elif level is None or not math.isfinite(level):
+        described = f"The best match has similarity {similarity:.3g}"
+    else:
+        together = None if verdict.stands == "one" and similarity > level else _joint_similarity(answer)
+        compared = similarity if together is None else together
+        relation = "at" if compared == level else "above" if compared > level else "below"
+        near, far = _distinguish(compared, level)
+        joint = (
+            ""
+            if together is None
+            else f"{similarity:.3g}, and all documents together weigh as much as one of similarity "
+        )
+        described = f"The best match has similarity {joint}{near}, {relation} {far}, where {NULL} lies"
+    if first.confidence is None:
+        return f"{described}; {labels}." if labels else f"{described}."
+    required = "" if options.min_confidence is None else f" ({100 * options.min_confidence:.6g} % was asked for)"
+    return f"{described}; {labels}, it is right with a probability of {share(first.confidence)}{required}."
+
+
+def _joint_similarity(answer: Answer) -> float | None:
+    """Return the similarity at which a single key weighs as much as all documents together.
+
+    Return None if the null key has all of the weight or none, and at temperatures of `HOTTEST` and above. Also return
+    None for other normalisers than softmax, whose weights are not in proportion to exp(similarity / temperature).
+    """
+    evidence = answer.evidence
+    level, null, temperature = evidence.null_similarity, evidence.null_weight, evidence.temperature
+    if level is None or evidence.log_partition is None or not (0 < null < 1 and 0 < temperature < HOTTEST):
+        return None
+    return level + temperature * math.log((1 - null) / null)
+
+
+def _distinguish(number: float, other: float) -> tuple[str, str]:
+    """Return two numbers as texts with as few digits as show that they differ, but at least three."""
+    for digits in range(3, 17):
+        texts = f"{number:.{digits}g}", f"{other:.{digits}g}"
+        if texts[0] != texts[1] or number == other:
+            break
+    return texts
+
+
+def _quote(identity: str) -> str:
+    short = identity if len(identity) <= MAX_ID_CHARACTERS else f"{identity[: MAX_ID_CHARACTERS - 1]}…"
+    return f"“{short}”"
+
+
+def share(weight: float) -> str:
+    """Return a share of 1 as a text in percent."""
+    if 0 < weight < _LEAST_SHOWN:
+        return "less than 1 %"
+    if 1 - _LEAST_SHOWN < weight < 1:
+        return "more than 99 %"
+    return f"{weight:.0%}".replace("%", " %")

@@ -1,0 +1,281 @@
+"""Terms that are added to the logits of documents: full-text ranks, and a bias on their metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from softkv_attention.arrays import F64, I64
+from softkv_attention.lookup import AnyBias, AnyMask
+from softkv_service.retrieval.collections import Collection, Snapshot
+from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.retrieval.queries.question import Array, Options, describe_length, fits_full_text
+from softkv_service.retrieval.terms import Explanation, clip_addends, parse_bias
+from softkv_service.scheduling import READS
+from softkv_service.storage.conditions import Searched, SearchTerm
+
+
+@dataclass(frozen=True, eq=False)
+class FullTextTerm:
+    """A term that adds a weight times its full-text rank to a document's logit.
+
+    Attributes:
+        rows: int64[r], the ascending rows of documents that contain a word of the query, or one of its terms.
+        ranks: float64[r].
+    """
+
+    weight: float
+    ranking: str
+    rows: I64
+    ranks: F64
+
+    def of(self, rows: I64) -> F64:
+        """Return float64[n], the numbers to add to the logits of the documents with these row numbers."""
+        with np.errstate(over="ignore"):
+            return clip_addends(self.weight * self._ranks_of(rows))
+
+    def explain(self, rows: I64) -> list[Explanation]:
+        """Return for each document with these row numbers how the number that is added to its logit is computed, as
+        JSON.
+        """
+        pairs = zip(self._ranks_of(rows).tolist(), self.of(rows).tolist(), strict=True)
+        return [{"of": "full_text", "rank": rank, "addend": addend} for rank, addend in pairs]
+
+    def _ranks_of(self, rows: I64) -> F64:
+        if not len(self.rows):
+            return np.zeros(len(rows))
+        indices = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.where(self.rows[indices] == rows, self.ranks[indices], 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class RerankTerm:
+    """A term that adds a weight times a reranker's logit to the logits of the documents that it has read.
+
+    Attributes:
+        weight: the weight.
+        rows: int64[r], the ascending rows of these documents.
+        logits: float64[r], the reranker's.
+    """
+
+    weight: float
+    rows: I64
+    logits: F64
+
+    @property
+    def addends(self) -> F64:
+        """float64[r], the numbers to add to the logits of these documents."""
+        with np.errstate(over="ignore"):
+            return clip_addends(self.weight * self.logits)
+
+    def explain(self, rows: I64) -> list[Explanation]:
+        """Return for each document with these row numbers the number that is added to its logit, as JSON."""
+        pairs = zip(self.rows.tolist(), self.logits.tolist(), self.addends.tolist(), strict=True)
+        lines = {row: {"of": "rerank", "logit": logit, "addend": addend} for row, logit, addend in pairs}
+        return [lines.get(row, {"of": "rerank", "logit": None, "addend": 0.0}) for row in rows.tolist()]
+
+
+class RankCache:
+    """A cache of the full-text ranks of some query texts.
+
+    They are computed before the scan, because full text may take longer than many scans.
+    """
+
+    def __init__(self) -> None:
+        self._version: int | None = None
+        self._found: dict[Searched, tuple[str, I64, F64]] = {}
+
+    def find(self, snapshot: Snapshot, texts: Iterable[Searched]) -> None:
+        """Rank the documents of a snapshot (a collection at one version) for these texts, and keep the ranks."""
+        self._found = {text: _rank(snapshot, text) for text in dict.fromkeys(texts)}
+        self._version = snapshot.version
+
+    def of(self, snapshot: Snapshot, text: Searched) -> tuple[str, I64, F64]:
+        """Return the full-text ranking of a text, or of terms: its name, row numbers int64[r] and ranks float64[r].
+
+        It is computed again if the snapshot has another version than the cached ranking.
+        """
+        cached = self._found.get(text) if snapshot.version == self._version else None
+        return _rank(snapshot, text) if cached is None else cached
+
+
+def _rank(snapshot: Snapshot, text: Searched) -> tuple[str, I64, F64]:
+    search = snapshot.reader.search(snapshot.record.id)
+    return search.ranking, *search.ranks(text)
+
+
+def check_words(queries: Sequence[Any]) -> None:
+    """Raise InvalidContent if a query is a vector, or has too many words to rank."""
+    if not all(isinstance(query, str) for query in queries):
+        raise InvalidContent.at(
+            "/full_text",
+            'a vector has no words: send each query as a text, or the words as {"weight": …, "query": …}, or leave '
+            "full_text out",
+        )
+    for query in queries:
+        if not fits_full_text(query):
+            raise InvalidContent.at("/full_text", describe_length(query))
+
+
+@dataclass(frozen=True, eq=False)
+class LogitTerms:
+    """The terms of one query: all numbers that are added to the documents' logits.
+
+    Attributes:
+        words: the full-text term; None without one.
+        explain_bias: returns the explanations of each document's bias (terms of its metadata), one for each term, in
+            order.
+        bias: the sum of all terms; None if a reranker's is the only one and the keys are not scanned with it.
+        reranked: the term of a reranker; None without one.
+    """
+
+    words: FullTextTerm | None
+    explain_bias: Callable[[I64], list[list[Explanation]]]
+    bias: AnyBias | None
+    reranked: RerankTerm | None = None
+
+    def explain(self, rows: I64) -> list[list[Explanation]]:
+        """Return for each document with these rows a list with one explanation per term that is added to its logit."""
+        explanations = self.explain_bias(rows)
+        if self.words is not None:
+            explanations = [[line, *lines] for line, lines in zip(self.words.explain(rows), explanations, strict=True)]
+        if self.reranked is not None:
+            pairs = zip(explanations, self.reranked.explain(rows), strict=True)
+            explanations = [[*lines, line] for lines, line in pairs]
+        return explanations
+
+    def count_containing(self, mask: AnyMask | None) -> int:
+        """Count the documents that pass the mask and contain a word of the query."""
+        assert self.bias is not None
+        rows = np.empty(0, dtype=np.int64) if self.words is None else self.words.rows
+        count: int = self.bias.view.count_documents(rows, self.bias.restrict(mask))
+        return count
+
+
+TermsBuilder: TypeAlias = Callable[[Snapshot], Sequence[LogitTerms | None]]
+"""Builds the terms of each query of a request, for any version of the collection; raises RetrievalError."""
+
+
+def add_reranked(terms: TermsBuilder | None, reranked: Sequence[RerankTerm]) -> TermsBuilder:
+    """Return a function that builds the terms of each query together with the term of its reranker.
+
+    Args:
+        terms: builds the other terms; None without any.
+        reranked: the term of each query.
+    """
+
+    def build_one(snapshot: Snapshot, joined: LogitTerms, term: RerankTerm) -> LogitTerms:
+        if joined.bias is not None:
+            return replace(joined, bias=joined.bias.add(term.rows, term.addends))
+        return LogitTerms(None, *snapshot.build_bias((), None, (term.rows, term.addends)), term)
+
+    def build(snapshot: Snapshot) -> list[LogitTerms]:
+        without_reranker = [None] * len(reranked) if terms is None else terms(snapshot)
+        pairs = zip(join_reranked(without_reranker, reranked), reranked, strict=True)
+        return [build_one(snapshot, joined, term) for joined, term in pairs]
+
+    return build
+
+
+def join_reranked(terms: Sequence[LogitTerms | None], reranked: Sequence[RerankTerm]) -> list[LogitTerms]:
+    """Return the terms of each query with that of its reranker, which is not in their bias."""
+    return [
+        LogitTerms(None, lambda rows: [[] for _ in rows], None, term)
+        if other is None
+        else replace(other, reranked=term)
+        for other, term in zip(terms, reranked, strict=True)
+    ]
+
+
+async def prepare_terms(
+    collection: Collection, queries: Sequence[str | Array | None], options: Options
+) -> TermsBuilder:
+    """Return a function that builds, for each query, the terms that are added to the documents' logits.
+
+    If the options request full text, documents are ranked first.
+
+    Args:
+        collection: the collection to query.
+        queries: texts, or vectors [d].
+        options: the options of the queries.
+
+    Raises:
+        InvalidContent: invalid options; the returned function raises it, too.
+        RetrievalError: the collection cannot be queried.
+    """
+    weight, ranked = options.text_terms.full_text, RankCache()
+    builder = build_terms(
+        queries,
+        weight,
+        options.bias,
+        options.temperature,
+        options.normaliser,
+        ranked,
+        now=options.now,
+        searched=options.searched,
+    )
+    if weight:
+
+        def rank() -> None:
+            with collection.snapshot() as snapshot:
+                texts = [query for query in queries if isinstance(query, str)]
+                ranked.find(snapshot, texts if options.searched is None else [options.searched])
+
+        await READS.run(rank)
+    return builder
+
+
+def build_terms(
+    queries: Sequence[Any],
+    full_text: float | None,
+    bias: Any,
+    temperature: Any = None,
+    normaliser: str = "softmax",
+    ranked: RankCache | None = None,
+    *,
+    now: int | None = None,
+    searched: tuple[SearchTerm, ...] | None = None,
+) -> TermsBuilder:
+    """Return a function that builds, for a snapshot, the terms that are added to the documents' logits.
+
+    It returns one `LogitTerms` for each query; None for a query without terms. Equal terms share one object.
+
+    Args:
+        queries: texts, or vectors [d].
+        full_text: the weight of their words; None or 0 for no full text.
+        bias: the bias (terms of the documents' metadata) as it was sent.
+        temperature, normaliser: as they were sent.
+        ranked: the full-text ranks that were computed before.
+        now: the start of the request, in microseconds of Unix time, at which relative instants of the bias count.
+        searched: the terms that are ranked for each query; None for the words of each.
+
+    Raises:
+        InvalidContent: an invalid bias, full text of a vector, or options that allow no terms.
+    """
+    terms, weight = parse_bias(bias, now), full_text or 0.0
+    if not terms and not weight:
+        return lambda snapshot: [None] * len(queries)
+    name = "full_text" if weight else "bias"
+    if weight and searched is None:
+        check_words(queries)
+    if temperature == "auto":
+        reason = f'temperature "auto" is not for a question with {name}, whose weights need not spread as it rises'
+        raise InvalidContent.at("/temperature", f"{reason}: give a number")
+    if normaliser != "softmax":
+        raise InvalidContent.at("/normaliser", f"{name} is for softmax, got {normaliser}: leave one of the two out")
+    texts = [None] * len(queries) if not weight else queries if searched is None else [searched] * len(queries)
+    cache = RankCache() if ranked is None else ranked
+
+    def build(snapshot: Snapshot) -> list[LogitTerms]:
+        def build_one(text: Searched | None) -> LogitTerms:
+            words = None if text is None else FullTextTerm(weight, *cache.of(snapshot, text))
+            of_words = None if words is None else (words.rows, words.of(words.rows))
+            return LogitTerms(words, *snapshot.build_bias(terms, bias, of_words))
+
+        return [snapshot.once((weight, text, terms), partial(build_one, text)) for text in texts]
+
+    return build

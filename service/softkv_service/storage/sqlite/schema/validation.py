@@ -1,0 +1,103 @@
+"""Checks that a file has the tables of softkv and nothing else: a trigger or a view in it would run code of an unknown
+author.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TypeAlias
+
+from softkv_service.storage.errors import DatabaseAltered
+from softkv_service.storage.sqlite import full_text
+
+# Comments and blanks, then a token: a text, a quoted name, a word or a sign.
+_TOKEN = re.compile(
+    r"""(?:--[^\n]*|/\*.*?(?:\*/|\Z)|\s)+|('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^]]*\]|\w+|.)""", re.DOTALL
+)
+_QUOTED = re.compile(r'"(\w+)"')
+_FULL_TEXT = ("words_", "terms_")
+# Tables that ANALYZE creates.
+_STATISTICS = {("table", "sqlite_stat1"), ("table", "sqlite_stat4")}
+
+Schema: TypeAlias = Mapping[tuple[str, str], str]
+"""(type, name) → its CREATE statement; without the indexes of constraints, which have no statement."""
+
+
+def read_script() -> str:
+    """Read the statements that create the tables."""
+    return (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
+
+
+def require_own_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise DatabaseAltered if the schema of a file is not softkv's.
+
+    Full-text tables must match the collections of the file, and are compared by their names. A small collection may
+    have none.
+    """
+    actual = _read_schema(connection)
+    differences = list(_differences(actual, _softkv_schema()))
+    if not differences:  # only then is `collections` certainly a table
+        collections = connection.execute(f"SELECT id, documents <= {full_text.MAX_UNINDEXED} FROM collections")
+        differences = list(_full_text_differences(actual, collections))
+    if differences:
+        raise DatabaseAltered(path, differences)
+
+
+def _read_schema(connection: sqlite3.Connection) -> Schema:
+    schema: dict[tuple[str, str], str] = {}
+    # In an edited file these columns may hold values of any type.
+    texts = ", ".join(f"coalesce(CAST({column} AS TEXT), '')" for column in ("type", "name", "sql"))
+    for kind, name, sql in connection.execute(
+        f"SELECT {texts} FROM sqlite_schema WHERE type <> 'index' OR sql IS NOT NULL"
+    ):
+        # A duplicate name gets an empty statement, which differs from every expected one.
+        schema[kind, name] = sql if (kind, name) not in schema else ""
+    return schema
+
+
+def _softkv_schema() -> Schema:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(read_script())
+        return _read_schema(connection)
+
+
+def _differences(actual: Schema, expected: Schema) -> Iterator[str]:
+    # Views and triggers first.
+    for kind, name in sorted(actual.keys() - expected.keys() - _STATISTICS, reverse=True):
+        if kind != "table" or not name.startswith(_FULL_TEXT):
+            yield _foreign(kind, name)
+    for (kind, name), sql in expected.items():
+        if (kind, name) not in actual:
+            yield f"{kind} {name!r} is missing"
+        elif form(actual[kind, name]) != form(sql):
+            yield f"{kind} {name!r} is not as softkv makes it"
+
+
+def _full_text_differences(actual: Schema, collections: Iterable[tuple[int, int]]) -> Iterator[str]:
+    tables = {name: sql for (_, name), sql in actual.items() if name.startswith(_FULL_TEXT)}
+    for number, may_lack in collections:
+        older, new = full_text.names(number)
+        indexes = [index for index in (older, new) if index in tables] or ([] if may_lack else [new])
+        for name, sql in [table for index in indexes for table in full_text.tables(index).items()]:
+            if name not in tables:
+                yield f"table {name!r} is missing"
+            elif tables.pop(name) != sql and sql is not None:
+                yield f"table {name!r} is not as softkv makes it"
+    yield from (_foreign("table", name) for name in tables)
+
+
+def _foreign(kind: str, name: str) -> str:
+    return f"{kind if kind.isalpha() else repr(kind)} {name!r} is not softkv's"
+
+
+def form(sql: str) -> tuple[str, ...]:
+    """Split a statement into tokens, without comments, blanks and the quotes of names.
+
+    >>> form('CREATE TABLE "a" (b TEXT) -- of c') == form("CREATE TABLE a(b  TEXT)")
+    True
+    """
+    return tuple(_QUOTED.sub(r"\1", match[1]) for match in _TOKEN.finditer(sql) if match[1] is not None)
