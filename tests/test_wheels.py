@@ -23,6 +23,7 @@ from softkv_attention.kernels.native.kinds import this_platform
 from softkv_service.encoding.registry import DEFAULT_MODEL, PACKAGED
 from tests.container.locks import entries, plain
 from tests.examples import ROOT, Page
+from tests.type_checking import check_typed
 from tools.walls import WALLS
 
 # The files that go into the build, and no other files of a checkout.
@@ -159,6 +160,20 @@ def test_each_has_its_folder_as_it_is_now(dist: Path) -> None:
     assert libraries == [f"{NATIVE}/softkv-kernels{PLATFORMS[this_platform()].suffix}"]
 
 
+@pytest.mark.end_to_end
+@pytest.mark.install
+def test_every_first_name_of_a_wheel_begins_with_softkv(dist: Path) -> None:
+    """A name that another project has would be overwritten by it, or overwrite it."""
+    records = {}
+    for path in dist.glob("*.whl"):
+        with ZipFile(path) as wheel:
+            [record] = [name for name in wheel.namelist() if name.endswith(".dist-info/RECORD")]
+            lines = wheel.read(record).decode().splitlines()
+        records[path.name] = {re.split("[/,]", line)[0] for line in lines}
+    assert len(records) == len(DISTRIBUTIONS)
+    assert [(name, first) for name, names in records.items() for first in names if not first.startswith("softkv")] == []
+
+
 def core(folder: Path) -> Path:
     """Copy the sources of softkv-core, without anything that was built from them."""
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "softkv-kernels.*")
@@ -290,3 +305,14 @@ def test_the_core_alone_looks_up(dist: Path, tmp_path: Path) -> None:
     assert bare.megabytes() < 80
     blocks = dict(Page("attention/README.md").blocks)
     assert bare.run("python", "-c", blocks["python"]) == "7\n[   7    8 1574]\n"
+
+
+@pytest.mark.install
+def test_a_type_checker_sees_the_core_through_the_client(dist: Path, tmp_path: Path) -> None:
+    bare = Bare(tmp_path / "bare", dist)
+    bare.install("softkv-core", "softkv-client")
+    file = Path(shutil.copy(ROOT / "tests/clients/python/typed_attention.py", tmp_path / "main.py"))
+    check_typed(file, mistakes=3, folder=tmp_path, python=str(bare.python))
+    assert bare.run("python", "-c", "import softkv.attention.lookup as door; print(door.attend.__module__)") == (
+        "softkv_attention.lookup.planner\n"
+    )

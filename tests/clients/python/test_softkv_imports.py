@@ -27,6 +27,13 @@ def test_importing_it_loads_little_more_than_httpx2():
     assert len(more) < 60
 
 
+def test_importing_it_leaves_the_http_library_and_the_core_unloaded():
+    assert {"httpx2", "numpy", "softkv.attention", "softkv_attention", "softkv_service"}.isdisjoint(
+        loaded("import softkv")
+    )
+    assert "softkv_attention" in loaded("import softkv.attention")
+
+
 def test_answers_come_without_an_http_library_and_without_numpy():
     """The service imports them to describe its answers."""
     modules = "answer, arrays, documents, info"
