@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from softkv_service.addresses import is_loopback
@@ -41,6 +41,7 @@ OWN_SEGMENTS = frozenset(
         *("mcp", "metrics", "openapi.json", "readyz", "room", "v1", "v2", "worksheet.html"),
     ]
 )
+_QUOTES = ("'", '"')
 UNIX = "unix"
 """The trusted proxy that connects to the Unix socket, where connections have no address."""
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -76,7 +77,9 @@ class Settings(BaseSettings):
     )
     port: Annotated[int, START] = Field(8000, ge=0, le=65535, description="the port to listen on; 0 takes a free port")
     data_dir: Annotated[Path, START] = Field(
-        Path("data"), description="the directory of the collections; only one process may use it"
+        Path("data"),
+        validate_default=True,
+        description="the directory of the collections; only one process may use it",
     )
     demo: Annotated[Names, START] = Field(
         (),
@@ -242,6 +245,31 @@ class Settings(BaseSettings):
         "[stops](../operate/operating.md#stop)",
     )
 
+    @field_validator("port", mode="before")
+    @classmethod
+    def _refuse_service_link(cls, port: Any) -> Any:
+        """Refuse the variable SOFTKV_PORT that Kubernetes sets in every pod beside a Service named softkv."""
+        if isinstance(port, str) and port.startswith("tcp://"):
+            raise ValueError(
+                f"expected the number of a port, got {port}, which Kubernetes sets for a Service named softkv: add "
+                "`enableServiceLinks: false` to the pod's spec"
+            )
+        return port
+
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _refuse_empty(cls, path: Any) -> Any:
+        if isinstance(path, str) and not path.strip():
+            raise ValueError("expected a directory, got an empty text: name one, or leave it out for ./data")
+        return path
+
+    @field_validator("api_keys", "read_keys")
+    @classmethod
+    def _check_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        if any(quote in key for key in keys for quote in _QUOTES):
+            raise ValueError("expected keys without quotes, got one with: remove the quotes")
+        return keys
+
     @field_validator("api_keys", "read_keys", "allowed_hosts", "cors_origins", "trusted_proxies", "demo", mode="before")
     @classmethod
     def _split_on_commas(cls, value: Any) -> Any:
@@ -266,12 +294,42 @@ class Settings(BaseSettings):
     def _unset_empty(cls, value: Any) -> Any:
         return None if value == "" else value
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_text(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what a file of variables left in a value that is a text: quotes, a name of a variable, a line end.
+
+        Of the validators before a conversion, the one that is defined last runs first.
+        """
+        if not isinstance(value, str):
+            return value
+        if "\r" in value:
+            raise ValueError(
+                "expected a text, got one with a carriage return, the line end of Windows: save the file of variables "
+                "with Unix line ends"
+            )
+        if "${" in value:
+            raise ValueError(
+                "expected a value, got the name of a variable in ${ }, which nothing has replaced: write the value "
+                "itself, because `docker run --env-file` replaces no names"
+            )
+        in_quotes = value[:1] in _QUOTES or value[-1:] in _QUOTES
+        if value and info.field_name != "frame_ancestors" and in_quotes:
+            raise ValueError(
+                "expected a value without quotes, which would be part of it: remove them, because "
+                "`docker run --env-file` keeps them"
+            )
+        return value
+
     @field_validator("data_dir", "encoders", "keys_file", "unix_socket", "access_log", "received_dir")
     @classmethod
-    def _expand_home(cls, path: Path | None) -> Path | None:
-        """Return a path with the home directory for `~`, which only a shell expands, and Compose and systemd do not."""
+    def _make_absolute(cls, path: Path | None) -> Path | None:
+        """Return an absolute path, because a program that runs the service may change its working directory.
+
+        A `~` becomes the home directory: only a shell expands it, and Compose and systemd do not.
+        """
         try:
-            return None if path is None else path.expanduser()
+            return None if path is None else path.expanduser().absolute()
         except RuntimeError:
             raise ValueError(f"cannot tell the home directory in {str(path)!r}: write the whole path") from None
 

@@ -137,6 +137,71 @@ def test_a_tilde_is_the_home_directory_where_no_shell_expands_it(monkeypatch: py
         Settings()
 
 
+@pytest.mark.parametrize("name", set(PATHS) - {"encoders"})
+def test_a_path_is_that_of_the_moment_when_the_settings_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(f"SOFTKV_{name.upper()}", "data/of softkv")
+    settings, default = Settings(), Settings(data_dir=Settings.model_fields["data_dir"].default)
+    monkeypatch.chdir("/")
+    assert getattr(settings, name) == tmp_path / "data/of softkv"
+    assert default.data_dir == tmp_path / "data"
+
+
+def test_a_file_of_encoders_is_that_of_the_moment_when_the_settings_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "encoders.toml").write_text('default = "a"\n[encoders.a]\nmodel = "all-MiniLM-L6-v2"\n')
+    monkeypatch.chdir(tmp_path)
+    assert Settings(encoders="encoders.toml").encoders == tmp_path / "encoders.toml"
+
+
+TEXTS = {"api_keys": "{}", "read_keys": "a,{}", "data_dir": "{}", "host": "{}", "encoder": "{}", "port": "{}"}
+TEXTS |= {"keys_file": "{}", "store": "{}", "log_level": "{}", "unix_socket": "{}", "cors_origins": "{}"}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('"value"', "expected a value without quotes"),
+        ("value'", "expected a value without quotes"),
+        ("${VALUE}", "the name of a variable in ${ }, which nothing has replaced"),
+        ("value\r", "got one with a carriage return, the line end of Windows"),
+    ],
+)
+def test_what_a_file_of_variables_leaves_in_a_value_is_refused(
+    name: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SOFTKV_{name.upper()}", TEXTS[name].format(value))
+    message = invalid()
+    assert message.startswith(f"SOFTKV_{name.upper()}: ")
+    assert expected in message
+    assert "value'" not in message
+    assert "VALUE" not in message.removeprefix(f"SOFTKV_{name.upper()}")
+
+
+def test_a_quote_within_a_list_of_keys_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTKV_API_KEYS", 'first,"second",third')
+    assert invalid() == "SOFTKV_API_KEYS: expected keys without quotes, got one with: remove the quotes"
+    monkeypatch.setenv("SOFTKV_API_KEYS", "first,second")
+    assert read_settings({}).api_keys == ("first", "second")
+
+
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_directory_is_not_the_working_directory(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SOFTKV_DATA_DIR", value)
+    assert invalid().startswith("SOFTKV_DATA_DIR: expected a directory, got an empty text: name one")
+
+
+def test_the_port_of_a_kubernetes_service_named_softkv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTKV_PORT", "tcp://10.96.0.10:8000")
+    message = invalid()
+    assert message.startswith("SOFTKV_PORT: expected the number of a port, got tcp://10.96.0.10:8000")
+    assert message.endswith("`enableServiceLinks: false` to the pod's spec")
+
+
 def test_a_key_file_and_a_store_to_copy_may_be_in_the_home_directory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
