@@ -125,7 +125,7 @@ def run_upload(sender: Sender, upload: Upload) -> Report:
             raise
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
-    _warn_of_refused(upload)
+    _warn_of_lost(upload)
     return upload.report
 
 
@@ -172,7 +172,7 @@ async def run_upload_async(sender: AsyncSender, upload: Upload) -> Report:
         finally:
             for _, running in active:
                 running.cancel()
-    _warn_of_refused(upload)
+    _warn_of_lost(upload)
     return upload.report
 
 
@@ -190,13 +190,19 @@ async def _iterate_cooperatively(rows: Any) -> AsyncGenerator[Any, None]:
             await asyncio.sleep(0)
 
 
-def _warn_of_refused(upload: Upload) -> None:
-    """Warn that rows were refused, unless the caller follows the upload."""
+def _warn_of_lost(upload: Upload) -> None:
+    """Warn that rows were refused or had expired, unless the caller follows the upload."""
     report = upload.report
+    if upload.expired and not upload.is_followed:
+        warn_caller(
+            f"{len(upload.expired):,} of {report.rows:,} rows had expired before they were sent, the first is row "
+            f"{upload.expired[0]}: a number in `expires` counts seconds since 1970"
+        )
     if report.refused and not upload.is_followed:
         first = report.refused[0]
+        place = f"row {first.row}" if first.line is None else f"line {first.line:,} of the file"
         warn_caller(
-            f"{len(report.refused):,} of {report.rows:,} rows were refused, the first is row {first.row}: "
+            f"{len(report.refused):,} of {report.rows:,} rows were refused, the first is {place}: "
             f"{first.detail}. `refused` of the report has them all; raise_for_refused() makes this an error"
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
 
 from softkv.errors import Flaw
@@ -223,6 +224,18 @@ def encode_fields(fields: Mapping[str, Any], pointer: str = "") -> dict[str, Any
             _encode_vector_field(vector, f"{pointer}/{_KEY_VECTORS}/{index}") for index, vector in enumerate(vectors)
         ]
     return content
+
+
+def seconds_of(instant: Any) -> float | None:
+    """Return the seconds since 1970 of an instant as a document has it; None if it is something else."""
+    if isinstance(instant, str):
+        try:
+            instant = datetime.fromisoformat(instant)
+        except ValueError:
+            return None
+    if isinstance(instant, datetime):
+        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
+    return float(instant) if isinstance(instant, int | float) and not isinstance(instant, bool) else None
 
 
 def encode_document(document: Document | Mapping[str, Any], pointer: str = "") -> dict[str, Any]:

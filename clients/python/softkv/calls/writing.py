@@ -5,10 +5,11 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from itertools import count
+from time import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 
 from softkv import validation
-from softkv.answers.documents import Document, Refusal, Report, TableRow, encode_document, encode_fields
+from softkv.answers.documents import Document, Refusal, Report, TableRow, encode_document, encode_fields, seconds_of
 from softkv.answers.info import Written
 from softkv.calls.call import NDJSON_TYPE, WRITE_TIMEOUT, Call, CollectionRef, Plan
 from softkv.calls.collections import info
@@ -138,6 +139,7 @@ class Upload:
         total: the number of rows, or None if it is unknown.
         report: the results so far.
         is_followed: whether the caller reads the report meanwhile, so that refused rows need no warning.
+        expired: the indices of the rows that had expired before they were sent.
     """
 
     def __init__(
@@ -155,6 +157,7 @@ class Upload:
         self.progress = progress
         self.report = report
         self.is_followed = is_followed
+        self.expired: list[int] = []
         self._place = collection
         self._on_conflict = on_conflict
         self._next = 0
@@ -198,6 +201,9 @@ class Upload:
             batch = self._close_batch() if self._batch.rows >= self._most_rows else None
             self._batch.refuse(index, row_id(fields), error, line)
             return batch
+        instant = seconds_of(fields.get("expires"))
+        if instant is not None and instant <= time():
+            self.expired.append(index)
         is_full = self._batch.lines and self._batch.size + len(row_line.content) >= self._most_bytes
         batch = self._close_batch() if is_full or self._batch.rows >= self._most_rows else None
         self._batch.add(row_line)

@@ -195,4 +195,5 @@ def upload_source(
     if (hidden := len(upload.refusals) - _SHOWN_FLAWS) > 0:
         console.print(f"and {hidden:,} others, which --json lists")
     if upload.refusals:
-        raise CommandError(f"{len(upload.refusals):,} documents were refused, the others are written")
+        were = "document was" if len(upload.refusals) == 1 else "documents were"
+        raise CommandError(f"{len(upload.refusals):,} {were} refused, the others are written")

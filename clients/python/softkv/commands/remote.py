@@ -185,13 +185,13 @@ class Upload:
         ]
 
     def __str__(self) -> str:
-        counts = [f"{self.upserts:,} documents written"]
+        counts = [f"{self.upserts:,} {'document' if self.upserts == 1 else 'documents'} written"]
         if self._table.keyless:
-            counts.append(f"{self._table.keyless:,} have no key")
+            counts.append(f"{self._table.keyless:,} {'has' if self._table.keyless == 1 else 'have'} no key")
         if self._table.expired:
-            counts.append(f"{self._table.expired:,} have expired")
+            counts.append(f"{self._table.expired:,} {'has' if self._table.expired == 1 else 'have'} expired")
         if self.skipped:
-            counts.append(f"{self.skipped:,} were there already")
+            counts.append(f"{self.skipped:,} {'was' if self.skipped == 1 else 'were'} there already")
         if self.refusals:
             counts.append(f"{len(self.refusals):,} refused")
         if self.cut_ids:

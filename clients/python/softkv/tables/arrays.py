@@ -26,6 +26,9 @@ _SHOWN = 10
 _OBJECTS = ("Object arrays", "Python objects")  # as NumPy refuses them in .npz and in .npy
 
 
+_FOREIGN = "a type that NumPy does not have, such as bfloat16: save it as float32"
+
+
 def read_arrays(file: File) -> Content:
     """Return vectors as a table of the column `key_vector`; a .npz file has a column for each of its arrays.
 
@@ -53,6 +56,8 @@ def read_arrays(file: File) -> Content:
             advice = "save texts as np.array(texts, dtype=str)"
             raise unreadable(path, f"holds an array of Python's objects, which need pickle: {advice}") from None
         raise unreadable(path, f"is not a file in {ending} format that can be read: {error}") from None
+    if vectors.dtype.kind == "V":
+        raise unreadable(path, f"holds {_FOREIGN}")
     if vectors.ndim != 2 or vectors.dtype.kind not in _NUMERIC:
         raise unreadable(
             path, f"holds {vectors.dtype} of shape {vectors.shape}: expected one row of numbers per document"
@@ -133,6 +138,8 @@ def table_of_arrays(arrays: Mapping[str, Any], path: Path) -> Content:
         counts = ", ".join(f"{name} {length:,}" for name, length in [*lengths.items()][:_SHOWN])
         raise unreadable(path, f"holds arrays of different lengths, so they cannot be a table: {counts}")
     total = next(iter(lengths.values()), 0)
+    if unknown := [name for name, array in arrays.items() if array.dtype.kind == "V" and not array.dtype.names]:
+        raise unreadable(path, f"holds {unknown[0]!r} in {_FOREIGN}")
     for name, array in arrays.items():
         if total and not array.nbytes:
             raise unreadable(path, f"holds {total:,} rows of {name!r}, and no bytes of them: expected a width above 0")

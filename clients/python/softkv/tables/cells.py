@@ -30,6 +30,7 @@ _PRINTED_SCALAR = re.compile(r"np\.float\d+\(([^()]*)\)")
 _KINDS = bytes(ord("d" if byte in b"0123456789" else " " if byte in b"[:,- \t\n\r" else ".") for byte in range(256))
 _LONG_NUMBER = b" " + 19 * b"d"
 _UUID_BYTES = 16
+_TIMES = (date, np.datetime64, np.timedelta64)
 _SHOWN = 40
 
 
@@ -52,12 +53,17 @@ def shorten(cell: object) -> str:
 
 
 def is_empty(cell: Any) -> bool:
-    """Return whether a cell is null, or a text without a character."""
-    return cell is None or (isinstance(cell, str) and not cell)
+    """Return whether a cell is null, a text without a character, or no time: NaT of pandas and NumPy."""
+    return cell is None or (not cell if isinstance(cell, str) else is_no_time(cell))
+
+
+def is_no_time(cell: Any) -> bool:
+    """Return whether a cell is NaT, which alone among times differs from itself."""
+    return isinstance(cell, _TIMES) and bool(cell != cell)
 
 
 def to_json(cell: Any) -> Any:
-    """Return a typed cell as a JSON value. Times become ISO 8601, durations seconds, and decimals numbers.
+    """Return a typed cell as a JSON value. Times become ISO 8601, durations seconds, decimals numbers, and NaT null.
 
     Raises:
         BadCell: it has no JSON form, or would lose digits.
@@ -75,6 +81,12 @@ def to_json(cell: Any) -> Any:
             return _decimal(cell)
         case timedelta():
             return cell.total_seconds()
+        case _ if is_no_time(cell):
+            return None
+        case np.datetime64() | np.timedelta64():
+            return to_json(_to_time(cell))
+        case np.ndarray() if cell.dtype.kind in "mM":
+            return [to_json(part) for part in cell]
         case date() | time():  # a datetime is a date
             return cell.isoformat()
         case UUID():
@@ -88,6 +100,21 @@ def to_json(cell: Any) -> Any:
     if hasattr(cell, "tolist"):  # NumPy's arrays and scalars
         return to_json(cell.tolist())
     raise BadCell(f"wanted JSON, got {type(cell).__name__}: write it as a text, or leave the column out")
+
+
+def _to_time(cell: np.datetime64 | np.timedelta64) -> date | timedelta:
+    """Return a time of NumPy as Python has it, in microseconds at most.
+
+    Raises:
+        BadCell: it is a number without a unit, or beyond the years of Python.
+    """
+    unit, _ = np.datetime_data(cell.dtype)
+    if unit in ("ns", "ps", "fs", "as"):
+        cell = cell.astype(f"{type(cell).__name__}[us]")
+    time_of_python = cell.item()
+    if not isinstance(time_of_python, date | timedelta):
+        raise BadCell(f"wanted a time of the years 1 to 9999, got {cell}: write it as text")
+    return time_of_python
 
 
 def _finite(number: float) -> float:
@@ -177,6 +204,8 @@ def to_instant(cell: Any, now: datetime) -> str | float | int | None:
             raise BadCell(
                 f"wanted an instant such as 2027-01-31T12:00:00Z, or a duration such as 30d, got {shorten(text)}"
             ) from None
+    if isinstance(cell, np.datetime64 | np.timedelta64):
+        cell = _to_time(cell)
     if isinstance(cell, timedelta):
         return _iso(now + cell)
     if isinstance(cell, date) and not isinstance(cell, datetime):
@@ -191,16 +220,6 @@ def to_instant(cell: Any, now: datetime) -> str | float | int | None:
 
 def _iso(instant: datetime) -> str:
     return instant.isoformat().replace("+00:00", "Z")
-
-
-def seconds_of(instant: Any) -> float | None:
-    """Return the seconds since 1970 of an instant as a document has it; None if it is something else."""
-    if isinstance(instant, str):
-        try:
-            return datetime.fromisoformat(instant).timestamp()
-        except ValueError:
-            return None
-    return float(instant) if isinstance(instant, int | float) and not isinstance(instant, bool) else None
 
 
 def to_vector(cell: Any) -> Any:

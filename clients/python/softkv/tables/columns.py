@@ -123,7 +123,13 @@ class Reading:
         self._refuse_repeated([(name, fields[name]) for name in names if fields[name] != SKIP], table)
         if self.needs == "rows":
             return fields
-        if self.needs == "documents" and not numbered and "id" not in fields.values():
+        lacks_id = self.needs == "documents" and not numbered and "id" not in fields.values()
+        lacks_key = _KEYS.isdisjoint(fields.values())
+        values = "" if "value" in fields.values() else f"; {self.say('value')} names the one that answers show"
+        if lacks_id and lacks_key:
+            advice = f"name the one of the ids, {self.say('id')}, and the one of the texts, {self.say('key')}"
+            raise invalid_value("", f"{table} has no columns 'id' and 'key', {listed}: {advice}{values}")
+        if lacks_id:
             raise invalid_value(
                 "", f"{table} has no column 'id', {listed}: name the one that holds it with {self.say('id')}"
             )
@@ -131,11 +137,11 @@ class Reading:
             raise invalid_value(
                 "", f"{table} has no column 'key', {listed}: name the one of the texts with {self.say('key')}"
             )
-        if _KEYS.isdisjoint(fields.values()):
+        if lacks_key:
             raise invalid_value(
                 "",
                 f"{table} has no column of keys, {listed}: name the one with the texts, {self.say('key')}, or the one "
-                f"with vectors, {self.say('vector')}; documents without a key are written as objects",
+                f"with vectors, {self.say('vector')}; documents without a key are written as objects{values}",
             )
         return fields
 

@@ -43,10 +43,13 @@ FORMATS = (
 BY_ENDING = {ending: format_ for format_ in FORMATS for ending in format_.endings}
 _UNPACK = "unpack it, and load the files in it"
 _ARRAYS = "to unpickle it would run code: save its vectors as .safetensors or .npy, and its ids as .ids.txt beside it"
+_INDEX = "an index has no texts: save its vectors as .npy, and their ids as .ids.txt beside it"
 
 _ADVICE = {
     **dict.fromkeys((".tar", ".tgz", ".7z", ".rar", ".lz4"), _UNPACK),
     **dict.fromkeys((".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"), _ARRAYS),
+    **dict.fromkeys((".index", ".faiss", ".usearch", ".ann", ".hnsw"), _INDEX),
+    **dict.fromkeys((".db", ".sqlite", ".sqlite3", ".duckdb"), "export its table as .csv or .ndjson"),
     ".nc": "save its variables as Parquet by xarray and pandas",
     ".doc": "save its table as .csv or .xlsx",
 }

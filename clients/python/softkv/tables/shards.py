@@ -14,6 +14,7 @@ from softkv.tables.packing import ending_of
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"  # of the library datasets
 _INDICES = ("_indices_files", "_indices_data_files")
+_OF_CHROMA = "chroma.sqlite3"
 _CACHED = "cache-"
 """The beginning of the names of files that datasets keeps beside its own: results of map and filter."""
 _SPLIT = re.compile(r"(.+)-\d+-of-\d+\.\w+")
@@ -55,6 +56,8 @@ def _of_folder(folder: Path) -> list[Path]:
         names = {name for name in names if not name.startswith(_CACHED)} or names
     groups = [sorted(name for name in names if ending_of(Path(name)) in endings) for endings in _FORMATS]
     shards = next(filter(None, groups), [])
+    if not shards and own_file(folder, _OF_CHROMA):
+        raise unreadable(folder, "is a folder of chroma: save what its collection.get(include=[…]) returns as .json")
     if not shards:
         folders = [f"{part.name}/" for part in folder.iterdir() if part.is_dir() and not part.name.startswith(".")]
         advice = f"name a file, or one of its folders, {_list_names(folders)}" if folders else "name a file"

@@ -7,14 +7,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from softkv.answers.documents import TableRow
+from softkv.answers.documents import TableRow, seconds_of
 from softkv.problems import invalid_value
 from softkv.tables.cells import (
     BadCell,
     is_duration,
     is_empty,
     parse_json,
-    seconds_of,
     shorten,
     to_finite,
     to_id,

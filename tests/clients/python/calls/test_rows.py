@@ -112,8 +112,8 @@ def test_awaited_rows(softkv_client, made):
         ({"ids": ["a"], "keys": ["one", "two"]}, "wanted as many of each column, got 1 ids, 2 keys"),
         ({"ids": ["a"], "key_vectors": [1, 2]}, r"key_vectors: wanted a matrix .* got an array of shape \(2,\)"),
         ({"ids": ["a", "b"], "key_vectors": [[1], [1, 2]]}, "key_vectors: wanted rows of one length"),
-        ({"rows": pd.DataFrame({"name": ["a"]})}, "the table has no column 'id', its columns are name"),
-        ({"rows": pa.table({"name": ["a"]})}, "the table has no column 'id', its columns are name"),
+        ({"rows": pd.DataFrame({"name": ["a"]})}, "the table has no columns 'id' and 'key', its columns are name"),
+        ({"rows": pa.table({"name": ["a"]})}, "the table has no columns 'id' and 'key', its columns are name"),
     ],
 )
 def test_invalid_rows_are_refused(silent, rows_argument, words):

@@ -92,6 +92,28 @@ def test_refused_rows_are_a_warning_at_the_callers_line_unless_the_caller_follow
         shelf.upsert(rows[:1])
 
 
+@pytest.mark.parametrize(
+    "expires", [1_767_225, "2001-01-01T00:00:00Z", datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)], ids=str
+)
+def test_rows_that_have_expired_before_they_are_sent_are_a_warning(shelf, expires):
+    """Such as instants in microseconds that were taken for nanoseconds, which are in January 1970."""
+    rows = [{"id": "a", "expires": "2126-01-01T00:00:00Z"}, {"id": "b", "expires": expires}]
+    with pytest.warns(
+        UserWarning, match="^1 of 2 rows had expired before they were sent, the first is row 1: a number"
+    ):
+        shelf.upsert(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shelf.upsert(rows, progress=lambda _: None)
+        shelf.upsert([{"id": "c", "expires": None}, rows[0]])
+
+
+def test_a_refused_row_of_a_file_is_named_by_its_line(shelf, tmp_path):
+    (tmp_path / "t.csv").write_text("id,key_vector\na,1 2\na,2 1\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match="^1 of 2 rows were refused, the first is line 3 of the file: the id 'a'"):
+        shelf.upsert(open_table(tmp_path / "t.csv"))
+
+
 def test_a_warning_of_an_awaited_call_is_at_the_line_that_awaits_it(service):
     async def upload() -> None:
         async with softkv.AsyncClient(service.url) as client:

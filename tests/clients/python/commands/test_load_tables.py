@@ -113,7 +113,7 @@ def test_a_csv_of_a_spreadsheet_is_loaded(softkv: Softkv, service: RunningServic
     assert refused.exit_code == 1
     assert "no column 'vectors' for --vector" in " ".join(refused.stderr.split())
     ended = softkv("load", str(path), *options, "--vector", "embedding")
-    assert ended.stdout == "loaded: 2 documents written, 1 have no key, 1 have expired\n", ended.stderr
+    assert ended.stdout == "loaded: 2 documents written, 1 has no key, 1 has expired\n", ended.stderr
     with Client(service.url) as client:
         (document,) = client.collection("loaded").find(include=["key", "value", "metadata"])
         assert (document.id, document.key, document.value) == ("1", "Wie spät?", "zwölf")

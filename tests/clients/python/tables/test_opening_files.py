@@ -333,6 +333,45 @@ def test_odd_cells_of_a_sheet_are_named_with_the_ways_out(tmp_path: Path) -> Non
     ]
 
 
+def test_vectors_in_bfloat16_are_refused_with_the_way_on(tmp_path: Path) -> None:
+    vectors = np.zeros((2, 3), "V2")  # as NumPy reads them without ml_dtypes
+    np.save(tmp_path / "t.npy", vectors)
+    np.savez(tmp_path / "t.npz", key_vector=vectors)
+    with pytest.raises(softkv.Invalid, match=r"holds a type that NumPy does not have, such as bfloat16: save it as"):
+        open_table(tmp_path / "t.npy")
+    with pytest.raises(
+        softkv.Invalid, match=r"holds 'key_vector' in a type that NumPy does not have, such as bfloat16"
+    ):
+        open_table(tmp_path / "t.npz")
+
+
+def test_a_folder_of_chroma_names_the_way_on(tmp_path: Path) -> None:
+    (tmp_path / "chroma.sqlite3").write_bytes(b"SQLite format 3")
+    with pytest.raises(softkv.Invalid, match=r"is a folder of chroma: save what its collection\.get\(include="):
+        open_table(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("t.index", r"an index has no texts: save its vectors as \.npy"), ("t.sqlite3", r"export its table as \.csv")],
+)
+def test_files_of_stores_name_the_way_on(tmp_path: Path, name: str, advice: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(softkv.Invalid, match=advice):
+        open_table(tmp_path / name)
+
+
+def test_a_table_without_ids_and_keys_names_both_at_once(tmp_path: Path) -> None:
+    (tmp_path / "faq.csv").write_text("Nr,Question,Answer\n1,Where?,Here.\n")
+    message = (
+        "faq.csv has no columns 'id' and 'key', its columns are Nr, Question, Answer: name the one of the ids, id=…, "
+        "and the one of the texts, key=…; value=… names the one that answers show"
+    )
+    with pytest.raises(softkv.Invalid) as refused:
+        open_table(tmp_path / "faq.csv")
+    assert str(refused.value) == message
+
+
 def test_an_elapsed_time_beside_texts_counts_from_now(tmp_path: Path) -> None:
     import openpyxl
 
