@@ -34,7 +34,11 @@ print(json.dumps(found))
 def names_in(folder: Path) -> set[str]:
     """Return the first names that would be importable if this folder were on the path."""
     modules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
-    return {name for name in modules if name.isidentifier() and name not in sys.stdlib_module_names}
+    return {
+        name
+        for name in modules
+        if name.isidentifier() and not name.startswith("__") and name not in sys.stdlib_module_names
+    }
 
 
 def test_a_checkout_makes_no_name_importable_but_those_that_begin_with_softkv(tmp_path: Path) -> None:

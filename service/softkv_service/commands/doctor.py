@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from softkv.commands.command_line import AsJSON, CommandError
-from softkv_service.commands.distributions import find_conflicts
 from softkv_service.commands.serve import misspelt_variables, read_settings
 
 if TYPE_CHECKING:
@@ -198,7 +197,7 @@ def _is_optimised(options: str | None, prefix: str) -> bool:
 
 
 def _packages() -> Iterator[Check]:
-    """Check that needed packages are installed, and that no other distribution has files in softkv's folders."""
+    """Check that needed packages are installed."""
     name = "packages"
     try:
         versions = [f"{package} {version(package)}" for package in ("softkv", *_NEEDED)]
@@ -206,9 +205,6 @@ def _packages() -> Iterator[Check]:
         yield Check(name, "broken", f"{error.name} is not installed: install softkv again, from its wheels")
     else:
         yield Check(name, "ok", ", ".join(versions))
-    for conflict in find_conflicts():
-        yield Check(name, "broken" if conflict.overwritten else "note", str(conflict))
-    from softkv_attention import attend  # noqa: F401  # fails if Python imports the folder of another distribution
 
 
 def _optional_package(name: str) -> Iterator[Check]:

@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial, wraps
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 import typer
 
 from softkv.commands.command_line import Command, CommandError
-from softkv_service.commands.distributions import find_conflicts
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -294,12 +292,6 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
                 raise
             raise KeyboardInterrupt from None
 
-        def warn() -> None:
-            for variable in misspelt_variables(settings):
-                structlog.get_logger("softkv").warning("unknown setting", reason=str(variable))
-            for conflict in find_conflicts():
-                structlog.get_logger("softkv").warning("conflicting distribution", reason=str(conflict))
-
         def announce() -> None:
             gc.enable()
             host, port = settings.host, settings.port
@@ -312,8 +304,8 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
                 structlog.get_logger("softkv").info("listening", url=browser_url(host, port), elsewhere=urls)
             else:
                 typer.echo(announcement(host, port, messages()), err=True)
-            # Not before the service listens: it reads the list of files of every distribution.
-            Thread(target=warn, name="distributions", daemon=True).start()
+            for variable in misspelt_variables(settings):
+                structlog.get_logger("softkv").warning("unknown setting", reason=str(variable))
 
         def report(message: StartupMessage) -> None:
             if settings.log_format == "json":
