@@ -144,7 +144,7 @@ CALLS: dict[str, Callable[[int], Any]] = {  # the name of an operation, its coll
     "open_room": lambda n: {"rows": [{"key": text} for text in texts(500 * n, 20)]},
     "patch_collection c": lambda n: {"defaults": {"filter": compared(2500 * n)}},
     "mcp": lambda n: {"jsonrpc": "2.0", "id": 1, "method": "x", "params": {"a": n * 120_000 * "x"}},
-}  # fmt: skip
+}
 
 
 def operations() -> dict[str, tuple[str, str, str]]:

@@ -28,10 +28,19 @@ from tools.walls import WALLS
 
 # The files that go into the build, and no other files of a checkout.
 BUILT_OF = (
-    "Makefile", "pyproject.toml", "README.md", "LICENSE", "docker/model.lock", "tools/model_wheel.py", "attention",
-    "service", "clients/python/pyproject.toml", "clients/python/README.md", "clients/python/softkv",
+    "Makefile",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "docker/model.lock",
+    "tools/model_wheel.py",
+    "attention",
+    "service",
+    "clients/python/pyproject.toml",
+    "clients/python/README.md",
+    "clients/python/softkv",
     *(wall.folder for wall in WALLS.values()),
-)  # fmt: skip
+)
 LEFT_OVERS = (
     *(f"{wall.folder}/build/lib/{wall.package}" for wall in WALLS.values()),
     *("build/lib/softkv_service", "attention/build/lib/softkv_attention", "clients/python/build/lib/softkv"),

@@ -409,9 +409,11 @@ def _measure_library() -> dict[str, Any]:
             "text": text,
             "similarities": [round(match["similarity"], 3) for match in answer["matches"]],
             "null_similarity": round(answer["evidence"]["null_similarity"], 3),
-            "weights": {name: round(weight, 4) for name, weight in
-                        (("first", weights[0]), ("rest", sum(weights[1:])), ("null", null))},
-        }  # fmt: skip
+            "weights": {
+                name: round(weight, 4)
+                for name, weight in (("first", weights[0]), ("rest", sum(weights[1:])), ("null", null))
+            },
+        }
 
     return {
         "documents": known["documents"],

@@ -18,27 +18,119 @@ from pathlib import Path
 from tools import ROOT
 
 PACKAGES = ("attention", "service", "clients", "extensions", "workshop", "benchmarks")
-VAGUE = frozenset({
-    "found", "each", "place", "places", "given", "at", "known", "asked", "wanted", "own", "said", "most", "told",
-    "some", "here", "kept", "held", "there", "those", "others", "what", "who", "none", "much", "so",
-})  # fmt: skip
+VAGUE = frozenset(
+    {
+        "found",
+        "each",
+        "place",
+        "places",
+        "given",
+        "at",
+        "known",
+        "asked",
+        "wanted",
+        "own",
+        "said",
+        "most",
+        "told",
+        "some",
+        "here",
+        "kept",
+        "held",
+        "there",
+        "those",
+        "others",
+        "what",
+        "who",
+        "none",
+        "much",
+        "so",
+    }
+)
 # Prepositions and adverbs that stood for nouns. Kernels are excepted until they are written in C.
 ADVERBS = frozenset({"across", "among", "apart", "behind", "beside", "former", "lost", "room", "way", "whole"})
 ADVERBS_ALLOWED = ("attention/softkv_attention/kernels/",)
 # Words in the name of a test that show that it does not name a thing and what holds of it.
 INDIRECT = frozenset({"asked", "said", "told", "what"})
-IRREGULAR = frozenset({
-    "told", "made", "kept", "held", "found", "written", "given", "shown", "said", "known", "seen", "sent", "drawn",
-    "taken", "done", "gone", "left", "lost", "met", "put", "built", "bound", "begun", "broken", "brought", "bought",
-    "chosen", "come", "cut", "driven", "fallen", "forgotten", "gotten", "heard", "hidden", "laid", "led", "let",
-    "meant", "paid", "run", "sealed", "sold", "spent", "split", "stood", "sung", "thrown", "understood", "worn", "won",
-    "woken",
-})  # fmt: skip
+IRREGULAR = frozenset(
+    {
+        "told",
+        "made",
+        "kept",
+        "held",
+        "found",
+        "written",
+        "given",
+        "shown",
+        "said",
+        "known",
+        "seen",
+        "sent",
+        "drawn",
+        "taken",
+        "done",
+        "gone",
+        "left",
+        "lost",
+        "met",
+        "put",
+        "built",
+        "bound",
+        "begun",
+        "broken",
+        "brought",
+        "bought",
+        "chosen",
+        "come",
+        "cut",
+        "driven",
+        "fallen",
+        "forgotten",
+        "gotten",
+        "heard",
+        "hidden",
+        "laid",
+        "led",
+        "let",
+        "meant",
+        "paid",
+        "run",
+        "sealed",
+        "sold",
+        "spent",
+        "split",
+        "stood",
+        "sung",
+        "thrown",
+        "understood",
+        "worn",
+        "won",
+        "woken",
+    }
+)
 # Verbs and nouns that only look like participles.
-LOOKS_ALIKE = frozenset({
-    "bound", "embed", "feed", "need", "seed", "shed", "speed", "exceed", "proceed", "succeed", "bleed", "breed", "put",
-    "cut", "let", "run", "split", "red",
-})  # fmt: skip
+LOOKS_ALIKE = frozenset(
+    {
+        "bound",
+        "embed",
+        "feed",
+        "need",
+        "seed",
+        "shed",
+        "speed",
+        "exceed",
+        "proceed",
+        "succeed",
+        "bleed",
+        "breed",
+        "put",
+        "cut",
+        "let",
+        "run",
+        "split",
+        "red",
+    }
+)
 PATTERNS = {
     "who": r"\b(?:who|whoever|whom|whomever|nobody)\b",
     "is no": r"(?<![Tt]here )\b(?:is|are|was|were) (?:none|no)\b(?!\s+(?:\w+er|more|less)\b)|\bto be none\b",

@@ -10,16 +10,31 @@ import pytest
 from benchmarks.differences import differences
 
 ANSWER = {
-    "matches": [{"id": "a", "similarity": 0.8, "logit": 16.0, "weight": 0.6, "value": 1, "metadata": {"year": 1990}},
+    "matches": [
+        {"id": "a", "similarity": 0.8, "logit": 16.0, "weight": 0.6, "value": 1, "metadata": {"year": 1990}},
         {"id": "b", "similarity": 0.7, "logit": 14.0, "weight": 0.2, "value": "x", "metadata": {}},
-        {"id": "c", "similarity": 0.7, "logit": 14.0, "weight": 0.1999, "value": None, "metadata": {}}],
-    "rest_weight": 0.0001, "complete": True, "output": [0.5, 0.25],
+        {"id": "c", "similarity": 0.7, "logit": 14.0, "weight": 0.1999, "value": None, "metadata": {}},
+    ],
+    "rest_weight": 0.0001,
+    "complete": True,
+    "output": [0.5, 0.25],
     "reason": "“a” stands out: it has 60 % of the weight.",
-    "evidence": {"verdict": "one", "verdict_certain": True, "alike": False, "null_weight": 0.0,
-        "null_similarity": None, "log_partition": 16.5, "entropy": 0.95, "effective_documents": 2.585},
-    "certificate": {"method": "quantised", "total_variation": 0.0005, "output_error": 0.001}, "temperature": 0.05,
-    "documents": 7, "keys": 9, "took_ms": 1.5,
-}  # fmt: skip
+    "evidence": {
+        "verdict": "one",
+        "verdict_certain": True,
+        "alike": False,
+        "null_weight": 0.0,
+        "null_similarity": None,
+        "log_partition": 16.5,
+        "entropy": 0.95,
+        "effective_documents": 2.585,
+    },
+    "certificate": {"method": "quantised", "total_variation": 0.0005, "output_error": 0.001},
+    "temperature": 0.05,
+    "documents": 7,
+    "keys": 9,
+    "took_ms": 1.5,
+}
 
 
 def changed(path: str, value: object) -> bytes:
@@ -36,18 +51,35 @@ BODY = json.dumps(ANSWER).encode()
 
 
 WITHIN = [
-    ("matches/0/weight", 0.6009), ("rest_weight", 0.0009), ("evidence/null_weight", 0.0009),
-    ("evidence/entropy", 0.955), ("evidence/log_partition", 16.501), ("matches/0/similarity", 0.8 + 1e-13),
-    ("certificate/total_variation", 0.0004), ("output", [0.5, 0.2515]), ("took_ms", 99.5),
-]  # fmt: skip
+    ("matches/0/weight", 0.6009),
+    ("rest_weight", 0.0009),
+    ("evidence/null_weight", 0.0009),
+    ("evidence/entropy", 0.955),
+    ("evidence/log_partition", 16.501),
+    ("matches/0/similarity", 0.8 + 1e-13),
+    ("certificate/total_variation", 0.0004),
+    ("output", [0.5, 0.2515]),
+    ("took_ms", 99.5),
+]
 BEYOND = [
-    ("matches/0/weight", 0.6011), ("rest_weight", 0.0012), ("evidence/entropy", 0.97),
-    ("evidence/log_partition", 16.6), ("evidence/verdict", "several"), ("matches/0/similarity", 0.8 + 1e-9),
-    ("matches/0/value", 2), ("matches/0/value", True), ("matches/0/value", 1.0),
-    ("matches/1/metadata", {"year": 1990}), ("matches/0/id", "z"), ("certificate/method", "exact"),
-    ("output", [0.5, 0.26]), ("temperature", 0.06), ("complete", False), ("matches", ANSWER["matches"][:2]),
+    ("matches/0/weight", 0.6011),
+    ("rest_weight", 0.0012),
+    ("evidence/entropy", 0.97),
+    ("evidence/log_partition", 16.6),
+    ("evidence/verdict", "several"),
+    ("matches/0/similarity", 0.8 + 1e-9),
+    ("matches/0/value", 2),
+    ("matches/0/value", True),
+    ("matches/0/value", 1.0),
+    ("matches/1/metadata", {"year": 1990}),
+    ("matches/0/id", "z"),
+    ("certificate/method", "exact"),
+    ("output", [0.5, 0.26]),
+    ("temperature", 0.06),
+    ("complete", False),
+    ("matches", ANSWER["matches"][:2]),
     ("unknown_tokens", 0),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("path", "value"), WITHIN)

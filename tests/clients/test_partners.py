@@ -20,18 +20,27 @@ __all__ = ["dist"]
 
 # The distribution of each folder, and a program that imports its packages beside the framework.
 PARTNERS = {
-    "langchain": ("langchain-softkv",
-        "import langchain_core\nfrom langchain_softkv import SoftkvRetriever, SoftkvVectorStore"),
-    "langgraph": ("langgraph-store-softkv",
-        "import langgraph.checkpoint.memory\nfrom langgraph_store_softkv import SoftkvStore"),
-    "llamaindex": ("llama-index-vector-stores-softkv",
-        "import llama_index.core\nfrom llama_index.vector_stores.softkv import SoftkvRetriever, SoftkvVectorStore"),
-    "haystack": ("softkv-haystack", "import haystack\n"
+    "langchain": (
+        "langchain-softkv",
+        "import langchain_core\nfrom langchain_softkv import SoftkvRetriever, SoftkvVectorStore",
+    ),
+    "langgraph": (
+        "langgraph-store-softkv",
+        "import langgraph.checkpoint.memory\nfrom langgraph_store_softkv import SoftkvStore",
+    ),
+    "llamaindex": (
+        "llama-index-vector-stores-softkv",
+        "import llama_index.core\nfrom llama_index.vector_stores.softkv import SoftkvRetriever, SoftkvVectorStore",
+    ),
+    "haystack": (
+        "softkv-haystack",
+        "import haystack\n"
         "from haystack_integrations.components.retrievers.softkv import SoftkvRetriever\n"
-        "from haystack_integrations.document_stores.softkv import SoftkvDocumentStore"),
+        "from haystack_integrations.document_stores.softkv import SoftkvDocumentStore",
+    ),
     "mem0": ("softkv-mem0", "import mem0\nfrom softkv_mem0 import SoftkvMemoryStore"),
     "widget": ("softkv-widget", "import anywidget\nfrom softkv.widget import Heads, Lookup"),
-}  # fmt: skip
+}
 # Folders that other distributions share: a file in them would hide, or overwrite, those of others.
 SHARED = (
     *("haystack_integrations", "haystack_integrations/components", "haystack_integrations/components/retrievers"),

@@ -18,10 +18,17 @@ _numbers = itertools.count()
 _OWN_OPTIONS = {"accept", "score", "evidence"}
 _OF_CALIBRATED = {"min_confidence"}
 _EXAMPLES: dict[str, Any] = {
-    "temperature": 0.2, "top_k": 3, "normaliser": "sparsemax", "null": 0.3, "max_error": 1e-9, "full_text": 0.1,
-    "bias": {"field": "metadata.year", "half_life": 500}, "rerank": {"depth": 5, "weight": 0.5},
-    "include": ["explanation"], "ignore_defaults": True,
-}  # fmt: skip
+    "temperature": 0.2,
+    "top_k": 3,
+    "normaliser": "sparsemax",
+    "null": 0.3,
+    "max_error": 1e-9,
+    "full_text": 0.1,
+    "bias": {"field": "metadata.year", "half_life": 500},
+    "rerank": {"depth": 5, "weight": 0.5},
+    "include": ["explanation"],
+    "ignore_defaults": True,
+}
 
 
 def option_examples() -> dict[str, dict[str, Any]]:

@@ -116,10 +116,16 @@ def bytes_as_fallback() -> tuple[Tokenizer, dict[str, str]]:
 
 def encoder_fields(sizes: Sizes, n_vocabulary: int) -> dict[str, Any]:
     return {
-        "hidden_size": sizes.d_model, "num_attention_heads": sizes.n_heads, "intermediate_size": sizes.d_ff,
-        "num_hidden_layers": sizes.n_layers, "vocab_size": n_vocabulary, "max_position_embeddings": sizes.longest,
-        "pad_token_id": 0, "bos_token_id": None, "eos_token_id": None,
-    }  # fmt: skip
+        "hidden_size": sizes.d_model,
+        "num_attention_heads": sizes.n_heads,
+        "intermediate_size": sizes.d_ff,
+        "num_hidden_layers": sizes.n_layers,
+        "vocab_size": n_vocabulary,
+        "max_position_embeddings": sizes.longest,
+        "pad_token_id": 0,
+        "bos_token_id": None,
+        "eos_token_id": None,
+    }
 
 
 def encoder(name: str, **more: Any) -> Callable[[Sizes, int], Any]:

@@ -96,11 +96,21 @@ def test_nomics_own_form_says_the_same():
     config = FAMILIES["nomic"].config(SMALL, 41)
     state = random_transformer(config).state_dict()
     own = {
-        "model_type": "nomic_bert", "n_embd": SMALL.d_model, "n_inner": SMALL.d_ff, "n_head": SMALL.n_heads,
-        "n_layer": SMALL.n_layers, "n_positions": SMALL.longest, "layer_norm_epsilon": config.layer_norm_eps,
-        "rotary_emb_base": 1000, "rotary_emb_fraction": 1.0, "activation_function": "swiglu", "qkv_proj_bias": False,
-        "prenorm": False, "vocab_size": 41, "type_vocab_size": 2,
-    }  # fmt: skip
+        "model_type": "nomic_bert",
+        "n_embd": SMALL.d_model,
+        "n_inner": SMALL.d_ff,
+        "n_head": SMALL.n_heads,
+        "n_layer": SMALL.n_layers,
+        "n_positions": SMALL.longest,
+        "layer_norm_epsilon": config.layer_norm_eps,
+        "rotary_emb_base": 1000,
+        "rotary_emb_fraction": 1.0,
+        "activation_function": "swiglu",
+        "qkv_proj_bias": False,
+        "prenorm": False,
+        "vocab_size": 41,
+        "type_vocab_size": 2,
+    }
     renamed = {}
     for name, tensor in state.items():
         for ours, theirs in {

@@ -16,12 +16,19 @@ from softkv_attention.transformer import load, map_arrays
 from softkv_service.encoding.models.core_network import embed_by_definition
 
 TEXTS = [
-    "", "   \n\t", "a", "The dog chased the cat across the street.", "How do I reset my password?",
-    "Straße, naïve café — Ünïcödé", "مرحبا بالعالم", "猫は道を渡った", "😺 \x00\x01 control",
+    "",
+    "   \n\t",
+    "a",
+    "The dog chased the cat across the street.",
+    "How do I reset my password?",
+    "Straße, naïve café — Ünïcödé",
+    "مرحبا بالعالم",
+    "猫は道を渡った",
+    "😺 \x00\x01 control",
     "supercalifragilisticexpialidocious" * 20,
     *("word " * n for n in (1, 2, 3, 5, 17, 61, 127, 253, 254, 255, 256, 511, 1300)),
     *("Attention blends what it remembers; the weights say how much. " * n for n in (1, 4, 9, 18, 40)),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")

@@ -33,9 +33,16 @@ def vectors(*shape):
 
 queries, keys, values = vectors(BATCH, M, D), vectors(BATCH, N, D), vectors(BATCH, N, D_V)
 everything = {
-    "query": queries, "key": keys, "value": values, "similarity": similarities, "temperature": temperatures,
-    "mask": masks, "bias": biases, "null": nulls, "normaliser": normalisers,
-}  # fmt: skip
+    "query": queries,
+    "key": keys,
+    "value": values,
+    "similarity": similarities,
+    "temperature": temperatures,
+    "mask": masks,
+    "bias": biases,
+    "null": nulls,
+    "normaliser": normalisers,
+}
 
 properly = settings(deadline=None, max_examples=examples(40), derandomize=True)
 

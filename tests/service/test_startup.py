@@ -33,9 +33,18 @@ N, WIDTH = 6_000, 384
 KEYS = np.random.default_rng(3).standard_normal((N, WIDTH)).astype(np.float32)
 ASKED = {"query": KEYS[17].tolist(), "top_k": 3, "include": ["output"]}
 NEEDED_LATER = {
-    "softkv_workshop.recurrent", "softkv_attention.transformer", "httpx2", "mcp", "numpy.f2py", "opentelemetry.sdk",
-    "psycopg", "ray", "sentence_transformers", "tokenizers", "torch",
-}  # fmt: skip
+    "softkv_workshop.recurrent",
+    "softkv_attention.transformer",
+    "httpx2",
+    "mcp",
+    "numpy.f2py",
+    "opentelemetry.sdk",
+    "psycopg",
+    "ray",
+    "sentence_transformers",
+    "tokenizers",
+    "torch",
+}
 STARTED = """
 import asyncio, sys
 from pathlib import Path

@@ -33,19 +33,41 @@ def text_node(id_: str, text: str, vector: list[float] | None, of: str, **metada
 
 FILMS = (
     text_node(
-        "shawshank", "The Shawshank Redemption", [1.0, 0.0, 0.0], "doc-0",
-        author="Stephen King", theme="Friendship", year=1994, rating=9.3, tags=["prison", "hope"],
+        "shawshank",
+        "The Shawshank Redemption",
+        [1.0, 0.0, 0.0],
+        "doc-0",
+        author="Stephen King",
+        theme="Friendship",
+        year=1994,
+        rating=9.3,
+        tags=["prison", "hope"],
     ),
     text_node(
-        "godfather", "The Godfather", [0.0, 1.0, 0.0], "doc-1",
-        director="Francis Ford Coppola", theme="Mafia", year=1972, rating=9.2, tags=["family", "crime"],
+        "godfather",
+        "The Godfather",
+        [0.0, 1.0, 0.0],
+        "doc-1",
+        director="Francis Ford Coppola",
+        theme="Mafia",
+        year=1972,
+        rating=9.2,
+        tags=["family", "crime"],
     ),
     text_node(
-        "inception", "Inception", [0.0, 0.0, 1.0], "doc-2",
-        director="Christopher Nolan", theme="Dream", year=2010, rating=8.8, tags=[], loc={"shelf": 3},
+        "inception",
+        "Inception",
+        [0.0, 0.0, 1.0],
+        "doc-2",
+        director="Christopher Nolan",
+        theme="Dream",
+        year=2010,
+        rating=8.8,
+        tags=[],
+        loc={"shelf": 3},
     ),
     text_node("memento", "Memento", [0.0, 0.6, 0.8], "doc-2", director="Christopher Nolan", year=2000, theme=""),
-)  # fmt: skip
+)
 
 
 @pytest.fixture

@@ -261,14 +261,22 @@ def answers(client: httpx.Client) -> list[Any]:
 
     documents = [
         {
-            "id": f"{text}-{n}", "key": text, "value": {"text": text, "n": n}, "key_vector": [1, n / 7],
+            "id": f"{text}-{n}",
+            "key": text,
+            "value": {"text": text, "n": n},
+            "key_vector": [1, n / 7],
             "metadata": {
-                "text": text, f"field {text}": n, "n": n // 2 if n % 2 else n / 2, "third": n / 3,
-                "list": [text, n, None], "day": f"2024-01-0{n + 1}T00:00:00+05:45", "big": 10**17 + n,
+                "text": text,
+                f"field {text}": n,
+                "n": n // 2 if n % 2 else n / 2,
+                "third": n / 3,
+                "list": [text, n, None],
+                "day": f"2024-01-0{n + 1}T00:00:00+05:45",
+                "big": 10**17 + n,
             },
         }
         for n, text in enumerate(TEXTS)
-    ]  # fmt: skip
+    ]
     options = {"dimension": 2, "temperature": 0.1 + 0.2, "null": 0.12345678901234567, "expire_after": "30d"}
     made = [
         ask("PUT", PATH, options),

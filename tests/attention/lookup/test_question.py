@@ -15,12 +15,18 @@ from softkv_attention.lookup.question import group_by_logits
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"temperature": -1.0}, "from 1e-30 to infinity"), ({"temperature": np.nan}, "from 1e-30 to infinity"),
-        ({"temperature": 1e-31}, "0 is the limit"), ({"null": np.inf}, "finite similarity"),
-        ({"normaliser": "argmax"}, "must be one of"), ({"top_k": -1}, "top_k"), ({"top_p": 0.0}, "top_p"),
-        ({"top_p": 1.1}, "top_p"), ({"max_error": 0.0}, "max_error"), ({"query": np.array([np.nan])}, "finite"),
+        ({"temperature": -1.0}, "from 1e-30 to infinity"),
+        ({"temperature": np.nan}, "from 1e-30 to infinity"),
+        ({"temperature": 1e-31}, "0 is the limit"),
+        ({"null": np.inf}, "finite similarity"),
+        ({"normaliser": "argmax"}, "must be one of"),
+        ({"top_k": -1}, "top_k"),
+        ({"top_p": 0.0}, "top_p"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"max_error": 0.0}, "max_error"),
+        ({"query": np.array([np.nan])}, "finite"),
     ],
-)  # fmt: skip
+)
 def test_bad_questions_are_refused(arguments, message):
     with pytest.raises(ParameterError, match=message):
         Question(**{"query": np.ones(3), "temperature": 1.0, **arguments})
@@ -132,7 +138,7 @@ DOORS = {
     "bias": lambda memory, numbers: plain_attend(np.eye(3), np.eye(3), np.eye(3), bias=numbers),
     "a bias": lambda memory, numbers: Bias.of(memory.view, np.arange(3), np.zeros(3), numbers[0][0]),
     "null must be a finite": lambda memory, numbers: Question(np.ones(3), 1.0, numbers[0][0]),
-}  # fmt: skip
+}
 NOT_REAL = [np.full((3, 3), 1 + 2j), [[1 + 2j] * 3] * 3, np.array([["cats"] * 3] * 3), [["cats"], ["dogs", "bark"]]]
 
 

@@ -13,9 +13,22 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 SUBJECTS = [
-    "cats", "dogs", "bees", "trains", "ships", "bread", "tea", "gardens", "stars", "rivers", "maps", "clocks",
-    "violins", "horses", "paper",
-]  # fmt: skip
+    "cats",
+    "dogs",
+    "bees",
+    "trains",
+    "ships",
+    "bread",
+    "tea",
+    "gardens",
+    "stars",
+    "rivers",
+    "maps",
+    "clocks",
+    "violins",
+    "horses",
+    "paper",
+]
 VERBS = ("how to care for", "a short history of", "buying")
 ABSENT = ("a licence for", "the taxation of", "songs without")
 OTHERS = ["motorways", "aeroplanes", "parliaments", "satellites", "dentists"]

@@ -16,11 +16,22 @@ from tests.clients.python.ways import Awaited
 
 FIRST = {
     "attend": ("query", "queries"),
-    "sweep": ("query", "temperatures"), "compare": ("query", "rows"), "put": ("id",),
-    "encode": ("texts",), "get": ("id",), "patch": ("id",), "remove": ("id",), "exists": ("id",), "get_many": ("ids",),
-    "write": ("documents",), "upsert": ("documents",), "values": ("field",), "collections": ("prefix",),
-    "trace": ("text",), "calibrate": ("questions",),
-}  # fmt: skip
+    "sweep": ("query", "temperatures"),
+    "compare": ("query", "rows"),
+    "put": ("id",),
+    "encode": ("texts",),
+    "get": ("id",),
+    "patch": ("id",),
+    "remove": ("id",),
+    "exists": ("id",),
+    "get_many": ("ids",),
+    "write": ("documents",),
+    "upsert": ("documents",),
+    "values": ("field",),
+    "collections": ("prefix",),
+    "trace": ("text",),
+    "calibrate": ("questions",),
+}
 NAMED = {"filter": "where", "mode": "on_conflict"}
 MODES = {"upsert": "replace", "skip": "skip", "create": "fail"}
 
@@ -70,9 +81,15 @@ def plain(value: Any) -> Any:
         return jsonable(value.tolist())
     if isinstance(value, Answer):
         names = (
-            "matches", "rest_weight", "complete", "evidence", "certificate", "coverage", "unknown_tokens",
+            "matches",
+            "rest_weight",
+            "complete",
+            "evidence",
+            "certificate",
+            "coverage",
+            "unknown_tokens",
             "full_text",
-        )  # fmt: skip
+        )
         return {
             name: plain(getattr(value, name))
             for name in (*names, "applied", "reason", "read", "group_by", "output", "temperature", "documents", "keys")

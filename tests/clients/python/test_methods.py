@@ -19,32 +19,53 @@ DESCRIPTION = json.loads(FILE.read_text(encoding="utf-8"))
 
 # operation → the description of the call, and an example of its arguments
 BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
-    "attend": (queries.attend, ("cats",)), "sweep": (queries.sweep, ("cats", [0.1])),
-    "compare": (queries.compare, ("cats",)), "calibrate": (queries.calibrate, ([{"query": "cats", "id": None}],)),
+    "attend": (queries.attend, ("cats",)),
+    "sweep": (queries.sweep, ("cats", [0.1])),
+    "compare": (queries.compare, ("cats",)),
+    "calibrate": (queries.calibrate, ([{"query": "cats", "id": None}],)),
     "give_feedback": (feedback.give_feedback, ([{"query": "cats", "id": None, "right": True}],)),
-    "list_feedback": (feedback.feedback, ()), "delete_feedback": (feedback.delete_feedback, ([1],)),
+    "list_feedback": (feedback.feedback, ()),
+    "delete_feedback": (feedback.delete_feedback, ([1],)),
     "compare_rows": (queries.compare_rows, ("cats", [{"key": "cats"}])),
-    "post_documents": (writing.write, ([{"id": "a"}],)), "put_document": (documents.put, ("a/b",)),
-    "patch_document": (documents.patch, ("a/b",)), "get_document": (documents.get, ("a/b",)),
-    "delete_document": (documents.remove, ("a/b",)), "query_documents": (documents.find, ()),
-    "delete_documents": (documents.delete, ("a",)), "update_documents": (documents.update, ("a",)),
-    "describe_fields": (collections.fields, ()), "put_collection": (collections.create, ()),
-    "patch_collection": (collections.change, ()), "get_collection": (collections.info, ()),
-    "delete_collection": (collections.drop, ()), "start_re_encoding": (collections.re_encode, ("nomic",)),
+    "post_documents": (writing.write, ([{"id": "a"}],)),
+    "put_document": (documents.put, ("a/b",)),
+    "patch_document": (documents.patch, ("a/b",)),
+    "get_document": (documents.get, ("a/b",)),
+    "delete_document": (documents.remove, ("a/b",)),
+    "query_documents": (documents.find, ()),
+    "delete_documents": (documents.delete, ("a",)),
+    "update_documents": (documents.update, ("a",)),
+    "describe_fields": (collections.fields, ()),
+    "put_collection": (collections.create, ()),
+    "patch_collection": (collections.change, ()),
+    "get_collection": (collections.info, ()),
+    "delete_collection": (collections.drop, ()),
+    "start_re_encoding": (collections.re_encode, ("nomic",)),
     "cancel_re_encoding": (collections.cancel_re_encoding, ()),
     "store_projection": (collections.put_projection, ([[1.0, 0.0]], [[0.0, 1.0]])),
-    "get_projection": (collections.projection, ()), "list_collections": (service.collections, ()),
-    "list_aliases": (service.aliases, ()), "get_alias": (service.alias, ("current",)),
-    "put_alias": (service.put_alias, ("current", "library")), "delete_alias": (service.remove_alias, ("current",)),
-    "get_service": (service.info, ()), "livez": (service.alive, ()), "readyz": (service.ready, ()),
-    "metrics": (service.metrics, ()), "list_slow_requests": (service.slow_requests, ()),
-    "get_backup": (service.backup, (io.BytesIO(),)), "list_encoders": (service.encoders, ()),
-    "unload_encoder": (service.unload_encoder, ("a/b",)), "list_models": (service.models, ()),
-    "get_model": (service.model, ("a/b",)), "encode": (arrays.encode, (["cats"],)),
-    "rerank": (arrays.rerank, ("cats", ["a cat"])), "score": (arrays.score, ("cats", ["a cat"])),
-    "trace": (arrays.trace, ("cats",)), "embeddings": (arrays.embed, ("cats", "a model")),
+    "get_projection": (collections.projection, ()),
+    "list_collections": (service.collections, ()),
+    "list_aliases": (service.aliases, ()),
+    "get_alias": (service.alias, ("current",)),
+    "put_alias": (service.put_alias, ("current", "library")),
+    "delete_alias": (service.remove_alias, ("current",)),
+    "get_service": (service.info, ()),
+    "livez": (service.alive, ()),
+    "readyz": (service.ready, ()),
+    "metrics": (service.metrics, ()),
+    "list_slow_requests": (service.slow_requests, ()),
+    "get_backup": (service.backup, (io.BytesIO(),)),
+    "list_encoders": (service.encoders, ()),
+    "unload_encoder": (service.unload_encoder, ("a/b",)),
+    "list_models": (service.models, ()),
+    "get_model": (service.model, ("a/b",)),
+    "encode": (arrays.encode, (["cats"],)),
+    "rerank": (arrays.rerank, ("cats", ["a cat"])),
+    "score": (arrays.score, ("cats", ["a cat"])),
+    "trace": (arrays.trace, ("cats",)),
+    "embeddings": (arrays.embed, ("cats", "a model")),
     "attend_arrays": (arrays.attend, ([[1]], [[1]], [[1]])),
-}  # fmt: skip
+}
 # field of a request → the argument that says it
 NAMED = {
     "filter": "where",
@@ -68,10 +89,15 @@ OWN: dict[str, dict[str, str | None]] = {
 }
 # Arguments without a field: the client handles them itself.
 BESIDES = {
-    "get_backup": {"file", "progress"}, "put_collection": {"exist_ok"}, "attend": {"ignore_defaults"},
-    "sweep": {"ignore_defaults"}, "compare": {"ignore_defaults"}, "put_document": {"id"}, "patch_document": {"id"},
+    "get_backup": {"file", "progress"},
+    "put_collection": {"exist_ok"},
+    "attend": {"ignore_defaults"},
+    "sweep": {"ignore_defaults"},
+    "compare": {"ignore_defaults"},
+    "put_document": {"id"},
+    "patch_document": {"id"},
     "list_collections": set(),
-}  # fmt: skip
+}
 OF_THE_SERVICE = ("service", "arrays")
 COLLECTION = {name for name in BUILT if BUILT[name][0].__module__.split(".")[-1] not in OF_THE_SERVICE} - {
     "compare_rows"
@@ -205,9 +231,14 @@ def where_defined(function: Callable[..., Any]) -> str:
 
 def test_every_described_call_is_a_method_of_both():
     built = {build for build, _ in BUILT.values()} | {
-        service.access, service.rerankers, writing.upsert, documents.count, documents.exists,
-        documents.get_many, collections.values,
-    }  # fmt: skip
+        service.access,
+        service.rerankers,
+        writing.upsert,
+        documents.count,
+        documents.exists,
+        documents.get_many,
+        collections.values,
+    }
     for faces in ((Client, Collection), (AsyncClient, AsyncCollection)):
         described = {
             where_defined(method.__wrapped__)

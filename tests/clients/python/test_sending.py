@@ -54,17 +54,25 @@ def test_a_wait_that_is_too_long_is_the_caller_s(calling):
     ("message", "kind"),
     [
         (problem(503, "storage_failed", **{"Retry-After": "2"}), softkv.Unavailable),
-        (problem(422, "invalid_content"), softkv.Invalid), (problem(401, "key_refused"), softkv.KeyRefused),
-        (problem(403, "forbidden"), softkv.Forbidden), (problem(404, "not_found"), softkv.NotFound),
-        (problem(409, "collection_conflict"), softkv.Conflict), (problem(413, "too_much"), softkv.TooLarge),
-        (problem(500, "internal_error"), softkv.ServiceFailed), (problem(501, "library_missing"), softkv.Unsupported),
-        (problem(507, "disk_full"), softkv.StorageFull), (problem(405, "method_not_allowed"), softkv.Refused),
-        (Said(200, b"<html>"), softkv.Refused), (Said(200, {"another": "program"}), softkv.Refused),
-        (Said(404, b"<html>"), softkv.Refused), (Said(404, {"detail": "Not Found"}), softkv.Refused),
-        (Said(404, {"error": {"message": "no such page"}}), softkv.Refused), (Said(409, b"<html>"), softkv.Refused),
+        (problem(422, "invalid_content"), softkv.Invalid),
+        (problem(401, "key_refused"), softkv.KeyRefused),
+        (problem(403, "forbidden"), softkv.Forbidden),
+        (problem(404, "not_found"), softkv.NotFound),
+        (problem(409, "collection_conflict"), softkv.Conflict),
+        (problem(413, "too_much"), softkv.TooLarge),
+        (problem(500, "internal_error"), softkv.ServiceFailed),
+        (problem(501, "library_missing"), softkv.Unsupported),
+        (problem(507, "disk_full"), softkv.StorageFull),
+        (problem(405, "method_not_allowed"), softkv.Refused),
+        (Said(200, b"<html>"), softkv.Refused),
+        (Said(200, {"another": "program"}), softkv.Refused),
+        (Said(404, b"<html>"), softkv.Refused),
+        (Said(404, {"detail": "Not Found"}), softkv.Refused),
+        (Said(404, {"error": {"message": "no such page"}}), softkv.Refused),
+        (Said(409, b"<html>"), softkv.Refused),
         (Said(413, b"<html>"), softkv.TooLarge),
     ],
-)  # fmt: skip
+)
 def test_a_permanent_refusal_is_not_retried(calling, message, kind):
     with Scripted(message).running() as server, pytest.raises(softkv.Refused) as refused:
         calling(server.url).info()

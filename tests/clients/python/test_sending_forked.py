@@ -71,8 +71,11 @@ def test_a_forked_process_gets_its_own_answers(service):
     paths = os.pathsep.join(str(ROOT / folder) for folder in ("attention", "service", "clients/python"))
     done = subprocess.run(
         [sys.executable, "-c", FORKED, service.url],
-        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}, timeout=300,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": paths},
+        timeout=300,
+    )
     assert done.stdout.splitlines() == ["True", str(5 + 7 * 10)], done.stdout + done.stderr
 
 

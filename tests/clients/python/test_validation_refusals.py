@@ -7,21 +7,35 @@ import pytest
 import softkv
 
 PATHS = {
-    "attend": "/attend", "sweep": "/sweep", "compare": "/compare", "calibrate": "/calibrate",
-    "get_many": "/documents/query", "find": "/documents/query", "delete": "/documents/delete",
-    "update": "/documents/update", "write": "/documents", "fields": "/documents/fields",
-}  # fmt: skip
+    "attend": "/attend",
+    "sweep": "/sweep",
+    "compare": "/compare",
+    "calibrate": "/calibrate",
+    "get_many": "/documents/query",
+    "find": "/documents/query",
+    "delete": "/documents/delete",
+    "update": "/documents/update",
+    "write": "/documents",
+    "fields": "/documents/fields",
+}
 Q = [1, 0]
 
 # The client's call with its arguments, which are the body of the same call over HTTP.
 NOT_SENT = [
-    ("get_many", {"ids": ["a", ""]}), ("get_many", {"ids": ["a", 2**40]}), ("get_many", {"ids": 3}), ("delete", {}),
-    ("write", {"documents": [3]}), ("write", {"documents": {}}),
+    ("get_many", {"ids": ["a", ""]}),
+    ("get_many", {"ids": ["a", 2**40]}),
+    ("get_many", {"ids": 3}),
+    ("delete", {}),
+    ("write", {"documents": [3]}),
+    ("write", {"documents": {}}),
     ("write", {"documents": [{"id": "a"}, {"id": "b", "metadata": {"a/b": [1, -(2**63) - 1]}}]}),
-    ("fields", {"fields": "metadata.a"}), ("attend", {"query": Q, "bias": "x"}),
-    ("attend", {"query": Q, "bias": [3]}), ("sweep", {"query": Q, "temperatures": "x"}),
-    ("calibrate", {"questions": 3}), ("calibrate", {"questions": "all"}),
-]  # fmt: skip
+    ("fields", {"fields": "metadata.a"}),
+    ("attend", {"query": Q, "bias": "x"}),
+    ("attend", {"query": Q, "bias": [3]}),
+    ("sweep", {"query": Q, "temperatures": "x"}),
+    ("calibrate", {"questions": 3}),
+    ("calibrate", {"questions": "all"}),
+]
 SENT = [
     ("attend", {"query": Q, "temperature": True, "top_k": -3, "top_p": 2}),
     ("sweep", {"query": Q, "temperatures": [1, None]}),

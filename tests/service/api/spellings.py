@@ -49,23 +49,55 @@ STARTS = (
 )
 INSERTED = "%0A %0D %09 %00 %0B %20 %2F / // /./ /../ . .. %2e ; %3B %25 %C2%85 %E2%80%A8 %EF%BC%8F \\ %5C %7F"
 KINDS = (
-    "application/json", "application/json; charset=utf-8", "APPLICATION/JSON", NDJSON, f"{NDJSON};a=b",
-    f"{NDJSON}+json", "application/vnd.a+json", "application/json\t", "text/plain", "",
-    "application/json, application/x-ndjson", "multipart/form-data; boundary=a", "application/x-www-form-urlencoded",
-    "application/merge-patch+json", "*/*",
-)  # fmt: skip
+    "application/json",
+    "application/json; charset=utf-8",
+    "APPLICATION/JSON",
+    NDJSON,
+    f"{NDJSON};a=b",
+    f"{NDJSON}+json",
+    "application/vnd.a+json",
+    "application/json\t",
+    "text/plain",
+    "",
+    "application/json, application/x-ndjson",
+    "multipart/form-data; boundary=a",
+    "application/x-www-form-urlencoded",
+    "application/merge-patch+json",
+    "*/*",
+)
 OTHERS = [
-    *((name, method) for name in ("x-http-method-override", "x-http-method", "x-method-override", "_method")
-      for method in ("DELETE", "PUT", "GET", "get")),
-    *((name, path) for name in ("x-original-url", "x-rewrite-url", "x-forwarded-prefix", "x-script-name")
-      for path in ("/v1/collections/c", "/livez", "/", "/v1/collections/c/documents/query")),
-    ("x-forwarded-for", "127.0.0.1"), ("x-real-ip", "127.0.0.1"), ("x-forwarded-host", "localhost"),
-    ("forwarded", "for=127.0.0.1;host=localhost"), ("accept", NDJSON), ("content-encoding", "gzip"),
-    ("transfer-encoding", "chunked"), ("content-type", "application/json"), ("content-type", NDJSON),
-    ("expect", "100-continue"), ("upgrade", "h2c"), ("connection", "close, x-api-key"), ("range", "bytes=0-1"),
-    ("origin", "http://localhost"), ("access-control-request-method", "DELETE"), ("if-match", "*"), ("depth", "0"),
-    ("cookie", "key=w"), ("authorization", "Basic dzp3"), ("authorization", "w"), ("proxy-authorization", "Bearer w"),
-]  # fmt: skip
+    *(
+        (name, method)
+        for name in ("x-http-method-override", "x-http-method", "x-method-override", "_method")
+        for method in ("DELETE", "PUT", "GET", "get")
+    ),
+    *(
+        (name, path)
+        for name in ("x-original-url", "x-rewrite-url", "x-forwarded-prefix", "x-script-name")
+        for path in ("/v1/collections/c", "/livez", "/", "/v1/collections/c/documents/query")
+    ),
+    ("x-forwarded-for", "127.0.0.1"),
+    ("x-real-ip", "127.0.0.1"),
+    ("x-forwarded-host", "localhost"),
+    ("forwarded", "for=127.0.0.1;host=localhost"),
+    ("accept", NDJSON),
+    ("content-encoding", "gzip"),
+    ("transfer-encoding", "chunked"),
+    ("content-type", "application/json"),
+    ("content-type", NDJSON),
+    ("expect", "100-continue"),
+    ("upgrade", "h2c"),
+    ("connection", "close, x-api-key"),
+    ("range", "bytes=0-1"),
+    ("origin", "http://localhost"),
+    ("access-control-request-method", "DELETE"),
+    ("if-match", "*"),
+    ("depth", "0"),
+    ("cookie", "key=w"),
+    ("authorization", "Basic dzp3"),
+    ("authorization", "w"),
+    ("proxy-authorization", "Bearer w"),
+]
 
 
 @dataclass(frozen=True)
@@ -153,6 +185,6 @@ async def send(app: FastAPI, request: Spelling, key: Sequence[tuple[str, str]]) 
         "server": ("127.0.0.1", 8000),
         "client": ("127.0.0.1", 40000),
         "state": {},
-    }  # fmt: skip
+    }
     await app(scope, receive, record)
     return messages

@@ -66,9 +66,14 @@ def test_a_line_has_the_key_name_and_the_call_but_no_secret(logged: Logged) -> N
     assert list(line) == ["at", "key", "address", "call", "collection", "ids", "request_id", "outcome"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("at"))
     assert line == {
-        "key": "all", "address": "127.0.0.1", "call": "put_document", "collection": "docs-a", "ids": ["a/b"],
-        "request_id": "mine", "outcome": "done",
-    }  # fmt: skip
+        "key": "all",
+        "address": "127.0.0.1",
+        "call": "put_document",
+        "collection": "docs-a",
+        "ids": ["a/b"],
+        "request_id": "mine",
+        "outcome": "done",
+    }
     assert path.stat().st_mode & 0o077 == 0
     assert "the-key-of" not in path.read_text()
 
@@ -147,9 +152,10 @@ def test_a_repeated_write_is_a_replay(logged: Logged) -> None:
     client, path = logged
     for outcome in ("done", "replayed"):
         answer = client.post(
-            "/v1/collections/docs-a/documents", json={"documents": [{"id": "once"} | ROW]},
+            "/v1/collections/docs-a/documents",
+            json={"documents": [{"id": "once"} | ROW]},
             headers={"idempotency-key": "k"},
-        )  # fmt: skip
+        )
         assert answer.status_code == 200
         assert (last(path)["outcome"], last(path)["count"]) == (outcome, 1)
 
@@ -183,9 +189,10 @@ def test_without_a_log_that_can_be_written_nothing_changes_and_reads_go_on(tmp_p
             answer = Call(change.operation, body, {"name": "taken", **change.values}).send(client, DESCRIBED)
             assert (answer.status_code, answer.json()["code"]) == (507, "access_log_unwritable"), change
         stream = client.post(
-            "/v1/collections/taken/documents", content=b'{"id":"x","key_vector":[1,2]}',
+            "/v1/collections/taken/documents",
+            content=b'{"id":"x","key_vector":[1,2]}',
             headers={"content-type": "application/x-ndjson"},
-        )  # fmt: skip
+        )
         assert stream.status_code == 507
         refused = client.put("/v1/collections/other", json={}, headers=as_("docs"))
         assert refused.status_code == 403
@@ -244,9 +251,10 @@ def test_limits_of_a_key_are_logged_under_its_name(tmp_path: Path) -> None:
         client.put(f"{documents}/x", json=ROW, headers=as_("part"))
         rows = [{"id": "in", "metadata": {"team": "a"}} | ROW, {"id": "out"} | ROW]
         client.post(
-            documents, content=b"\n".join(map(orjson.dumps, rows)),
+            documents,
+            content=b"\n".join(map(orjson.dumps, rows)),
             headers=as_("part") | {"content-type": "application/x-ndjson"},
-        )  # fmt: skip
+        )
         for _ in range(2):
             client.get("/v1", headers=as_("slow"))
         client.post(documents, json={"documents": [{"id": i} | ROW for i in "pq"]}, headers=as_("small"))

@@ -38,13 +38,29 @@ def test_a_valid_media_type_is_read_without_parameters_and_case(declared, kind):
 @pytest.mark.parametrize(
     "declared",
     [
-        "", "json", "application", "application/", "/json", "application/json/x", "application /json",
-        "application/ json", "application/json charset=utf-8", "application/json, application/json",
-        "application/json; charset", "application/json; charset=", "application/json; =utf-8",
-        "application/json; a = b", 'application/json; a="b', 'application/json; a="b"c', "application/jsön",
-        "application/json\x00", "application/json\nx", "*/ *", "application/json; a=(b)",
+        "",
+        "json",
+        "application",
+        "application/",
+        "/json",
+        "application/json/x",
+        "application /json",
+        "application/ json",
+        "application/json charset=utf-8",
+        "application/json, application/json",
+        "application/json; charset",
+        "application/json; charset=",
+        "application/json; =utf-8",
+        "application/json; a = b",
+        'application/json; a="b',
+        'application/json; a="b"c',
+        "application/jsön",
+        "application/json\x00",
+        "application/json\nx",
+        "*/ *",
+        "application/json; a=(b)",
     ],
-)  # fmt: skip
+)
 def test_a_malformed_media_type_is_empty(declared):
     assert read(declared) == ""
 

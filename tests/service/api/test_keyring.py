@@ -46,9 +46,16 @@ def test_comments_and_empty_lines_say_nothing():
 
 def test_a_line_may_limit_its_key():
     line = line_of(
-        "app", "write", "docs-,books-", KEY,
-        filter=TENANT, requests_per_minute=60, documents=10, bytes=2**20, expires="2027-01-31t18:00:00.5+01:00",
-    )  # fmt: skip
+        "app",
+        "write",
+        "docs-,books-",
+        KEY,
+        filter=TENANT,
+        requests_per_minute=60,
+        documents=10,
+        bytes=2**20,
+        expires="2027-01-31t18:00:00.5+01:00",
+    )
     ((_, holder),) = read_keys(line.encode())
     assert holder.prefixes == ("docs-", "books-")
     assert [holder.reaches(name) for name in ("docs-a", "books-", "docs", "other")] == [True, True, False, False]
@@ -78,9 +85,10 @@ def test_listed_collections_match_the_key_and_the_requested_prefix(own, asked, l
 def test_keys_of_one_name_with_different_filters_are_different_callers():
     """So that none gets another's answer to a write that it repeats."""
     others = TENANT | {"value": "b"}
-    lines = [line_of("app", "write", "", str(i), **limits) for i, limits in enumerate(
-        ({}, {"filter": TENANT}, {"filter": TENANT, "documents": 3}, {"filter": others})
-    )]  # fmt: skip
+    lines = [
+        line_of("app", "write", "", str(i), **limits)
+        for i, limits in enumerate(({}, {"filter": TENANT}, {"filter": TENANT, "documents": 3}, {"filter": others}))
+    ]
     callers = [holder.caller for _, holder in read_keys("\n".join(lines).encode())]
     assert callers[1] == callers[2]
     assert len(set(callers)) == 3

@@ -23,20 +23,69 @@ BEYOND = [2**63, 2**64, -(2**63) - 1, 10**400, 1.7e308, 5e-324]
 WITH_INTEGERS = [call for call in EVERY_FIELD if re.search("'(ranges|trained|numbers)'", str(call.body))]
 # Clients are generated from these names: one that was published stays.
 NAMES = {
-    "livez", "readyz", "metrics", "put_collection", "patch_collection", "get_collection", "list_collections",
-    "delete_collection", "put_document", "patch_document", "get_document", "delete_document", "post_documents",
-    "query_documents", "delete_documents", "update_documents", "attend", "sweep", "compare", "compare_rows",
-    "attend_arrays", "encode", "trace", "embeddings", "list_models", "get_model", "get_service", "describe_fields",
-    "get_backup", "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
-    "delete_room_rows", "ask_room", "list_slow_requests",
-    "list_encoders", "unload_encoder", "put_guess", "patch_room", "get_lab", "train_model", "decode_source",
-    "start_re_encoding", "cancel_re_encoding",
-    "store_projection", "get_projection",
-    "give_feedback", "list_feedback", "delete_feedback", "read_table",
-    "rerank", "rerank_as_cohere", "score",
-    "list_aliases", "put_alias", "get_alias", "delete_alias",
-    "calibrate", "leave_words_out",
-}  # fmt: skip
+    "livez",
+    "readyz",
+    "metrics",
+    "put_collection",
+    "patch_collection",
+    "get_collection",
+    "list_collections",
+    "delete_collection",
+    "put_document",
+    "patch_document",
+    "get_document",
+    "delete_document",
+    "post_documents",
+    "query_documents",
+    "delete_documents",
+    "update_documents",
+    "attend",
+    "sweep",
+    "compare",
+    "compare_rows",
+    "attend_arrays",
+    "encode",
+    "trace",
+    "embeddings",
+    "list_models",
+    "get_model",
+    "get_service",
+    "describe_fields",
+    "get_backup",
+    "open_room",
+    "get_room",
+    "close_room",
+    "hear_room",
+    "put_room_row",
+    "delete_room_row",
+    "delete_room_rows",
+    "ask_room",
+    "list_slow_requests",
+    "list_encoders",
+    "unload_encoder",
+    "put_guess",
+    "patch_room",
+    "get_lab",
+    "train_model",
+    "decode_source",
+    "start_re_encoding",
+    "cancel_re_encoding",
+    "store_projection",
+    "get_projection",
+    "give_feedback",
+    "list_feedback",
+    "delete_feedback",
+    "read_table",
+    "rerank",
+    "rerank_as_cohere",
+    "score",
+    "list_aliases",
+    "put_alias",
+    "get_alias",
+    "delete_alias",
+    "calibrate",
+    "leave_words_out",
+}
 
 
 def told(call: Call) -> str:
@@ -64,9 +113,12 @@ def test_the_names_of_calls_stay():
 
 def test_every_field_of_a_request_is_described():
     requests = {
-        name for operation in OPERATIONS for media in operation.contents.values()
-        for field in DESCRIBED.fields(media["schema"]) if (name := field.split(".")[0]) in DESCRIBED.schemas
-    }  # fmt: skip
+        name
+        for operation in OPERATIONS
+        for media in operation.contents.values()
+        for field in DESCRIBED.fields(media["schema"])
+        if (name := field.split(".")[0]) in DESCRIBED.schemas
+    }
     for name in sorted(requests):
         for field, schema in DESCRIBED.properties(DESCRIBED.schemas[name]):
             assert "description" in schema or "$ref" in schema, f"{name}.{field}"
@@ -95,9 +147,11 @@ def test_every_code_that_is_described_is_one_that_a_call_may_answer():
 
 def test_links_lead_to_calls_and_their_parameters():
     links = [
-        link for operation in OPERATIONS for answer in operation.described["responses"].values()
+        link
+        for operation in OPERATIONS
+        for answer in operation.described["responses"].values()
         for link in answer.get("links", {}).values()
-    ]  # fmt: skip
+    ]
     assert {"put_document", "attend", "sweep", "compare", "patch_document"} <= {link["operationId"] for link in links}
     for link in links:
         assert (

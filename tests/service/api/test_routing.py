@@ -38,9 +38,17 @@ def test_every_route_declares_its_required_permission():
 
 
 IN_ROOMS = {
-    "open_room", "get_room", "close_room", "put_room_row", "delete_room_row",
-    "delete_room_rows", "ask_room", "put_guess", "patch_room", "leave_words_out",
-}  # fmt: skip
+    "open_room",
+    "get_room",
+    "close_room",
+    "put_room_row",
+    "delete_room_row",
+    "delete_room_rows",
+    "ask_room",
+    "put_guess",
+    "patch_room",
+    "leave_words_out",
+}
 KINDS = {
     "lookup": {"attend", "sweep", "compare", "calibrate"},
     "encode": {"encode", "embeddings", "trace", "rerank", "rerank_as_cohere", "score"},
@@ -54,21 +62,63 @@ KINDS = {
 GUARDING = {name: route for name, route in ROUTES.items() if route.required_level != "none"}
 FILTERING = {name: declared_filtering(route) for name, route in GUARDING.items()}
 WHOLE = {
-    "put_collection", "patch_collection", "delete_collection", "calibrate", "get_backup", "list_slow_requests",
-    "unload_encoder", "start_re_encoding", "cancel_re_encoding",
-    "store_projection", "get_projection",
-    "get_lab", "train_model", "decode_source", "hear_room", *IN_ROOMS,
-    "list_aliases", "put_alias", "get_alias", "delete_alias", "list_feedback", "delete_feedback",
-}  # fmt: skip
+    "put_collection",
+    "patch_collection",
+    "delete_collection",
+    "calibrate",
+    "get_backup",
+    "list_slow_requests",
+    "unload_encoder",
+    "start_re_encoding",
+    "cancel_re_encoding",
+    "store_projection",
+    "get_projection",
+    "get_lab",
+    "train_model",
+    "decode_source",
+    "hear_room",
+    *IN_ROOMS,
+    "list_aliases",
+    "put_alias",
+    "get_alias",
+    "delete_alias",
+    "list_feedback",
+    "delete_feedback",
+}
 NO_DOCUMENTS = {
-    "get_service", "list_encoders", "list_models", "get_model", "encode", "embeddings", "trace",
-    "attend_arrays", "compare_rows", "read_table", "rerank", "rerank_as_cohere", "score",
-}  # fmt: skip
+    "get_service",
+    "list_encoders",
+    "list_models",
+    "get_model",
+    "encode",
+    "embeddings",
+    "trace",
+    "attend_arrays",
+    "compare_rows",
+    "read_table",
+    "rerank",
+    "rerank_as_cohere",
+    "score",
+}
 OF_THE_PART = {
-    "attend", "sweep", "compare", "list_collections", "get_collection", "get_document", "query_documents",
-    "describe_fields", "put_document", "patch_document", "delete_document", "post_documents", "post_lines",
-    "update_documents", "delete_documents", "post_mcp_message", "give_feedback",
-}  # fmt: skip
+    "attend",
+    "sweep",
+    "compare",
+    "list_collections",
+    "get_collection",
+    "get_document",
+    "query_documents",
+    "describe_fields",
+    "put_document",
+    "patch_document",
+    "delete_document",
+    "post_documents",
+    "post_lines",
+    "update_documents",
+    "delete_documents",
+    "post_mcp_message",
+    "give_feedback",
+}
 
 
 def test_every_call_declares_how_it_treats_a_key_with_a_filter():

@@ -124,9 +124,12 @@ def hostile(url: str, port: int) -> None:
         client.get("/v1/collections", params={"cursor": TEXT, "prefix": TEXT})
         client.get(f"/v1/collections?{TEXT}={KEY}&key={KEY}")
         for headers in (
-            {"x-api-key": f"{KEY}x"}, {"authorization": f"Basic {KEY}"}, {"x-api-key": "", "cookie": KEY, "host": TEXT},
-            {"origin": f"https://{TEXT}"}, {"user-agent": TEXT, "referer": TEXT, "x-request-id": f"{TEXT} {TEXT}"},
-        ):  # fmt: skip
+            {"x-api-key": f"{KEY}x"},
+            {"authorization": f"Basic {KEY}"},
+            {"x-api-key": "", "cookie": KEY, "host": TEXT},
+            {"origin": f"https://{TEXT}"},
+            {"user-agent": TEXT, "referer": TEXT, "x-request-id": f"{TEXT} {TEXT}"},
+        ):
             client.get("/v1/collections", headers=headers)
             client.get("/", headers=headers)
         client.request(TEXT.upper(), "/v1/collections")

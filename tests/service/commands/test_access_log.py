@@ -17,9 +17,15 @@ from tests.service.commands.conftest import COMMAND, Softkv, serving
 
 def entry(**fields: Any) -> dict[str, Any]:
     return {
-        "at": "2026-01-01T00:00:00.000Z", "key": "app", "address": "10.0.0.7", "call": "put_document",
-        "collection": "docs", "ids": ["a"], "request_id": "r", "outcome": "done",
-    } | fields  # fmt: skip
+        "at": "2026-01-01T00:00:00.000Z",
+        "key": "app",
+        "address": "10.0.0.7",
+        "call": "put_document",
+        "collection": "docs",
+        "ids": ["a"],
+        "request_id": "r",
+        "outcome": "done",
+    } | fields
 
 
 def write(path: Path, *entries: dict[str, Any], max_bytes: int = 1 << 20) -> Path:

@@ -49,15 +49,32 @@ def test_for_programs_it_is_json(tmp_path):
 def test_a_line_may_have_limits():
     condition = '{"field": "metadata.tenant", "operator": "==", "value": "a"}'
     _, line = made(
-        "app", "--collections", "docs-,news-", "--filter", condition, "--requests-per-minute", "60",
-        "--documents", "10", "--bytes", "1000", "--expires", "2027-01-31T18:00:00Z",
-    )  # fmt: skip
+        "app",
+        "--collections",
+        "docs-,news-",
+        "--filter",
+        condition,
+        "--requests-per-minute",
+        "60",
+        "--documents",
+        "10",
+        "--bytes",
+        "1000",
+        "--expires",
+        "2027-01-31T18:00:00Z",
+    )
     record = json.loads(line)
     del record["sha256"]
     assert record == {
-        "name": "app", "scope": "read", "collections": "docs-,news-", "filter": json.loads(condition),
-        "requests_per_minute": 60, "documents": 10, "bytes": 1000, "expires": "2027-01-31T18:00:00Z",
-    }  # fmt: skip
+        "name": "app",
+        "scope": "read",
+        "collections": "docs-,news-",
+        "filter": json.loads(condition),
+        "requests_per_minute": 60,
+        "documents": 10,
+        "bytes": 1000,
+        "expires": "2027-01-31T18:00:00Z",
+    }
 
 
 @pytest.mark.parametrize(
@@ -82,10 +99,23 @@ def test_an_invalid_key_file_stops_the_start_without_showing_a_key(tmp_path):
     (tmp_path / "keys").write_text("my-secret-key")
     with pytest.raises(subprocess.CalledProcessError) as refused:
         subprocess.run(
-            [*COMMAND, "serve", "--port", "0", "--encoder", "none", "--keys-file", str(tmp_path / "keys"),
-             "--data-dir", str(tmp_path / "data")],
-            capture_output=True, text=True, check=True, timeout=300,
-        )  # fmt: skip
+            [
+                *COMMAND,
+                "serve",
+                "--port",
+                "0",
+                "--encoder",
+                "none",
+                "--keys-file",
+                str(tmp_path / "keys"),
+                "--data-dir",
+                str(tmp_path / "data"),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=300,
+        )
     assert refused.value.returncode == 1
     assert f"softkv: the keys of {tmp_path / 'keys'}: line 1 is not a JSON object" in refused.value.stderr
     assert "my-secret-key" not in refused.value.stderr

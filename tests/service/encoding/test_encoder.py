@@ -16,10 +16,21 @@ from tests.checkpoints import library_vectors
 from tests.thorough import examples, thorough
 
 MIXED = [
-    "", "   \n\t", "hello", "The quick brown fox jumps over the lazy dog.", "word " * 97, "word " * 254,
-    "word " * 255, "word " * 700, "猫 and 狗", "😺😺", "\x00\x01\x02\x7f", "مرحبا بالعالم",
-    "e\u0301tude \u200b\ufeff \U0010ffff", "x" * 101,
-]  # fmt: skip
+    "",
+    "   \n\t",
+    "hello",
+    "The quick brown fox jumps over the lazy dog.",
+    "word " * 97,
+    "word " * 254,
+    "word " * 255,
+    "word " * 700,
+    "猫 and 狗",
+    "😺😺",
+    "\x00\x01\x02\x7f",
+    "مرحبا بالعالم",
+    "e\u0301tude \u200b\ufeff \U0010ffff",
+    "x" * 101,
+]
 
 
 @pytest.mark.parametrize("purpose", [thorough("query"), "document"])

@@ -24,9 +24,17 @@ pytestmark = pytest.mark.thorough
 WRITER, CEDAR, BIRCH = "alpha-writer", "cedar-reader", "birch-reader"
 DOCUMENTS = "/v1/collections/staff/documents"
 PRIVATE = [
-    f"{DOCUMENTS}/salary", f"{DOCUMENTS}/missing", "/v1/collections", "/v1/collections/staff", "/v1/backup", "/v1",
-    "/v1/collections/staff/feedback?limit=1", "/v1/aliases", "/v1/models", "/v1/service/slow",
-]  # fmt: skip
+    f"{DOCUMENTS}/salary",
+    f"{DOCUMENTS}/missing",
+    "/v1/collections",
+    "/v1/collections/staff",
+    "/v1/backup",
+    "/v1",
+    "/v1/collections/staff/feedback?limit=1",
+    "/v1/aliases",
+    "/v1/models",
+    "/v1/service/slow",
+]
 NGINX = """
 proxy_cache_path {folder}/cache keys_zone=softkv:1m;
 server {{

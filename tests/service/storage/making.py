@@ -37,9 +37,16 @@ def plain(record: DocumentRecord) -> tuple[Any, ...]:
     """Return a record without its row number, in a comparable form."""
     value = None if record.value_vector is None else record.value_vector.tolist()
     return (
-        record.id, record.key, record.value, record.metadata, record.keys.tolist(), record.parts, value,
-        record.value_sent, record.expires,
-    )  # fmt: skip
+        record.id,
+        record.key,
+        record.value,
+        record.metadata,
+        record.keys.tolist(),
+        record.parts,
+        value,
+        record.value_sent,
+        record.expires,
+    )
 
 
 def collection(store: Store, documents: Sequence[DocumentRecord] = (), name: str = "c") -> int:

@@ -76,8 +76,11 @@ def test_facts_agree_with_a_plain_count(store: Store, given, condition, size):
         assert names == sorted(
             {path for element in given for path in paths(element) if meaning.at(element, path) is not None}
         )
-        assert [field_name for i in range(len(names)) for field_name in reader.field_names(
-            number, after=names[i - 1] if i else None, limit=1)] == names  # fmt: skip
+        assert [
+            field_name
+            for i in range(len(names))
+            for field_name in reader.field_names(number, after=names[i - 1] if i else None, limit=1)
+        ] == names
         for name, facts in zip(names, reader.field_facts(number, names, condition=condition), strict=True):
             expected, values = counted(passing, name)
             assert facts == expected

@@ -45,10 +45,13 @@ def test_content_that_is_not_json_in_utf8_is_refused(store: Store, content: dict
 @pytest.mark.parametrize(
     ("values", "where"),
     [
-        ({"identity": "a\0"}, "id"), ({"key": "\0"}, "key"), ({"metadata": {"x": ["a", "b\0"]}}, "metadata"),
-        ({"metadata": {"x": {"\0": 1}}}, "metadata"), ({"metadata": {"x": [{"y": [["\0"]]}]}}, "metadata"),
+        ({"identity": "a\0"}, "id"),
+        ({"key": "\0"}, "key"),
+        ({"metadata": {"x": ["a", "b\0"]}}, "metadata"),
+        ({"metadata": {"x": {"\0": 1}}}, "metadata"),
+        ({"metadata": {"x": [{"y": [["\0"]]}]}}, "metadata"),
     ],
-)  # fmt: skip
+)
 def test_a_nul_is_refused_but_in_a_value(store: Store, values: dict[str, Any], where: str) -> None:
     number = collection(store, [document("a", value={"\0": ["\0"]}, metadata={"\\u0000": "\\u0000"})])
     with store.writing() as writer, pytest.raises(Unstorable, match=f"the {where} of document .* holds a NUL"):

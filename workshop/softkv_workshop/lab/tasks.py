@@ -365,13 +365,22 @@ VOWELS = "aeiouéh"
 """The first letters before which "le" becomes "l'"; the h of the task's nouns is mute."""
 
 NOUNS: Mapping[str, Noun] = {
-    "car": Noun("voiture", feminine=True), "house": Noun("maison", feminine=True),
-    "flower": Noun("fleur", feminine=True), "door": Noun("porte", feminine=True),
-    "mouse": Noun("souris", feminine=True), "apple": Noun("pomme", feminine=True),
-    "star": Noun("étoile", feminine=True), "cat": Noun("chat"), "dog": Noun("chien"),
-    "horse": Noun("cheval"), "book": Noun("livre"), "boat": Noun("bateau"),
-    "tree": Noun("arbre"), "bird": Noun("oiseau"), "man": Noun("homme"),
-}  # fmt: skip
+    "car": Noun("voiture", feminine=True),
+    "house": Noun("maison", feminine=True),
+    "flower": Noun("fleur", feminine=True),
+    "door": Noun("porte", feminine=True),
+    "mouse": Noun("souris", feminine=True),
+    "apple": Noun("pomme", feminine=True),
+    "star": Noun("étoile", feminine=True),
+    "cat": Noun("chat"),
+    "dog": Noun("chien"),
+    "horse": Noun("cheval"),
+    "book": Noun("livre"),
+    "boat": Noun("bateau"),
+    "tree": Noun("arbre"),
+    "bird": Noun("oiseau"),
+    "man": Noun("homme"),
+}
 BEFORE_NOUN: Mapping[str, Forms] = {
     "small": Forms("petit", "petite", "petit", "petite"),
     "big": Forms("grand", "grande", "grand", "grande"),

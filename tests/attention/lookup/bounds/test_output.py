@@ -113,9 +113,19 @@ def values_of(kind, random, keys, query, width):
 
 
 KINDS = (
-    "keys", "few", "equal", "zero", "one huge", "one beyond squares", "of all lengths", "squares vanish",
-    "hardly any", "far from 0", "with the errors", "with one residual",
-)  # fmt: skip
+    "keys",
+    "few",
+    "equal",
+    "zero",
+    "one huge",
+    "one beyond squares",
+    "of all lengths",
+    "squares vanish",
+    "hardly any",
+    "far from 0",
+    "with the errors",
+    "with one residual",
+)
 
 
 @crossed({"kind": KINDS, "temperature": [1e-30, 1e-3, 0.05, 1.0, np.inf]}, meeting=1)

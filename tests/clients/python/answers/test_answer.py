@@ -15,20 +15,45 @@ from softkv.answers.answer import Answer
 def answer(*, verdict="one", certain=True, question="who <wrote> it?", null_similarity=0.3, **fields):
     content = {
         "matches": [
-            {"id": "<b>", "similarity": 0.6, "logit": 12.0, "weight": 0.5, "key": "a key", "value": "<script>alert(1)",
-             "metadata": {"n": 1}},
-            {"id": "c", "similarity": 0.2, "logit": 4.0, "weight": 0.25, "key": None, "value": {"any": ["JSON"]},
-             "metadata": {}},
+            {
+                "id": "<b>",
+                "similarity": 0.6,
+                "logit": 12.0,
+                "weight": 0.5,
+                "key": "a key",
+                "value": "<script>alert(1)",
+                "metadata": {"n": 1},
+            },
+            {
+                "id": "c",
+                "similarity": 0.2,
+                "logit": 4.0,
+                "weight": 0.25,
+                "key": None,
+                "value": {"any": ["JSON"]},
+                "metadata": {},
+            },
         ],
         "rest_weight": 0.125,
         "complete": True,
-        "evidence": {"verdict": verdict, "verdict_certain": certain, "alike": False, "null_weight": 0.125,
-                     "null_similarity": null_similarity,
-                     "log_partition": 1.0, "entropy": 1.0, "effective_documents": 2.7},
+        "evidence": {
+            "verdict": verdict,
+            "verdict_certain": certain,
+            "alike": False,
+            "null_weight": 0.125,
+            "null_similarity": null_similarity,
+            "log_partition": 1.0,
+            "entropy": 1.0,
+            "effective_documents": 2.7,
+        },
         "certificate": {"method": "exact", "total_variation": 1e-12, "output_error": None},
-        "temperature": 0.05, "documents": 1200, "keys": 1300, "took_ms": 1.5, "a field of the future": 1,
+        "temperature": 0.05,
+        "documents": 1200,
+        "keys": 1300,
+        "took_ms": 1.5,
+        "a field of the future": 1,
         **fields,
-    }  # fmt: skip
+    }
     return Answer(content, question=question, request_id="named")
 
 

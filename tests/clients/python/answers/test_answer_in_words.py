@@ -16,11 +16,22 @@ def answer(matches=(), *, null_weight=0.25, verdict="one", certain=True, alike=F
         "matches": list(matches),
         "rest_weight": 0.0,
         "complete": True,
-        "evidence": {"verdict": verdict, "verdict_certain": certain, "alike": alike, "null_weight": null_weight,
-                     "null_similarity": null_similarity, "log_partition": 1.0, "entropy": 1.0,
-                     "effective_documents": 2.7},
-        "temperature": 0.05, "documents": 2, "keys": 2, "took_ms": 1.5, **fields,
-    }  # fmt: skip
+        "evidence": {
+            "verdict": verdict,
+            "verdict_certain": certain,
+            "alike": alike,
+            "null_weight": null_weight,
+            "null_similarity": null_similarity,
+            "log_partition": 1.0,
+            "entropy": 1.0,
+            "effective_documents": 2.7,
+        },
+        "temperature": 0.05,
+        "documents": 2,
+        "keys": 2,
+        "took_ms": 1.5,
+        **fields,
+    }
     return Answer(content)
 
 

@@ -10,8 +10,16 @@ from softkv.answers.answer import Swept
 
 
 def swept(temperatures=(0.1, 1.0)):
-    evidence = {"verdict": "several", "verdict_certain": True, "alike": False, "null_weight": 0.25,
-                "null_similarity": 0.3, "log_partition": 1.0, "entropy": 1.0, "effective_documents": 2.0}  # fmt: skip
+    evidence = {
+        "verdict": "several",
+        "verdict_certain": True,
+        "alike": False,
+        "null_weight": 0.25,
+        "null_similarity": 0.3,
+        "log_partition": 1.0,
+        "entropy": 1.0,
+        "effective_documents": 2.0,
+    }
     entries = [
         {"temperature": temperature, "weights": [0.5, 0.125], "rest_weight": 0.125, "evidence": evidence}
         for temperature in temperatures

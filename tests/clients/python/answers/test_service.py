@@ -9,9 +9,15 @@ from softkv.answers.service import parse_service_info
 
 ALONE = {"version": "1", "encoder": None, "keys_required": False, "limits": {"queries": 64}}
 SERVER = {
-    "name": "softkv-0", "machine": None, "leaving": False, "ranges": 2, "keys": 7, "coming": 0, "lag": None,
+    "name": "softkv-0",
+    "machine": None,
+    "leaving": False,
+    "ranges": 2,
+    "keys": 7,
+    "coming": 0,
+    "lag": None,
     "trouble": None,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("more", [{}, {"shards": None}], ids=["an older service", "one without"])

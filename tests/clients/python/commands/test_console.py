@@ -45,9 +45,15 @@ REASON = "No document stands out: “a” has 50 % of the weight. The best match
 def answer(*, key: str | None = "a key", value: Any = "a value", **evidence: Any) -> dict[str, Any]:
     """An answer with one match that holds half of the weight."""
     fields = {
-        "verdict": "several", "verdict_certain": True, "alike": False, "null_weight": 0.25, "null_similarity": 0.35,
-        "log_partition": 14.7, "entropy": 0.5, "effective_documents": 1.6,
-    }  # fmt: skip
+        "verdict": "several",
+        "verdict_certain": True,
+        "alike": False,
+        "null_weight": 0.25,
+        "null_similarity": 0.35,
+        "log_partition": 14.7,
+        "entropy": 0.5,
+        "effective_documents": 1.6,
+    }
     return {
         "matches": [{"id": "a", "similarity": 0.71, "logit": 14.2, "weight": 0.5, "key": key, "value": value}],
         "rest_weight": 0.25,

@@ -38,9 +38,13 @@ def test_lines_become_rows(softkv: Softkv, client: httpx.Client, lines: Path) ->
     out = lines.with_suffix(".npy")
     report = json.loads(ended.stdout)
     assert report == {
-        "out": str(out), "model": "all-MiniLM-L6-v2", "dimension": 384, "texts": 150, "truncated": [],
+        "out": str(out),
+        "model": "all-MiniLM-L6-v2",
+        "dimension": 384,
+        "texts": 150,
+        "truncated": [],
         "unknown_tokens": 0,
-    }  # fmt: skip
+    }
     array = np.load(out)
     assert (array.shape, array.dtype) == ((150, 384), np.float32)
     expected = client.post("/v1/encode", json={"texts": TEXTS[:3] + TEXTS[-1:]}).json()["embeddings"]

@@ -9,9 +9,14 @@ import pytest
 from softkv.commands.files import ExportHead
 
 SETTINGS = {
-    "similarity": "cosine", "dimension": 2, "value_dimension": None, "encoder": None, "value_from": "value",
-    "defaults": {"top_k": 5}, "expire_after": None,
-}  # fmt: skip
+    "similarity": "cosine",
+    "dimension": 2,
+    "value_dimension": None,
+    "encoder": None,
+    "value_from": "value",
+    "defaults": {"top_k": 5},
+    "expire_after": None,
+}
 
 
 @pytest.mark.parametrize(

@@ -33,40 +33,56 @@ CASES: dict[str, tuple[str, list[Any], list[Any]]] = {
     "float16": ("float16", [0.5, -2.0], [0.5, -2.0]),
     "float32": ("float32", [0.1, math.inf], [0.10000000149011612, REFUSED]),
     "float64": ("float64", [math.nan, -math.inf, 5e-324], [REFUSED, REFUSED, 5e-324]),
-    "decimal": ("decimal128(38, 2)",
+    "decimal": (
+        "decimal128(38, 2)",
         [Decimal("1.10"), Decimal("-7.00"), Decimal(2**62), Decimal("123456789012345678901234567890.12")],
-        [1.1, -7, 2**62, REFUSED]),
+        [1.1, -7, 2**62, REFUSED],
+    ),
     "decimal small": ("decimal128(9, 4)", [Decimal("0.0001"), Decimal("-12345.6789")], [0.0001, -12345.6789]),
     "decimal large": ("decimal256(60, 0)", [Decimal(10**30), Decimal(10**30 + 1)], [1e30, REFUSED]),
-    "date32": ("date32", [date(2026, 2, 28), date(1, 1, 1), date(1969, 12, 31)],
-        ["2026-02-28", "0001-01-01", "1969-12-31"]),
+    "date32": (
+        "date32",
+        [date(2026, 2, 28), date(1, 1, 1), date(1969, 12, 31)],
+        ["2026-02-28", "0001-01-01", "1969-12-31"],
+    ),
     "time32": ("time32('s')", [time(1, 2, 3)], ["01:02:03"]),
     "time64": ("time64('us')", [time(1, 2, 3, 40), time(23)], ["01:02:03.000040", "23:00:00"]),
-    "timestamp": ("timestamp('us')", MOMENTS,
-        ["2026-07-01T08:30:00", "1969-12-31T23:59:59.999999", "0001-01-01T00:00:00"]),
+    "timestamp": (
+        "timestamp('us')",
+        MOMENTS,
+        ["2026-07-01T08:30:00", "1969-12-31T23:59:59.999999", "0001-01-01T00:00:00"],
+    ),
     "timestamp ms": ("timestamp('ms')", [datetime(2026, 7, 1, 8, 30, 0, 5000)], ["2026-07-01T08:30:00.005000"]),
     "timestamp utc": ("timestamp('us', 'UTC')", MOMENTS[:1], ["2026-07-01T08:30:00+00:00"]),
     "timestamp zone": (f"timestamp('us', '{ZONE}')", MOMENTS[:1], ["2026-07-01T10:30:00+02:00"]),
     "timestamp offset": ("timestamp('us', '-03:30')", MOMENTS[:1], ["2026-07-01T05:00:00-03:30"]),
-    "timestamp ns": ("timestamp('ns')", [1_782_895_800_000_000_001, 1_782_895_800_000_001_000],
-        ["2026-07-01T08:50:00.000000001", "2026-07-01T08:50:00.000001"]),
+    "timestamp ns": (
+        "timestamp('ns')",
+        [1_782_895_800_000_000_001, 1_782_895_800_000_001_000],
+        ["2026-07-01T08:50:00.000000001", "2026-07-01T08:50:00.000001"],
+    ),
     "duration": ("duration('us')", seconds(1_500_000, -1, 0), [1.5, -1e-6, 0]),
     "duration s": ("duration('s')", [timedelta(days=30)], [2_592_000]),
     "dictionary": ("dictionary(pyarrow.int8(), pyarrow.string())", ["a", "b", "a"], ["a", "b", "a"]),
     "lists": ("list_(pyarrow.list_(pyarrow.int64()))", [[[1], [], None, [2**60]], []], [[[1], [], None, [2**60]], []]),
     "lists of dates": ("list_(pyarrow.date32())", [[date(2026, 1, 1), None]], [["2026-01-01", None]]),
     "lists of infinity": ("list_(pyarrow.float64())", [[1.0, math.inf], [1.0, 2.0]], [REFUSED, [1, 2]]),
-    "struct": ("struct([('at', pyarrow.timestamp('us')), ('n', pyarrow.decimal128(9, 1)), "
+    "struct": (
+        "struct([('at', pyarrow.timestamp('us')), ('n', pyarrow.decimal128(9, 1)), "
         "('x', pyarrow.list_(pyarrow.int64()))])",
         [{"at": MOMENTS[0], "n": Decimal("0.5"), "x": [1]}, {"at": None, "n": None, "x": None}],
-        [{"at": "2026-07-01T08:30:00", "n": 0.5, "x": [1]}, {"at": None, "n": None, "x": None}]),
+        [{"at": "2026-07-01T08:30:00", "n": 0.5, "x": [1]}, {"at": None, "n": None, "x": None}],
+    ),
     "map": ("map_(pyarrow.string(), pyarrow.int64())", [[("b", 1), ("a", 2**60)], []], [{"b": 1, "a": 2**60}, {}]),
-    "map of numbers": ("map_(pyarrow.int64(), pyarrow.string())", [[(7, "x"), (2**60, None)]],
-        [{"7": "x", str(2**60): None}]),
+    "map of numbers": (
+        "map_(pyarrow.int64(), pyarrow.string())",
+        [[(7, "x"), (2**60, None)]],
+        [{"7": "x", str(2**60): None}],
+    ),
     "map with a key twice": ("map_(pyarrow.string(), pyarrow.int64())", [[("b", 1), ("b", 2)], []], [REFUSED, {}]),
     "string": ("string", ["é 日 😀", "NaN", "01"], ["é 日 😀", "NaN", "01"]),
     "large string": ("large_string", ["a"], ["a"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)

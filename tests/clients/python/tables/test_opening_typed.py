@@ -246,7 +246,7 @@ def test_a_folder_of_beir(tmp_path: Path) -> None:
     corpus = [
         {"_id": "d1", "title": "Possum", "text": "cats", "metadata": {"year": 1939}},
         {"_id": "d2", "title": "", "text": "chess", "metadata": {}},
-    ]  # fmt: skip
+    ]
     (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in corpus))
     queries = [{"_id": "q1", "text": "a pet"}, {"_id": "q2", "text": "war"}]
     (tmp_path / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in queries))
@@ -277,9 +277,16 @@ def test_judgements_that_cannot_be_read_are_left_out_with_their_places(tmp_path:
     path = tmp_path / "qrels" / "test.tsv"
     path.parent.mkdir()
     judged = [
-        "q1\td1\t1.0", "q2\td1\t1", "q4\td1\tmany", "q4\td2\t0", "q6\td3\t-1", "", "q1\t\t1", "q1 d1 1",
+        "q1\td1\t1.0",
+        "q2\td1\t1",
+        "q4\td1\tmany",
+        "q4\td2\t0",
+        "q6\td3\t-1",
+        "",
+        "q1\t\t1",
+        "q1 d1 1",
         "q4\t0\td3\t0.0",
-    ]  # fmt: skip
+    ]
     path.write_bytes("\r\n".join(judged).encode())
     questions, left_out, _ = read_questions(tmp_path)
     # "war" has a judgement that cannot be read, and "a pet" an answer under another id: neither is without an answer.

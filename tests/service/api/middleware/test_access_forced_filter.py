@@ -41,21 +41,31 @@ WAYS = (
 )
 VISIBLE = [
     {
-        "id": f"own-{i}", "key": f"words {i}", "value": {"n": i}, "key_vector": [1, i, 0.5],
+        "id": f"own-{i}",
+        "key": f"words {i}",
+        "value": {"n": i},
+        "key_vector": [1, i, 0.5],
         "metadata": {"tenant": "a", "year": 1900 + i, "tags": ["x", f"tag {i}"]},
     }
     for i in range(5)
-]  # fmt: skip
+]
 # Two have ids that a caller may guess; the marker is in all else that they have, and in the ids of the others.
 SECRET = [
     {
-        "id": name, "key": f"words of {MARKER}", "value": {MARKER: MARKER}, "key_vector": [1, 2, NUMBER_MARKER],
+        "id": name,
+        "key": f"words of {MARKER}",
+        "value": {MARKER: MARKER},
+        "key_vector": [1, 2, NUMBER_MARKER],
         "metadata": {
-            "tenant": "b", "year": NUMBER_MARKER, "tags": [MARKER, "x"], MARKER: 1, "note": MARKER,
+            "tenant": "b",
+            "year": NUMBER_MARKER,
+            "tags": [MARKER, "x"],
+            MARKER: 1,
+            "note": MARKER,
         },
     }
     for name in ("guessed", "own/guessed", f"id-{MARKER}-1", f"id-{MARKER}-2")
-]  # fmt: skip
+]
 NUMBERS: dict[str, Any] = {"field": "metadata.year", "operator": ">", "value": 0}
 NOTHING: dict[str, Any] = {"operator": "AND", "conditions": []}
 
@@ -65,7 +75,12 @@ def not_(*conditions: dict[str, Any]) -> dict[str, Any]:
 
 
 FILTERS: list[dict[str, Any] | None] = [
-    None, HIDDEN, NOTHING, not_(OWN), not_(not_(HIDDEN)), not_({"operator": "OR", "conditions": []}),
+    None,
+    HIDDEN,
+    NOTHING,
+    not_(OWN),
+    not_(not_(HIDDEN)),
+    not_({"operator": "OR", "conditions": []}),
     {"operator": "OR", "conditions": [OWN, HIDDEN, NOTHING]},
     {"operator": "AND", "conditions": [not_({"field": "id", "operator": "==", "value": "own-0"}), NOTHING]},
     {"field": "id", "operator": "in", "value": ["guessed", "own/guessed", "own-1"]},
@@ -77,7 +92,7 @@ FILTERS: list[dict[str, Any] | None] = [
     {"field": "metadata.year", "operator": ">", "value": 5000},
     {"field": "metadata.tags", "operator": "==", "value": "x"},
     {"field": "metadata.nothing", "operator": "==", "value": "x"},
-]  # fmt: skip
+]
 C, DOCUMENTS = "/v1/collections/c", "/v1/collections/c/documents"
 ALL = ["key", "value", "metadata", "key_vector", "value_vector"]
 RECENCY = [{"field": "metadata.year", "half_life": 2}, {"filter": HIDDEN, "addend": 5}]
@@ -121,9 +136,13 @@ READS: list[Call] = [
     ("POST", f"{DOCUMENTS}/update", json.dumps({"filter": NOTHING, "patch": {"metadata": {"tenant": "b"}}}).encode()),
     ("POST", f"{C}/compare", b'{"query": "words of"}'),
     ("POST", f"{C}/calibrate", b'{"questions": []}'),
-    ("GET", "/v1/backup", b""), ("GET", "/v1/lab", b""), ("PUT", C, b"{}"), ("PATCH", C, b'{"temperature": 1}'),
-    ("DELETE", C, b""), ("GET", "/v1/rooms/MATH", b""),
-]  # fmt: skip
+    ("GET", "/v1/backup", b""),
+    ("GET", "/v1/lab", b""),
+    ("PUT", C, b"{}"),
+    ("PATCH", C, b'{"temperature": 1}'),
+    ("DELETE", C, b""),
+    ("GET", "/v1/rooms/MATH", b""),
+]
 OUTSIDE = {"key_vector": [3, 4, 5], "metadata": {"tenant": "b"}}
 INSIDE = {"key_vector": [3, 4, 5], "metadata": {"tenant": "a"}}
 # What these are answered depends on the hidden documents, as the page about keys says: an id may be taken.

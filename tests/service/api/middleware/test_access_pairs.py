@@ -69,10 +69,19 @@ def is_one_of(*names: str) -> Callable[[Call], bool]:
 
 WEIGHED = frozenset(
     {
-        "weight", "weights", "rest_weight", "log_weight", "log_partition", "null_weight", "entropy",
-        "effective_documents", "total_variation", "reason", "verdict",
+        "weight",
+        "weights",
+        "rest_weight",
+        "log_weight",
+        "log_partition",
+        "null_weight",
+        "entropy",
+        "effective_documents",
+        "total_variation",
+        "reason",
+        "verdict",
     }
-)  # fmt: skip
+)
 LISTED = [
     Listed("times.", lambda call: True, frozenset({"took_ms", "output_error"})),
     Listed(
@@ -132,11 +141,14 @@ HIDDEN["all of these"] = [
 ]
 SEEN = [
     {
-        "id": f"m{i:02}", "key": f"cats {i}", "key_vector": [i - 9, 5 - i % 7], "value_vector": [i, 1],
+        "id": f"m{i:02}",
+        "key": f"cats {i}",
+        "key_vector": [i - 9, 5 - i % 7],
+        "value_vector": [i, 1],
         "metadata": {"tenant": "a", "year": 1990 + i % 9, "shelf": f"s{i % 4}", "at": f"20{10 + i}-01-01T00:00:00Z"},
     }
     for i in range(VISIBLE)
-]  # fmt: skip
+]
 
 
 def texts_of(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -23,13 +23,34 @@ KEYS = {"all": ("write", ""), "reader": ("read", ""), "docs": ("write", "docs-")
 EVERYTHING = {"get_backup", "list_slow_requests", "unload_encoder"}
 SEEN = {"list_collections", "list_aliases", "put_alias", "get_alias", "delete_alias", "post_mcp_message"}
 NOTHING = {
-    "attend_arrays", "compare_rows", "embeddings", "encode", "get_model", "get_service", "list_encoders",
-    "list_models", "trace", "rerank", "rerank_as_cohere", "score",
-    "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
-    "delete_room_rows", "ask_room", "put_guess", "read_table",
-    "patch_room", "leave_words_out", "get_lab", "train_model",
+    "attend_arrays",
+    "compare_rows",
+    "embeddings",
+    "encode",
+    "get_model",
+    "get_service",
+    "list_encoders",
+    "list_models",
+    "trace",
+    "rerank",
+    "rerank_as_cohere",
+    "score",
+    "open_room",
+    "get_room",
+    "close_room",
+    "hear_room",
+    "put_room_row",
+    "delete_room_row",
+    "delete_room_rows",
+    "ask_room",
+    "put_guess",
+    "read_table",
+    "patch_room",
+    "leave_words_out",
+    "get_lab",
+    "train_model",
     "decode_source",
-}  # fmt: skip
+}
 OPEN = {"livez", "readyz", "metrics"}
 
 

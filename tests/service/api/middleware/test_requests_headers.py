@@ -14,22 +14,38 @@ POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancesto
 JSON = {"content-type": "application/json"}
 # method, path, headers, status
 REQUESTS = [
-    ("GET", "/", {}, 200), ("GET", "/docs/api", {}, 200), ("GET", "/room.html", {}, 308),
-    ("GET", "/nothing", {"accept": "text/html"}, 404), ("GET", "/assets/0/built/story.js", {}, 404),
-    ("GET", "/openapi.json", {"if-none-match": "*"}, 200), ("GET", "/openapi.json", {"range": "bytes=0-9"}, 200),
-    ("POST", "/openapi.json", {}, 405), ("GET", "/readyz", {}, 200), ("GET", "/metrics", {}, 200),
-    ("GET", "/mcp", {"x-api-key": "w"}, 405), ("GET", "/v1/backup", {"x-api-key": "w", "range": "bytes=0-9"}, 200),
-    ("POST", "/v2/rerank", {"x-api-key": "w"} | JSON, 400), ("GET", "/lesson.html", {}, 200),
-    ("GET", "/livez", {}, 200), ("GET", "/nothing", {}, 404), ("POST", "/", {}, 405),
-    ("OPTIONS", "/v1/collections", {}, 405), ("GET", "/v1/collections", {"x-api-key": "w"}, 200),
-    ("HEAD", "/v1/collections", {"x-api-key": "w"}, 200), ("GET", "/v1/nothing", {"x-api-key": "w"}, 404),
-    ("GET", "/v1/models/none", {"x-api-key": "w"}, 404), ("GET", "/v1/collections%0A", {}, 400),
-    ("GET", "/v1/collections", {}, 401), ("GET", "/v1/collections", {"x-api-key": "x"}, 401),
-    ("PUT", "/v1/collections/a", {"x-api-key": "r"}, 403), ("GET", "/", {"host": "evil.example"}, 403),
+    ("GET", "/", {}, 200),
+    ("GET", "/docs/api", {}, 200),
+    ("GET", "/room.html", {}, 308),
+    ("GET", "/nothing", {"accept": "text/html"}, 404),
+    ("GET", "/assets/0/built/story.js", {}, 404),
+    ("GET", "/openapi.json", {"if-none-match": "*"}, 200),
+    ("GET", "/openapi.json", {"range": "bytes=0-9"}, 200),
+    ("POST", "/openapi.json", {}, 405),
+    ("GET", "/readyz", {}, 200),
+    ("GET", "/metrics", {}, 200),
+    ("GET", "/mcp", {"x-api-key": "w"}, 405),
+    ("GET", "/v1/backup", {"x-api-key": "w", "range": "bytes=0-9"}, 200),
+    ("POST", "/v2/rerank", {"x-api-key": "w"} | JSON, 400),
+    ("GET", "/lesson.html", {}, 200),
+    ("GET", "/livez", {}, 200),
+    ("GET", "/nothing", {}, 404),
+    ("POST", "/", {}, 405),
+    ("OPTIONS", "/v1/collections", {}, 405),
+    ("GET", "/v1/collections", {"x-api-key": "w"}, 200),
+    ("HEAD", "/v1/collections", {"x-api-key": "w"}, 200),
+    ("GET", "/v1/nothing", {"x-api-key": "w"}, 404),
+    ("GET", "/v1/models/none", {"x-api-key": "w"}, 404),
+    ("GET", "/v1/collections%0A", {}, 400),
+    ("GET", "/v1/collections", {}, 401),
+    ("GET", "/v1/collections", {"x-api-key": "x"}, 401),
+    ("PUT", "/v1/collections/a", {"x-api-key": "r"}, 403),
+    ("GET", "/", {"host": "evil.example"}, 403),
     ("PUT", "/v1/collections/a", {"x-api-key": "w", "content-length": "4000"} | JSON, 413),
     ("PUT", "/v1/collections/a", {"x-api-key": "w", "content-length": "2"}, 415),
-    ("GET", "/v1/collections/-", {"x-api-key": "w"}, 422), ("GET", "/v1/broken", {"x-api-key": "w"}, 500),
-]  # fmt: skip
+    ("GET", "/v1/collections/-", {"x-api-key": "w"}, 422),
+    ("GET", "/v1/broken", {"x-api-key": "w"}, 500),
+]
 
 # A picture to share is drawn from an image that the page has made.
 PAGE_POLICY = f"{POLICY}; img-src 'self' blob:"
@@ -90,11 +106,15 @@ def test_allowed_frame_ancestors_are_a_setting(tmp_path):
 @pytest.mark.parametrize(
     ("sources", "expected"),
     [
-        ("", "'self'"), ("  ", "'self'"), ("'none'", "'none'"), ("*", "*"), ("https:", "https:"),
+        ("", "'self'"),
+        ("  ", "'self'"),
+        ("'none'", "'none'"),
+        ("*", "*"),
+        ("https:", "https:"),
         ("'self'  https://lms.example/ ", "'self' https://lms.example/"),
         ("https://*.school.example:8443 lms:* localhost:3000", "https://*.school.example:8443 lms:* localhost:3000"),
     ],
-)  # fmt: skip
+)
 def test_sources_are_kept(sources, expected):
     assert Settings(frame_ancestors=sources).frame_ancestors == expected
 
@@ -102,11 +122,27 @@ def test_sources_are_kept(sources, expected):
 @pytest.mark.parametrize(
     "wrong",
     [
-        "'self'; script-src *", "'self';", "'self', default-src *", "'self'\nSet-Cookie: a=b", "'self'\r\n", "\n",
-        "a\tb", "'self'\x00", "self", "none", "'none' 'self'", "'unsafe-inline'", "https://lms.example/a;b", "https://",
-        "lös", '"self"', "https://user@lms.example", "'self'\u2028", "https://lms.example/path?q",
+        "'self'; script-src *",
+        "'self';",
+        "'self', default-src *",
+        "'self'\nSet-Cookie: a=b",
+        "'self'\r\n",
+        "\n",
+        "a\tb",
+        "'self'\x00",
+        "self",
+        "none",
+        "'none' 'self'",
+        "'unsafe-inline'",
+        "https://lms.example/a;b",
+        "https://",
+        "lös",
+        '"self"',
+        "https://user@lms.example",
+        "'self'\u2028",
+        "https://lms.example/path?q",
     ],
-)  # fmt: skip
+)
 def test_an_invalid_frame_source_is_refused_at_the_start(wrong):
     with pytest.raises(ValidationError, match="expected 'none', or sources separated by a space"):
         Settings(frame_ancestors=wrong)

@@ -23,10 +23,20 @@ ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.
 # The first two end `softkv restore`, the next seven a start, before there are requests; the catalogue never provokes
 # one; the next is answered like the write; and the last ends a job in the background.
 NOT_OVER_HTTP = {
-    storage.BackupDamaged, storage.DirectoryTaken, storage.DirectoryUnusable, storage.DirectoryLocked,
-    storage.DatabaseAltered, storage.DatabaseForeign, storage.DatabaseTooNew, storage.DatabaseTooOld,
-    storage.LogMissing, storage.CollectionFixed, storage.WriteAnswered, JobOver, storage.NotInMemory,
-}  # fmt: skip
+    storage.BackupDamaged,
+    storage.DirectoryTaken,
+    storage.DirectoryUnusable,
+    storage.DirectoryLocked,
+    storage.DatabaseAltered,
+    storage.DatabaseForeign,
+    storage.DatabaseTooNew,
+    storage.DatabaseTooOld,
+    storage.LogMissing,
+    storage.CollectionFixed,
+    storage.WriteAnswered,
+    JobOver,
+    storage.NotInMemory,
+}
 
 
 def below(kind: type[Exception]) -> Iterator[type[Exception]]:

@@ -156,13 +156,19 @@ def test_a_repeated_write_is_answered_as_it_was(client: httpx.Client) -> None:
 
 NAMED = {name: route for name, route in ROUTES.items() if route.reach == "collection"}
 MEANINGFUL: dict[str, Any] = {
-    "attend": {"query": [1, 2]}, "sweep": {"query": [1, 2], "temperatures": [1]}, "compare": {"query": "word"},
-    "calibrate": {"questions": QUESTIONS}, "patch_collection": {"temperature": 3},
-    "put_document": {"key_vector": [1, 2], "value": "docs-1"}, "patch_document": {"value": "changed"},
+    "attend": {"query": [1, 2]},
+    "sweep": {"query": [1, 2], "temperatures": [1]},
+    "compare": {"query": "word"},
+    "calibrate": {"questions": QUESTIONS},
+    "patch_collection": {"temperature": 3},
+    "put_document": {"key_vector": [1, 2], "value": "docs-1"},
+    "patch_document": {"value": "changed"},
     "post_documents": {"documents": [{"id": "b", "key_vector": [1, 2]}]},
-    "update_documents": {"ids": ["a"], "patch": {"value": "changed"}}, "delete_documents": {"ids": ["a"]},
-    "query_documents": {}, "describe_fields": {},
-}  # fmt: skip
+    "update_documents": {"ids": ["a"], "patch": {"value": "changed"}},
+    "delete_documents": {"ids": ["a"]},
+    "query_documents": {},
+    "describe_fields": {},
+}
 TIMES = re.compile(
     r'"(took_ms|[a-z_0-9]*ms|asked|memory_bytes|disk_bytes)":[0-9.e-]+|"at":"[^"]*"|,"collection":"docs-1"'
 )

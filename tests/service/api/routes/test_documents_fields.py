@@ -29,9 +29,14 @@ def test_all_fields_are_listed_in_the_order_of_their_names(client, path):
     assert list(answer["fields"]) == ["metadata.loc.page", "metadata.mark", "metadata.topics", "metadata.year"]
     assert answer["next_cursor"] is None
     assert answer["fields"]["metadata.year"] == {
-        "types": ["integer"], "count": 2, "distinct": 2, "min": 1993, "max": 2004, "values": None,
+        "types": ["integer"],
+        "count": 2,
+        "distinct": 2,
+        "min": 1993,
+        "max": 2004,
+        "values": None,
         "next_cursor": None,
-    }  # fmt: skip
+    }
 
 
 def test_cursors_lead_through_the_values_of_each_field(client, path):

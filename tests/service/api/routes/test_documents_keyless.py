@@ -26,8 +26,12 @@ def test_a_keyless_document_is_like_any_other_but_for_its_weight(
 
     result = client.get(f"{path}/documents/none", params={"include": ["key", "value", "key_vector", "value_vector"]})
     assert result.json() == {
-        "id": "none", "key": None, "value": {"any": "thing"}, "key_vector": None, "value_vector": None
-    }  # fmt: skip
+        "id": "none",
+        "key": None,
+        "value": {"any": "thing"},
+        "key_vector": None,
+        "value_vector": None,
+    }
     page = client.post(f"{path}/documents/query", json={"count": True}).json()
     assert ([document["id"] for document in page["documents"]], page["count"]) == (["keyed", "none"], 2)
     only = {"field": "metadata.n", "operator": "==", "value": 2}

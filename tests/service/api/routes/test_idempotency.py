@@ -133,8 +133,18 @@ def test_a_refusal_is_not_kept(client, path, write, status, mend):
     same(write.send(client, path, key), done)
 
 
-@pytest.mark.parametrize("name", ["put_document, new", "post_documents", "delete_document", "patch_document",
-                                  "update_documents", "delete_collection", "put_collection"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "put_document, new",
+        "post_documents",
+        "delete_document",
+        "patch_document",
+        "update_documents",
+        "delete_collection",
+        "put_collection",
+    ],
+)
 def test_one_of_many_concurrent_repeats_writes_and_all_get_its_answer(service, client, path, name):
     """None of them finds an answer before the writer is theirs: it is held until all of them wait for it."""
     creating = Write("PUT", "-other", {"encoder": None}), 201, None

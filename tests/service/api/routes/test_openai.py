@@ -76,13 +76,19 @@ def test_unknown_fields_are_tolerated(client):
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({"input": []}, "input"), ({"input": None}, "input"), ({"input": ["a", 5]}, "input"),
-        ({"input": [[]]}, "input"), ({"model": None}, "model"), ({"dimensions": 385}, "dimensions"),
-        ({"input": [101, 30_522, 102]}, "input"), ({"input": [101, 10**30, 102]}, "input"),
-        ({"input": ["a", [7592]]}, "input.1"), ({"input": [101, 102, 101, 102, 102]}, None),
+        ({"input": []}, "input"),
+        ({"input": None}, "input"),
+        ({"input": ["a", 5]}, "input"),
+        ({"input": [[]]}, "input"),
+        ({"model": None}, "model"),
+        ({"dimensions": 385}, "dimensions"),
+        ({"input": [101, 30_522, 102]}, "input"),
+        ({"input": [101, 10**30, 102]}, "input"),
+        ({"input": ["a", [7592]]}, "input.1"),
+        ({"input": [101, 102, 101, 102, 102]}, None),
         ({"input": [101, 7592]}, "input"),
     ],
-)  # fmt: skip
+)
 def test_wrong_content_is_a_400_in_openais_shape(client, body, param):
     answer = ask(client, **body)
     if param is None:  # special tokens inside a text are a text too

@@ -130,9 +130,15 @@ MET = {
 # test_rooms has what several calls make together, test_attend_groups the groups of many queries, test_query_parts
 # their parts, and test_attend_highlight its sentences.
 ELSEWHERE = {
-    "answer_groups", "highlight_sentences", "body_bytes", "requests_at_once", "trace_characters", "trace_numbers",
-    "idempotency_hours", "request_parts",
-}  # fmt: skip
+    "answer_groups",
+    "highlight_sentences",
+    "body_bytes",
+    "requests_at_once",
+    "trace_characters",
+    "trace_numbers",
+    "idempotency_hours",
+    "request_parts",
+}
 ELSEWHERE |= {"rooms", "room_bytes", "room_listeners", "room_seconds"}
 
 

@@ -57,9 +57,16 @@ def test_flawed_lines_are_refused_with_their_pointers_wherever_they_are_in_a_bat
     ]
     batch, last = upload(client, path, lines)
     assert {flaw["line"]: flaw["errors"][0]["pointer"] for flaw in batch["refused"]} == {
-        4: "/metadata/deep/n", 5: "/key_vector", 6: "/id", 7: "/metadata", 8: "/key_vector", 9: "/key", 10: "",
-        12: "/id", 15: "/key_vector",
-    }  # fmt: skip
+        4: "/metadata/deep/n",
+        5: "/key_vector",
+        6: "/id",
+        7: "/metadata",
+        8: "/key_vector",
+        9: "/key",
+        10: "",
+        12: "/id",
+        15: "/key_vector",
+    }
     assert last == {"done": True, "upserted": 4, "refused": 9}
     answer = client.post(f"{path}/documents/query", json={"include": ["key_vector", "metadata"]}).json()["documents"]
     stored = {document["id"]: document for document in answer}

@@ -84,8 +84,10 @@ def test_a_question_has_a_span_in_the_trace_of_its_caller_and_one_of_each_stage(
     response = spans.client.post("/v1/collections/c/attend", json={"query": f"{TEXT} asked"}, headers=PARENT)
     request_span, *within = spans.of("POST /v1/collections/{name}/attend")
     assert (request_span.kind, f"{request_span.context.trace_id:032x}", f"{request_span.parent.span_id:016x}") == (
-        SpanKind.SERVER, TRACE, PARENT["traceparent"].split("-")[2],
-    )  # fmt: skip
+        SpanKind.SERVER,
+        TRACE,
+        PARENT["traceparent"].split("-")[2],
+    )
     assert dict(request_span.attributes) == {
         "http.request.method": "POST",
         "network.protocol.version": "1.1",

@@ -75,16 +75,30 @@ FOLDERS = {
 }
 FLAGS = {"lstrip": True, "rstrip": False, "normalized": False, "single_word": False}
 SETTINGS = [
-    {}, {"do_lower_case": False}, {"do_lower_case": True}, {"strip_accents": False}, {"strip_accents": None},
-    {"tokenize_chinese_chars": False}, {"add_prefix_space": True}, {"add_prefix_space": False}, {"legacy": True},
-    {"split_special_tokens": True}, {"truncation_side": "left"},
-    {"cls_token": "dog", "bos_token": "dog", "sep_token": "cat"}, {"pad_token": "the"}, {"mask_token": "[NEW]"},
-    {"unk_token": "the"}, {"cls_token": {"__type": "AddedToken", "content": "the"} | FLAGS},
-    {"additional_special_tokens": ["dog", "[NEW]"]}, {"extra_special_tokens": ["dog"]},
-    {"extra_special_tokens": {"z_token": "dog"}}, {"image_token": "cat"},
-    {"added_tokens_decoder": {"5": {"content": "a", "special": True} | FLAGS}}, {"added_tokens_decoder": {}},
+    {},
+    {"do_lower_case": False},
+    {"do_lower_case": True},
+    {"strip_accents": False},
+    {"strip_accents": None},
+    {"tokenize_chinese_chars": False},
+    {"add_prefix_space": True},
+    {"add_prefix_space": False},
+    {"legacy": True},
+    {"split_special_tokens": True},
+    {"truncation_side": "left"},
+    {"cls_token": "dog", "bos_token": "dog", "sep_token": "cat"},
+    {"pad_token": "the"},
+    {"mask_token": "[NEW]"},
+    {"unk_token": "the"},
+    {"cls_token": {"__type": "AddedToken", "content": "the"} | FLAGS},
+    {"additional_special_tokens": ["dog", "[NEW]"]},
+    {"extra_special_tokens": ["dog"]},
+    {"extra_special_tokens": {"z_token": "dog"}},
+    {"image_token": "cat"},
+    {"added_tokens_decoder": {"5": {"content": "a", "special": True} | FLAGS}},
+    {"added_tokens_decoder": {}},
     {"add_bos_token": True, "add_eos_token": True},
-]  # fmt: skip
+]
 PADDING = {"strategy": "BatchLongest", "direction": "Left", "pad_to_multiple_of": None, "pad_id": 1, "pad_type_id": 0}
 TRUNCATION = {"direction": "Left", "max_length": 9, "strategy": "LongestFirst", "stride": 0}
 CASED = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None}

@@ -25,18 +25,28 @@ def test_the_endpoint_is_below_the_url(url):
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("url", "127.0.0.1:11434/v1", "http or https"), ("url", "file:///etc/passwd", "http or https"),
-        ("url", "http://", "http or https"), ("url", "http://host:99999/v1", "http or https"),
-        ("url", "http://host/v1\n", "http or https"), ("url", "https://user:secret@host/v1", "api_key_env"),
-        ("url", "https://host/v1?key=secret", "after \\?"), ("url", "https://host/v1/embeddings", "Leave that out"),
-        ("model", "", "provider's model"), ("model", "a\0b", "provider's model"),
-        ("api_key", "two words", "visible ASCII"), ("api_key", "line\n", "visible ASCII"),
-        ("dimensions", 0, "or equal to 1"), ("dimensions", True, "valid integer"),
-        ("batch_texts", 4096, "or equal to 2048"), ("batch_tokens", -1, "or equal to 1"),
-        ("concurrency", 0, "or equal to 1"), ("requests_per_minute", 0.5, "valid integer"),
-        ("timeout_seconds", 0, "greater than 0"), ("timeout_seconds", math.nan, "finite number"),
+        ("url", "127.0.0.1:11434/v1", "http or https"),
+        ("url", "file:///etc/passwd", "http or https"),
+        ("url", "http://", "http or https"),
+        ("url", "http://host:99999/v1", "http or https"),
+        ("url", "http://host/v1\n", "http or https"),
+        ("url", "https://user:secret@host/v1", "api_key_env"),
+        ("url", "https://host/v1?key=secret", "after \\?"),
+        ("url", "https://host/v1/embeddings", "Leave that out"),
+        ("model", "", "provider's model"),
+        ("model", "a\0b", "provider's model"),
+        ("api_key", "two words", "visible ASCII"),
+        ("api_key", "line\n", "visible ASCII"),
+        ("dimensions", 0, "or equal to 1"),
+        ("dimensions", True, "valid integer"),
+        ("batch_texts", 4096, "or equal to 2048"),
+        ("batch_tokens", -1, "or equal to 1"),
+        ("concurrency", 0, "or equal to 1"),
+        ("requests_per_minute", 0.5, "valid integer"),
+        ("timeout_seconds", 0, "greater than 0"),
+        ("timeout_seconds", math.nan, "finite number"),
     ],
-)  # fmt: skip
+)
 def test_a_value_outside_its_range_is_refused(field, value, words):
     with pytest.raises(ValidationError, match=words) as refusal:
         settings(**{field: value})

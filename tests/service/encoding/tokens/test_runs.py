@@ -16,8 +16,23 @@ from tests.thorough import examples
 
 AT_ONCE = 4096
 PIECES = [
-    *TEXTS, " ", "\n", "the dog ", "a", "ab", "é", "e\u0301", "\u0301", "猫", "😺", ". ", ".", "\0", "[SEP]", "don't ",
-]  # fmt: skip
+    *TEXTS,
+    " ",
+    "\n",
+    "the dog ",
+    "a",
+    "ab",
+    "é",
+    "e\u0301",
+    "\u0301",
+    "猫",
+    "😺",
+    ". ",
+    ".",
+    "\0",
+    "[SEP]",
+    "don't ",
+]
 REPEATED = st.builds(str.__mul__, st.sampled_from(PIECES), st.sampled_from([1, 7, 300, 5000]))
 LONG = st.builds("".join, st.lists(REPEATED, max_size=6)).map(lambda text: text[: 5 * AT_ONCE])
 IGNORED = re.compile(f"[\u0301\0]{{{SHARED // 4}}}")  # a word of which these are a part may be read as two words

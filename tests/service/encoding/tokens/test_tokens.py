@@ -14,11 +14,18 @@ from softkv_service.encoding.tokens import decode
 from tests.thorough import examples
 
 TRICKY = [
-    "", " \n\t",
+    "",
+    " \n\t",
     "##ing the ## a##b",
-    "don't can't it's we've, do n't 'm 's 've 're", "a . b , c ! ? ; : -- ... '' `` 's n't",
-    "[CLS] [MASK] [UNK] a [SEP]", "猫 😺 注意力", "e\u0301tude Straße ÅÄ", "word " * 700, "x" * 101, "a\x00b\u200b",
-]  # fmt: skip
+    "don't can't it's we've, do n't 'm 's 've 're",
+    "a . b , c ! ? ; : -- ... '' `` 's n't",
+    "[CLS] [MASK] [UNK] a [SEP]",
+    "猫 😺 注意力",
+    "e\u0301tude Straße ÅÄ",
+    "word " * 700,
+    "x" * 101,
+    "a\x00b\u200b",
+]
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +73,12 @@ def test_unknown_token_ids_are_refused(tokenizer, ids, message):
 def test_spans_are_places_in_the_text_and_not_in_the_prompt(tokenizer):
     tokens = tokenizer.spans("naïve 猫 unbelievably", "query: ")
     assert [tuple(token) for token in tokens] == [
-        ("[CLS]", 0, 0), ("query", 0, 0), (":", 0, 0), ("naïve", 0, 5), ("猫", 6, 7), ("un", 8, 10), ("bel", 10, 13),
+        ("[CLS]", 0, 0),
+        ("query", 0, 0),
+        (":", 0, 0),
+        ("naïve", 0, 5),
+        ("猫", 6, 7),
+        ("un", 8, 10),
+        ("bel", 10, 13),
         ("[SEP]", 0, 0),
-    ]  # fmt: skip
+    ]

@@ -64,12 +64,21 @@ def test_a_comparison_that_no_document_can_pass_gives_a_warning(filled, comparis
 @pytest.mark.parametrize(
     "comparison",
     [
-        ("views", ">", 10**30), ("views", "==", 5.5), ("views", "in", ["5", 6]), ("viewz", "!=", 5),
-        ("viewz", "not in", [5]), ("viewz", "==", None), ("viewz", "in", [1, None]), ("viewz", "in", []),
-        ("topics", "contains", "dogs"), ("topics", "contains", 4), ("topics", "==", ["dogs"]),
-        ("title", "contains", "dogs"), ("mixed", "==", 5),
+        ("views", ">", 10**30),
+        ("views", "==", 5.5),
+        ("views", "in", ["5", 6]),
+        ("viewz", "!=", 5),
+        ("viewz", "not in", [5]),
+        ("viewz", "==", None),
+        ("viewz", "in", [1, None]),
+        ("viewz", "in", []),
+        ("topics", "contains", "dogs"),
+        ("topics", "contains", 4),
+        ("topics", "==", ["dogs"]),
+        ("title", "contains", "dogs"),
+        ("mixed", "==", 5),
     ],
-)  # fmt: skip
+)
 def test_a_comparison_that_another_document_could_pass_gives_no_warning(filled, comparison):
     assert told(filled, asked(*comparison)) == []
 

@@ -19,7 +19,9 @@ def sentences(text: str, span: TextSpan | None = None) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", []), (" \n ", []), ("one alone", ["one alone"]),
+        ("", []),
+        (" \n ", []),
+        ("one alone", ["one alone"]),
         ("  A cat.  It purrs!\nWhy? ", ["A cat.", "It purrs!", "Why?"]),
         ("Pi is 3.14 here. See v2.0 of it.", ["Pi is 3.14 here.", "See v2.0 of it."]),
         ("Dr. Who met J. Smith, e.g. Anna. They spoke.", ["Dr. Who met J. Smith, e.g. Anna.", "They spoke."]),
@@ -27,7 +29,8 @@ def sentences(text: str, span: TextSpan | None = None) -> list[str]:
         ("wrapped\nlines stay one\n\nparagraphs do not", ["wrapped\nlines stay one", "paragraphs do not"]),
         ("etc. and so on", ["etc. and so on"]),
         ("我是猫。「还没有名字！」真的？？是。", ["我是猫。", "「还没有名字！」", "真的？？", "是。"]),
-        ("Это кот. Он спит.", ["Это кот.", "Он спит."]), ("¿Qué? ¡Sí! 2 gatos.", ["¿Qué?", "¡Sí!", "2 gatos."]),
+        ("Это кот. Он спит.", ["Это кот.", "Он спит."]),
+        ("¿Qué? ¡Sí! 2 gatos.", ["¿Qué?", "¡Sí!", "2 gatos."]),
         ("Он жил в г. москва. Потом уехал.", ["Он жил в г. москва.", "Потом уехал."]),
         ("А. С. Пушкин жил в г. Москва. Да.", ["А. С. Пушкин жил в г. Москва.", "Да."]),
         ("C'est l'art. état d'âme. É. Zola écrit.", ["C'est l'art. état d'âme.", "É. Zola écrit."]),
@@ -35,13 +38,15 @@ def sentences(text: str, span: TextSpan | None = None) -> list[str]:
         ("Es sei „z. B. Äpfel.“ »Ja!«", ["Es sei „z. B. Äpfel.“", "»Ja!«"]),
         ("To np. łatwe. Łódź.", ["To np. łatwe.", "Łódź."]),
         ("Το τέλος κ.λπ. έγινε. Ύστερα όχι.", ["Το τέλος κ.λπ. έγινε.", "Ύστερα όχι."]),
-        ("यह घर है। वह बड़ा है।", ["यह घर है।", "वह बड़ा है।"]), ("هل تفهم؟ نعم.", ["هل تفهم؟", "نعم."]),
+        ("यह घर है। वह बड़ा है।", ["यह घर है।", "वह बड़ा है।"]),
+        ("هل تفهم؟ نعم.", ["هل تفهم؟", "نعم."]),
         ("A vitamin C.\n\nthen", ["A vitamin C.", "then"]),
         ("แมวชอบนอน มันนอน 12 ชั่วโมง ต่างๆ กัน", ["แมวชอบนอน", "มันนอน 12 ชั่วโมง", "ต่างๆ กัน"]),
-        ("ແມວນອນ ໝາແລ່ນ", ["ແມວນອນ", "ໝາແລ່ນ"]), ("ឆ្មាដេក។ឆ្កែរត់។", ["ឆ្មាដេក។", "ឆ្កែរត់។"]),
+        ("ແມວນອນ ໝາແລ່ນ", ["ແມວນອນ", "ໝາແລ່ນ"]),
+        ("ឆ្មាដេក។ឆ្កែរត់។", ["ឆ្មាដេក។", "ឆ្កែរត់។"]),
         ("ကြောင်အိပ်သည်။ခွေးပြေးသည်။", ["ကြောင်အိပ်သည်။", "ခွေးပြေးသည်။"]),
     ],
-)  # fmt: skip
+)
 def test_a_text_is_cut_into_its_sentences(text: str, expected: list[str]) -> None:
     assert sentences(text) == expected
 

@@ -15,5 +15,11 @@ QUERY = np.array([3, 4], np.float32)
 def test_the_wire_has_every_option_under_its_name():
     """The route copies them by name; its clock, and what it includes, decide on the others."""
     assert {field.name for field in fields(Options)} - AttendRequest.model_fields.keys() == {
-        "now", "defaults", "output", "reads", "explained", "highlight", "searched",
-    }  # fmt: skip
+        "now",
+        "defaults",
+        "output",
+        "reads",
+        "explained",
+        "highlight",
+        "searched",
+    }

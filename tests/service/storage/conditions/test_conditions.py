@@ -112,15 +112,18 @@ X, BELOW = "metadata.x", "conditions/0/"
 COMPARISONS = [
     *((field, "==", "a", "field") for field in ("name", "metadata", 3, "keys", "key.x", "metadata.\ud800")),
     *(("id", how, "a", "operator") for how in ("=", ["=="])),
-    *(("id", "==", value, "value") for value in (3, None, Instant(0))), ("id", "in", ["a", None], "value"),
-    ("key", "==", 3, "value"), ("key", "!=", ["a"], "value"),
-    *(("key", how, None, "value") for how in ("<", "contains", "not in")), ("key", ">", Instant(0), "value"),
+    *(("id", "==", value, "value") for value in (3, None, Instant(0))),
+    ("id", "in", ["a", None], "value"),
+    ("key", "==", 3, "value"),
+    ("key", "!=", ["a"], "value"),
+    *(("key", how, None, "value") for how in ("<", "contains", "not in")),
+    ("key", ">", Instant(0), "value"),
     *(("key", "in", values, "value") for values in (["a", 1], [Instant(0)])),
     *((X, "<", value, "value") for value in (True, None, [1])),
     *((X, "in", values, "value") for values in ("abc", [[1]])),
     *((X, "contains", value, "value") for value in (["a"], Instant(0))),
     *((X, "==", value, "value") for value in ({"a": 1}, [Instant(0)], float("nan"), ["\ud800"])),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("field", "how", "value", "pointer"), COMPARISONS)

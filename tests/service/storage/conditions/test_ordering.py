@@ -99,11 +99,23 @@ def test_documents_that_stay_are_listed_once_while_others_are_written(shared: St
 @pytest.mark.parametrize(
     "text",
     [
-        "", "3", "null", "[]", '["a", false, 1]', '["b", false, 1, "x"]', '["a", true, 1, "x"]', '["a", 0, 1, "x"]',
-        '["a", false, [1], "x"]', '["a", false, NaN, "x"]', '["a", false, 1e999, "x"]', '["a", false, 1, 3]',
-        '["a", false, "\\u0000", "x"]', '["a", false, 1, "\\ud800"]', "[" * 100_000,
+        "",
+        "3",
+        "null",
+        "[]",
+        '["a", false, 1]',
+        '["b", false, 1, "x"]',
+        '["a", true, 1, "x"]',
+        '["a", 0, 1, "x"]',
+        '["a", false, [1], "x"]',
+        '["a", false, NaN, "x"]',
+        '["a", false, 1e999, "x"]',
+        '["a", false, 1, 3]',
+        '["a", false, "\\u0000", "x"]',
+        '["a", false, 1, "\\ud800"]',
+        "[" * 100_000,
         '["a", false, ' + "9" * 5000 + ', "x"]',
     ],
-)  # fmt: skip
+)
 def test_a_position_of_another_order_is_not_read(text: str) -> None:
     assert Position.read(Order("a"), text) is None

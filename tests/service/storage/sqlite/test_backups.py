@@ -104,14 +104,18 @@ Spoil = Callable[[bytes], bytes]
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda copy: b"", "not a backup"), (lambda copy: b"SQLite format 3\0" + copy, "not a backup"),
-        (lambda copy: b"[]\n" + copy, "not a backup"), (lambda copy: b"[" * 4000 + b"\n" + copy, "not a backup"),
-        (lambda copy: copy[copy.index(b"\n") + 1 :], "not a backup"), (lambda copy: copy[:-1], "ends 1 bytes before"),
-        (lambda copy: copy[: len(copy) // 2], "before its end"), (lambda copy: copy + b"\0", "checksum"),
+        (lambda copy: b"", "not a backup"),
+        (lambda copy: b"SQLite format 3\0" + copy, "not a backup"),
+        (lambda copy: b"[]\n" + copy, "not a backup"),
+        (lambda copy: b"[" * 4000 + b"\n" + copy, "not a backup"),
+        (lambda copy: copy[copy.index(b"\n") + 1 :], "not a backup"),
+        (lambda copy: copy[:-1], "ends 1 bytes before"),
+        (lambda copy: copy[: len(copy) // 2], "before its end"),
+        (lambda copy: copy + b"\0", "checksum"),
         (lambda copy: copy[:-5000] + bytes([copy[-5000] ^ 1]) + copy[-4999:], "checksum"),
         (lambda copy: copy.replace(b'"softkv_backup": 1', b'"softkv_backup": 9', 1), "format 9"),
     ],
-)  # fmt: skip
+)
 def test_a_backup_that_was_altered_is_refused_and_leaves_nothing(
     store: SQLiteStore, tmp_path: Path, spoil: Spoil, message: str
 ) -> None:

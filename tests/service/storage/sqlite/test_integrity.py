@@ -234,11 +234,15 @@ def altered(directory: Path, statement: str, *values: Any) -> Iterator[SQLiteSto
 @pytest.mark.parametrize(
     "change",
     [
-        "job = '{'", "job = '[]'", "job = replace(job, '\"state\"', '\"stale\"')",
+        "job = '{'",
+        "job = '[]'",
+        "job = replace(job, '\"state\"', '\"stale\"')",
         'job = replace(job, \'"started": 0.0\', \'"started": "x"\')',
-        'job = replace(job, \'"done": 0\', \'"done": 0, "more": 1\')', "shadow = collection", "shadow = NULL",
+        'job = replace(job, \'"done": 0\', \'"done": 0, "more": 1\')',
+        "shadow = collection",
+        "shadow = NULL",
     ],
-)  # fmt: skip
+)
 def test_a_damaged_move_to_another_encoder_has_failed_and_is_named(
     tmp_path: Path, moving: ReEncoding, change: str
 ) -> None:

@@ -14,9 +14,17 @@ from softkv_service.storage.sqlite.full_text import MAX_UNINDEXED
 from tests.service.storage.making import collection, document
 
 KEYS = [
-    "what's a cat? a small animal", "a dog is an animal too", "C++ and C are languages", "注意力 机制", "Café crème",
-    'she said "no"', "* stars and more stars *", "the cat sat where the cat was", "", "a cat\x01hidden dog",
-]  # fmt: skip
+    "what's a cat? a small animal",
+    "a dog is an animal too",
+    "C++ and C are languages",
+    "注意力 机制",
+    "Café crème",
+    'she said "no"',
+    "* stars and more stars *",
+    "the cat sat where the cat was",
+    "",
+    "a cat\x01hidden dog",
+]
 ROWS = [SearchRow(f"r{i}", key, {"place": i}) for i, key in enumerate([*KEYS, None])]
 QUESTIONS = ["what's a cat?", "C++", '"', "*", "", "注意力", "cat dog", "CAFE", "NOT cat", "key:cat", "cat*", "no\0pe"]
 QUESTIONS += ["NEAR(a b)", "(", "a AND", "-cat", "^cat", "{key}: cat", "😺", " ", "\\", '""cat""', "it''s", "a" * 9000]
@@ -52,10 +60,15 @@ def test_stored_documents_and_the_same_rows_answer_alike(store: Store, question:
 @pytest.mark.parametrize(
     ("question", "expected_ids"),
     [
-        ("what's a cat?", ["r0", "r9", "r7", "r1"]), ("C++", ["r2"]), ("注意力", ["r3"]), ("CAFE", ["r4"]),
-        ("cat*", ["r7", "r9", "r0"]), ("hidden", ["r9"]), ("nothing here", []),
+        ("what's a cat?", ["r0", "r9", "r7", "r1"]),
+        ("C++", ["r2"]),
+        ("注意力", ["r3"]),
+        ("CAFE", ["r4"]),
+        ("cat*", ["r7", "r9", "r0"]),
+        ("hidden", ["r9"]),
+        ("nothing here", []),
     ],
-)  # fmt: skip
+)
 def test_full_text_finds_any_of_the_words_best_first(question: str, expected_ids: list[str]) -> None:
     with temporary_search(ROWS) as rows:
         answer = rows.full_text(question, 10)

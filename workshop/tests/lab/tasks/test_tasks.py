@@ -72,8 +72,20 @@ def test_letters_are_copied_and_reversed():
 
 
 def test_dates_can_be_read_by_the_standard_library():
-    task, forms = TASKS["dates"], ("%d %B %Y", "%d %b %Y", "%B %d, %Y", "%b %d, %Y", "%d. %B %Y", "%d. %b %Y",
-                                   "%Y %B %d", "%Y %b %d", "%d/%m/%Y")  # fmt: skip
+    task, forms = (
+        TASKS["dates"],
+        (
+            "%d %B %Y",
+            "%d %b %Y",
+            "%B %d, %Y",
+            "%b %d, %Y",
+            "%d. %B %Y",
+            "%d. %b %Y",
+            "%Y %B %d",
+            "%Y %b %d",
+            "%d/%m/%Y",
+        ),
+    )
     forms_read = set()
     for example in draw_examples(task):
         text = task.format(example.source)
@@ -96,17 +108,27 @@ def test_dates_can_be_read_by_the_standard_library():
 
 
 NUMBERS = {
-    0: ("zero", "zéro"), 16: ("sixteen", "seize"), 17: ("seventeen", "dix sept"), 21: ("twenty one", "vingt et un"),
-    70: ("seventy", "soixante dix"), 71: ("seventy one", "soixante et onze"),
+    0: ("zero", "zéro"),
+    16: ("sixteen", "seize"),
+    17: ("seventeen", "dix sept"),
+    21: ("twenty one", "vingt et un"),
+    70: ("seventy", "soixante dix"),
+    71: ("seventy one", "soixante et onze"),
     77: ("seventy seven", "soixante dix sept"),
-    80: ("eighty", "quatre vingts"), 81: ("eighty one", "quatre vingt un"), 91: ("ninety one", "quatre vingt onze"),
-    99: ("ninety nine", "quatre vingt dix neuf"), 100: ("one hundred", "cent"), 200: ("two hundred", "deux cents"),
-    201: ("two hundred one", "deux cent un"), 380: ("three hundred eighty", "trois cent quatre vingts"),
+    80: ("eighty", "quatre vingts"),
+    81: ("eighty one", "quatre vingt un"),
+    91: ("ninety one", "quatre vingt onze"),
+    99: ("ninety nine", "quatre vingt dix neuf"),
+    100: ("one hundred", "cent"),
+    200: ("two hundred", "deux cents"),
+    201: ("two hundred one", "deux cent un"),
+    380: ("three hundred eighty", "trois cent quatre vingts"),
     1000: ("one thousand", "mille"),
     1999: ("one thousand nine hundred ninety nine", "mille neuf cent quatre vingt dix neuf"),
-    80_000: ("eighty thousand", "quatre vingt mille"), 200_000: ("two hundred thousand", "deux cent mille"),
+    80_000: ("eighty thousand", "quatre vingt mille"),
+    200_000: ("two hundred thousand", "deux cent mille"),
     71_021: ("seventy one thousand twenty one", "soixante et onze mille vingt et un"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -158,14 +180,44 @@ def test_a_negation_stands_around_the_french_verb(verb, negated, article, englis
 def test_each_french_word_lies_over_its_english_one():
     """A dictionary of its own confirms the alignment, and a colour crosses its noun."""
     meanings = {
-        "the": "le la l'", "a": "un une de d'", "my": "mon ma", "does": "ne n' pas", "not": "ne n' pas",
-        "small": "petit petite", "big": "grand grande", "old": "vieux vieille vieil", "new": "nouveau nouvelle nouvel",
-        "beautiful": "beau belle bel", "red": "rouge", "yellow": "jaune", "green": "vert verte", "blue": "bleu bleue",
-        "black": "noir noire", "white": "blanc blanche", "car": "voiture", "house": "maison", "flower": "fleur",
-        "door": "porte", "mouse": "souris", "apple": "pomme", "star": "étoile", "cat": "chat", "dog": "chien",
-        "horse": "cheval", "book": "livre", "boat": "bateau", "tree": "arbre", "bird": "oiseau", "man": "homme",
-        "see": "voit", "follow": "suit", "find": "trouve", "want": "veut", "paint": "peint", "love": "aime",
-    }  # fmt: skip
+        "the": "le la l'",
+        "a": "un une de d'",
+        "my": "mon ma",
+        "does": "ne n' pas",
+        "not": "ne n' pas",
+        "small": "petit petite",
+        "big": "grand grande",
+        "old": "vieux vieille vieil",
+        "new": "nouveau nouvelle nouvel",
+        "beautiful": "beau belle bel",
+        "red": "rouge",
+        "yellow": "jaune",
+        "green": "vert verte",
+        "blue": "bleu bleue",
+        "black": "noir noire",
+        "white": "blanc blanche",
+        "car": "voiture",
+        "house": "maison",
+        "flower": "fleur",
+        "door": "porte",
+        "mouse": "souris",
+        "apple": "pomme",
+        "star": "étoile",
+        "cat": "chat",
+        "dog": "chien",
+        "horse": "cheval",
+        "book": "livre",
+        "boat": "bateau",
+        "tree": "arbre",
+        "bird": "oiseau",
+        "man": "homme",
+        "see": "voit",
+        "follow": "suit",
+        "find": "trouve",
+        "want": "veut",
+        "paint": "peint",
+        "love": "aime",
+    }
     crossings = 0
     for example in draw_examples(TRANSLATION, 1000):
         for word, positions in zip(example.target, example.alignment, strict=True):
