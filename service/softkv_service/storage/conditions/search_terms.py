@@ -37,6 +37,8 @@ _ACCENTS = r"\u3099\u309a\uff9e\uff9f\ufe00-\ufe0f\U000e0100-\U000e01ef"  # of k
 _WIDE = r"\uff10-\uff19\uff21-\uff3a\uff41-\uff5a"  # digits and letters as wide as a Han character
 _CHARACTER = re.compile(f"([{_LETTERS}][{_SIGNS}]*)[{_ACCENTS}]*")
 _RUN = re.compile(f"[{_WIDE}]+|[{_LETTERS}][{_LETTERS}{_SIGNS}{_ACCENTS}]*")
+_MAX_SIGNS = 8  # of one letter; no writing has as many, and Unicode's Stream-Safe Text Format allows 30
+_MORE_SIGNS = re.compile(f"([{_SIGNS}{_ACCENTS}]{{{_MAX_SIGNS}}})[{_SIGNS}{_ACCENTS}]+")
 
 BIGRAM_CHARACTERS = f"[{_WIDE}{_LETTERS}]"
 """A regular expression, of Python and of PostgreSQL, that finds something in the texts that `with_bigrams` changes."""
@@ -122,7 +124,8 @@ def with_bigrams(text: str) -> str:
     """Return a text as full text indexes it: with bigrams in place of runs of characters, for spaces to separate.
 
     The last character of a run stands alone once more, so that each character begins one word of the index. A vowel or
-    a tone belongs to the letter before it, and wide letters become those of ASCII.
+    a tone belongs to the letter before it, and wide letters become those of ASCII. Of more than eight signs in a row,
+    eight are kept: so the work is linear in the length of the text.
 
     >>> with_bigrams("attention是什么? 猫")
     'attention 是什 什么 么 ?  猫 '
@@ -131,8 +134,10 @@ def with_bigrams(text: str) -> str:
 
 
 def _bigrams(run: re.Match[str]) -> str:
+    # The time of `normalize` grows with the square of the signs in a row, and it holds the interpreter. A letter alone
+    # is not enough for it: the parts of a Hangul syllable are three letters.
     # Two characters of equal meaning are equal here, in any version of Unicode.
-    text = unicodedata.normalize("NFKC", run[0])
+    text = unicodedata.normalize("NFKC", _MORE_SIGNS.sub(r"\1", run[0]))
     characters = _CHARACTER.findall(text)
     pairs = map("".join, zip(characters, [*characters[1:], ""], strict=True))
     return f" {' '.join(pairs)} " if characters else text  # of wide letters there are none

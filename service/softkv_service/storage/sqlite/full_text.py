@@ -210,9 +210,9 @@ def _tokens(words: Sequence[str]) -> list[tuple[str, ...]]:
         _local.index = sqlite3.connect(":memory:", isolation_level=None)
         _local.index.execute(f"CREATE VIRTUAL TABLE word USING fts5 (text, content = '', tokenize = {_TOKENIZER})")
         _local.index.execute("CREATE VIRTUAL TABLE token USING fts5vocab (word, instance)")
-    tokens: list[tuple[str, ...]] = [()] * len(words)
+    tokens: list[list[str]] = [[] for _ in words]
     _local.index.execute("INSERT INTO word (word) VALUES ('delete-all')")
     _local.index.executemany("INSERT INTO word (rowid, text) VALUES (?, ?)", enumerate(words))
     for number, token in _local.index.execute("SELECT doc, term FROM token ORDER BY doc, offset"):
-        tokens[number] += (token,)
-    return tokens
+        tokens[number].append(token)
+    return [tuple(tokens_of_word) for tokens_of_word in tokens]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from softkv_service.storage.conditions import (
     SearchTerm,
     bigram_terms,
     parse_search,
+    search_terms,
     terms_of,
     with_bigrams,
 )
@@ -173,6 +178,87 @@ def test_bigrams_are_stable_words_and_found(text: str) -> None:
         *whole, last = term.text.split()
         ends = [word for i, word in enumerate(words) if words[i - len(whole) : i] == whole or not whole]
         assert any(word.startswith(last) if term.prefix else word == last for word in ends), (term, words)
+
+
+class Counted:
+    """A pattern or a module whose calls add the work that their text takes: its characters, or those of a row of
+    combining signs squared, as their reordering takes them.
+    """
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+        self.work = 0
+
+    def normalize(self, form: str, text: str) -> str:
+        rows = groupby(text, lambda character: unicodedata.combining(character) > 0)
+        counts = [(combining, len(list(row))) for combining, row in rows]
+        self.work += sum(count**2 if combining else count for combining, count in counts)
+        return str(self._wrapped.normalize(form, text))
+
+    def sub(self, replacement: Any, text: str) -> str:
+        self.work += len(text)
+        return str(self._wrapped.sub(replacement, text))
+
+    def findall(self, text: str) -> list[str]:
+        self.work += len(text)
+        return list(self._wrapped.findall(text))
+
+    def fullmatch(self, text: str) -> Any:
+        self.work += len(text)
+        return self._wrapped.fullmatch(text)
+
+
+SCRIPTS = {
+    "Thai": "ก\u0e38\u0e48",
+    "Lao": "ກ\u0eb8\u0ec8",
+    "Khmer": "ក\u17d2\u17dd",
+    "Burmese": "က\u1037\u1039",
+    "kana": "か\u3099\u309a",
+    "narrow kana": "ｶ\uff9e\uff9f",
+    "Han": "猫是",
+    "Hangul": "한\u1112\u1161\u11ab",
+    "wide": "Ａ１",
+    "Hindi": "ह\u093c\u094d",
+    "Latin": "e\u0301\u0323",
+}
+FORMS: dict[str, Callable[[str], object]] = {
+    "key": with_bigrams,
+    "words": lambda text: bigram_terms(terms_of(text)),
+    "phrase": lambda text: bigram_terms(parse_search(f'"{text}"')),
+    "beginning": lambda text: bigram_terms(parse_search(f"{text}*")),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_work_is_linear_in_the_length_of_a_text(monkeypatch: pytest.MonkeyPatch, script: str, form: str) -> None:
+    counted = {
+        name: Counted(getattr(search_terms, name)) for name in ("unicodedata", "_RUN", "_CHARACTER", "_MORE_SIGNS")
+    }
+    for name, wrapped in counted.items():
+        monkeypatch.setattr(search_terms, name, wrapped)
+
+    def work(text: str) -> int:
+        before = sum(wrapped.work for wrapped in counted.values())
+        FORMS[form](text)
+        return sum(wrapped.work for wrapped in counted.values()) - before
+
+    letter, *signs = SCRIPTS[script]
+    for one in (SCRIPTS[script], "".join(signs)):  # letters with their signs, and one letter with all of them
+        assert 0 < work(letter + one * 2000) <= 3 * work(letter + one * 1000), one
+        assert work(letter + one * 2000) <= 80 * 2000 * len(one), one
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("กກកကかｶ猫한"), st.text("\u0e38\u0e48\u17d2\u1037\u3099\uff9e", max_size=30)))
+)
+def test_signs_that_are_cut_change_neither_other_texts_nor_the_number_of_words(letters: list[tuple[str, str]]) -> None:
+    text = "".join(letter + signs for letter, signs in letters)
+    whole = unicodedata.normalize("NFKC", text)
+    assert len(with_bigrams(text).split()) == len(with_bigrams(whole).split())
+    if all(len(signs) <= 8 for _, signs in letters):
+        assert with_bigrams(text) == with_bigrams(whole)
 
 
 def test_signs_in_quotes_are_literal_and_a_term_counts_once(shared: Store) -> None:

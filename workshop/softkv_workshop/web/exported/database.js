@@ -17,6 +17,7 @@ const SIGNS = String.raw`\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0e
 const ACCENTS = String.raw`\u3099\u309a\uff9e\uff9f\ufe00-\ufe0f\u{e0100}-\u{e01ef}`;
 const RUN = new RegExp(`[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]+|[${LETTERS}][${LETTERS}${SIGNS}${ACCENTS}]*`, "gu");
 const CHARACTER = new RegExp(`([${LETTERS}][${SIGNS}]*)[${ACCENTS}]*`, "gu");
+const MORE_SIGNS = new RegExp(`([${SIGNS}${ACCENTS}]{8})[${SIGNS}${ACCENTS}]+`, "gu");
 const TOKEN = new RegExp(`[\\p{L}\\p{N}\\p{Co}${SIGNS}]+`, "gu");
 
 /** Return the rows whose key is this text, with the statement. @param {Row[]} rows @param {string} text @param {?Filter} filter @param {number} limit */
@@ -72,8 +73,9 @@ function termsOf(word) {
 /** `with_bigrams` of the service. @param {string} text */
 function withBigrams(text) {
   return text.replace(RUN, (run) => {
-    const characters = Array.from(run.normalize("NFKC").matchAll(CHARACTER), ([, character]) => character);
-    return characters.length ? ` ${characters.map((character, i) => character + (characters[i + 1] ?? "")).join(" ")} ` : run.normalize("NFKC");
+    const normalised = run.replace(MORE_SIGNS, "$1").normalize("NFKC");
+    const characters = Array.from(normalised.matchAll(CHARACTER), ([, character]) => character);
+    return characters.length ? ` ${characters.map((character, i) => character + (characters[i + 1] ?? "")).join(" ")} ` : normalised;
   });
 }
 
