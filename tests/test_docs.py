@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from itertools import chain, pairwise
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,62 @@ def test_commands_are_answered_as_the_page_shows_and_leave_no_collection(page, l
 def test_examples_in_python_print_their_comments_and_leave_no_collection(page, library):
     run_python(page, library.url)
     assert collections(library) == ["library"]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OF_WALLS], ids=lambda page: page.name)
+def test_an_example_drops_no_collection_that_its_reader_may_have(page):
+    dropped = dropped_collections(page)
+    assert [name for name in dropped if "-" not in name] == [], "a reader may have this name: call it example-…"
+    others = [other for other in (*PAGES, *OF_WALLS) if Path(other.name).name != Path(page.name).name]
+    assert [(name, other.name) for name in dropped for other in others if names_collection(other, name)] == []
+    assert dropped & loaded_collections(page) == set(), "`softkv load` of the reader's file writes to this name"
+
+
+@pytest.mark.parametrize(
+    ("text", "dropped"),
+    [
+        ("curl -s -X DELETE http://127.0.0.1:8000/v1/collections/notes\n", {"notes"}),
+        ("for name in a b-c; do\n  curl -X DELETE $url/v1/collections/$name\ndone\n", {"a", "b-c"}),
+        ('x = client.collection("notes")\nx.create()\nx.drop()\n', {"notes"}),
+        ('const x = client.collection<Paper>("notes");\nawait x.drop();\n', {"notes"}),
+        ('store = SoftkvVectorStore("notes", url="…")\nstore.collection.drop()\n', {"notes"}),
+        ('client.collection("notes").drop()\n', {"notes"}),
+        ('x = client.collection("notes")\nx.create()\n', set()),
+    ],
+)
+def test_what_an_example_drops_is_read_in_each_language(tmp_path, text, dropped):
+    (tmp_path / "page.md").write_text(f"```sh\n{text}softkv load products.csv --id a\n```\n", encoding="utf-8")
+    page = Page(str(tmp_path / "page.md"))
+    assert dropped_collections(page) == dropped
+    assert loaded_collections(page) == {"products"}
+
+
+def dropped_collections(page):
+    """Return the names of the collections that the examples of a page delete."""
+    text = "\n".join(block for _, block in page.blocks)
+    loops = re.findall(r"for name in ([^;]+); do\s+curl [^\n]*DELETE [^\n]*/collections/\$name", text)
+    names = {name for listed in loops for name in listed.split()}
+    names |= set(re.findall(r"DELETE \S+/collections/([\w-]+)(?=\s)", text))
+    names |= set(re.findall(r"\.collection\(\"([^\"]+)\"\)\.drop\(\)", text))
+    for found in re.finditer(r"^\s*(?:await )?(\w+)(?:\.collection)?\.drop\(\)", text, re.MULTILINE):
+        made = re.findall(rf"^\s*(?:const )?{found[1]} = [^\n]*?\(\"([\w-]+)\"", text[: found.start()], re.MULTILINE)
+        assert made, f"{page.name}: no line above says what {found[0]} drops"
+        names.add(made[-1])
+    return names
+
+
+def loaded_collections(page):
+    """Return the names of the collections into which the page's commands load the reader's files."""
+    commands = [line for _, block in page.blocks for line in block.splitlines() if "softkv load " in line]
+    named = [re.search(r"--collection (\S+)", command) for command in commands]
+    stems = [re.search(r"softkv load (?:\S*/)?([\w-]+)\.", command) for command in commands]
+    return {(name or stem)[1] for name, stem in zip(named, stems, strict=True) if name or stem}
+
+
+def names_collection(page, name):
+    """Return whether an example of the page uses a collection of this name."""
+    text = "\n".join(block for _, block in page.blocks)
+    return re.search(rf"/collections/{name}(?![\w-])|\"{name}\"|softkv \w+ {name}(?![\w-])", text) is not None
 
 
 @pytest.mark.parametrize("page", OF_WALLS, ids=lambda page: page.name)

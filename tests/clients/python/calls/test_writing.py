@@ -110,7 +110,7 @@ def test_rows_that_have_expired_before_they_are_sent_are_a_warning(shelf, expire
 
 def test_a_refused_row_of_a_file_is_named_by_its_line(shelf, tmp_path):
     (tmp_path / "t.csv").write_text("id,key_vector\na,1 2\na,2 1\n", encoding="utf-8")
-    with pytest.warns(UserWarning, match="^1 of 2 rows were refused, the first is line 3 of the file: the id 'a'"):
+    with pytest.warns(UserWarning, match="^1 of 2 rows was refused, the first is line 3 of the file: the id 'a'"):
         shelf.upsert(open_table(tmp_path / "t.csv"))
 
 
@@ -119,6 +119,6 @@ def test_a_warning_of_an_awaited_call_is_at_the_line_that_awaits_it(service):
         async with softkv.AsyncClient(service.url) as client:
             await client.collection("awaited").upsert([{"id": "a", "value": float("nan")}])
 
-    with pytest.warns(UserWarning, match="^1 of 1 rows were refused") as warned:
+    with pytest.warns(UserWarning, match="^1 of 1 rows was refused") as warned:
         asyncio.run(upload())
     assert [warning.filename for warning in warned] == [__file__]
