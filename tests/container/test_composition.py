@@ -29,7 +29,7 @@ def test_the_label_has_the_version_of_the_project():
 def test_modules_that_the_build_imports_exist():
     rehearsal = ast.parse((ROOT / "docker" / "rehearsal.py").read_text(encoding="utf-8"))
     imported = [node.module for node in ast.walk(rehearsal) if isinstance(node, ast.ImportFrom)]
-    assert any(name.startswith("service.") for name in imported)
+    assert any(name.startswith("softkv_service.") for name in imported)
     assert [name for name in imported if find_spec(name) is None] == []
 
 
@@ -54,6 +54,12 @@ def test_in_production_callers_have_keys_from_a_secret_and_the_container_has_lim
     assert environment["SOFTKV_THREADS"] == PRODUCTION["cpus"]
     assert PRODUCTION.keys() >= {"cpus", "mem_limit", "pids_limit", "logging"}
     assert PRODUCTION["build"] == SERVICE["build"]
+
+
+def test_no_two_compose_files_share_a_project_and_so_a_volume():
+    names = [yaml.safe_load(path.read_text(encoding="utf-8"))["name"] for path in FOLDER.glob("compose*.yaml")]
+    assert len(names) == 4
+    assert len(set(names)) == len(names)
 
 
 def test_replicas_differ_by_name_only_and_have_the_settings_of_production():
