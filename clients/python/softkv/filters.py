@@ -194,6 +194,9 @@ class Field:
     def __invert__(self) -> NoReturn:
         raise TypeError(_BARE_FIELD.format(field=_field_in_python(self.name.removeprefix(METADATA))))
 
+    def __reduce__(self) -> tuple[type[Field], tuple[str]]:
+        return Field, (self.name,)  # copy and pickle would look for attributes of a field without a name
+
     def __getitem__(self, name: str) -> Field:
         return Field(f"{self.name}.{name}")
 
@@ -340,7 +343,7 @@ def _to_operand(value: Any, *, dates: bool) -> Any:
         return [_to_operand(item, dates=dates) for item in value]
     if isinstance(value, str | int | float | Mapping | None):
         return value
-    if isinstance(value, date):
+    if isinstance(value, date) and value == value:  # to_json_value refuses the NaT of pandas
         return {"datetime": value.isoformat()} if dates else value.isoformat()
     converted = to_json_value(value)
     return _to_operand(converted, dates=dates) if isinstance(converted, date | list) else converted

@@ -193,10 +193,10 @@ async def _iterate_cooperatively(rows: Any) -> AsyncGenerator[Any, None]:
 def _warn_of_lost(upload: Upload) -> None:
     """Warn that rows were refused or had expired, unless the caller follows the upload."""
     report = upload.report
-    if upload.expired and not upload.is_followed:
+    if report.expired and not upload.is_followed:
         warn_caller(
-            f"{len(upload.expired):,} of {report.rows:,} rows had expired before they were sent, the first is row "
-            f"{upload.expired[0]}: a number in `expires` counts seconds since 1970"
+            f"{report.expired:,} of {report.rows:,} rows had expired before they were sent, so their documents are "
+            "absent: a number in `expires` counts seconds since 1970"
         )
     if report.refused and not upload.is_followed:
         first = report.refused[0]

@@ -8,12 +8,13 @@ import json
 import math
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from softkv.errors import Invalid
 from softkv.problems import invalid_value, invalid_value_at
 
 Instant: TypeAlias = datetime | str | float
@@ -51,9 +52,11 @@ def encode_json(content: Any) -> bytes:
     """Encode a value as JSON in UTF-8. NumPy numbers, arrays and dates are converted.
 
     Raises:
-        Invalid: the content has no JSON form, or an integer of more than 64 bits.
+        Invalid: the content has no JSON form, or an integer of more than 64 bits, or an object has one name twice.
     """
     try:
+        if isinstance(content, _CONTAINERS) and _has_other_names(content):
+            _check_names(content, "")
         text = _ENCODER.encode(content)
         if _MANY_DIGITS.search(text):
             _check_integers(json.loads(text), "")
@@ -62,6 +65,9 @@ def encode_json(content: Any) -> bytes:
         raise invalid_value("", "wanted Unicode text, got a lone surrogate: send well-formed UTF-8") from None
     except RecursionError:
         raise invalid_value("", _RECURSIVE_JSON) from None
+    except Invalid as error:
+        pointer = next(_find_without_json(content, ""), "")
+        raise error if error.errors[0].pointer else invalid_value_at(pointer, error.detail) from None
     except ValueError as error:
         if "Circular" in str(error):
             raise invalid_value("", _RECURSIVE_JSON) from None
@@ -71,6 +77,35 @@ def encode_json(content: Any) -> bytes:
         ) from None
 
 
+def _has_other_names(content: Any) -> bool:
+    """Return whether an object in lists and mappings has a name that is no text."""
+    for name, item in content.items() if isinstance(content, dict) else (("", item) for item in content):
+        if type(name) is not str or (isinstance(item, _CONTAINERS) and _has_other_names(item)):
+            return True
+    return False
+
+
+def _check_names(content: Any, pointer: str) -> None:
+    """Raise Invalid if an object has a name that is no text and no number, or two names that are one in JSON."""
+    if isinstance(content, dict):
+        _check_object(content, pointer)
+    for step, item in content.items() if isinstance(content, dict) else enumerate(content):
+        if isinstance(item, _CONTAINERS):
+            _check_names(item, _pointer_to(step, pointer))
+
+
+def _check_object(content: Mapping[Any, Any], pointer: str) -> None:
+    """Raise Invalid if a name that is no text cannot become one, or becomes another name of its object."""
+    names: set[str] = set()
+    for name in content:
+        if not isinstance(name, str | int | float | None):
+            raise invalid_value_at(pointer, f"wanted texts as the names of an object, got {name!r}: write it as a text")
+        text = name if isinstance(name, str) else json.dumps(name)
+        if text in names:
+            raise invalid_value_at(pointer, f'two names of an object are "{text}" in JSON: rename one of them')
+        names.add(text)
+
+
 def _find_not_finite(content: Any, pointer: str) -> Iterator[tuple[str, float]]:
     """Yield the pointer and the value of each NaN and infinity in lists and mappings."""
     if isinstance(content, dict | list | tuple):
@@ -78,6 +113,20 @@ def _find_not_finite(content: Any, pointer: str) -> Iterator[tuple[str, float]]:
             yield from _find_not_finite(item, _pointer_to(step, pointer))
     elif isinstance(content, float) and not math.isfinite(content):
         yield pointer, content
+
+
+def _find_without_json(content: Any, pointer: str) -> Iterator[str]:
+    """Yield the pointer of each value in lists and mappings that has no JSON form."""
+    if isinstance(content, _CONTAINERS):
+        for step, item in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from _find_without_json(item, _pointer_to(step, pointer))
+    elif not isinstance(content, str | int | float | None):
+        try:
+            converted = to_json_value(content)
+        except Invalid:
+            yield pointer
+        else:
+            yield from _find_without_json(converted, pointer)
 
 
 def _pointer_to(step: object, pointer: str) -> str:
@@ -103,8 +152,15 @@ def to_json_value(value: Any) -> Any:
     """Convert a NumPy number, an array, a date, a set or a tuple to a JSON value.
 
     Raises:
-        Invalid: the value has no JSON form.
+        Invalid: the value has no JSON form, or is NaT or a length of time.
     """
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind in ("m", "M"):
+        return _to_dates(value, kind)
+    if isinstance(value, date | timedelta) and value != value:  # the NaT of pandas, which is no value
+        raise invalid_value("", f"wanted JSON, which has no NaT: {_SEND_NULL}")
+    if isinstance(value, timedelta):
+        raise invalid_value("", _LENGTH_OF_TIME)
     for method in ("tolist", "isoformat"):  # of arrays and their scalars; of dates and times
         convert = getattr(value, method, None)
         if convert is not None:
@@ -116,7 +172,33 @@ def to_json_value(value: Any) -> Any:
     )
 
 
+def _to_dates(value: Any, kind: str) -> Any:
+    """Return NumPy's dates as those of Python, of nanoseconds up to the microsecond.
+
+    Raises:
+        Invalid: a date is NaT or outside of the years 1 to 9999, or the values are lengths of time.
+    """
+    import numpy as np
+
+    if not isinstance(value, np.ndarray | np.generic):
+        return value.tolist()  # a column of pandas, whose items are converted next
+    if kind == "m":
+        raise invalid_value("", _LENGTH_OF_TIME)
+    if np.isnat(value).any():
+        raise invalid_value("", f"wanted JSON, which has no NaT: {_SEND_NULL}")
+    dates = value.tolist()
+    if all(isinstance(item, date) for item in np.asarray(dates, dtype=object).flat):
+        return dates
+    dates = value.astype("datetime64[us]").tolist()  # of nanoseconds, which Python's datetime does not have
+    if not all(isinstance(item, date) for item in np.asarray(dates, dtype=object).flat):
+        raise invalid_value("", f"wanted dates of the years 1 to 9999, got {value}: send them as texts")
+    return dates
+
+
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
+_CONTAINERS = (dict, list, tuple)
+_SEND_NULL = "send null, or leave the field out"
+_LENGTH_OF_TIME = "wanted JSON, which has no length of time: send its total_seconds() as a number"
 _MANY_DIGITS = re.compile(r"[0-9]{19}")  # of an integer that may have more than 64 bits, or of a text
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=to_json_value)
 
@@ -128,7 +210,8 @@ def is_vector(value: Any) -> bool:
     """Return whether the value is one vector: neither a text nor several vectors or texts."""
     dimensions = getattr(value, "ndim", None)
     if dimensions is not None:
-        return bool(dimensions == 1) and getattr(value.dtype, "kind", "f") not in _TEXT_KINDS
+        kind = getattr(getattr(value, "dtype", None), "kind", "f")  # a memoryview has no dtype, torch's has no kind
+        return bool(dimensions == 1) and kind not in _TEXT_KINDS
     return isinstance(value, Sequence) and not isinstance(value, str) and all(map(_is_number, value))
 
 
@@ -197,9 +280,14 @@ def _numeric_array(value: Any, pointer: str, kinds: str = "iuf") -> NDArray[Any]
     import numpy as np
 
     try:
-        array = np.asarray(value)
+        array = np.asanyarray(_detach(value))
     except ValueError:
         raise invalid_value_at(pointer, "wanted rows of one length, got some that are longer than others") from None
+    if np.ma.is_masked(array):
+        raise invalid_value_at(pointer, "wanted numbers, got an array that masks some: fill them, or leave the row out")
+    array = np.asarray(array)
+    if array.dtype.name == "bfloat16":
+        array = array.astype(np.float32)
     if array.dtype.kind == "O" and all(type(number) in (int, float) for number in array.flat):
         with suppress(OverflowError):
             array = array.astype(np.float64)  # integers of more than 64 bits
@@ -208,6 +296,16 @@ def _numeric_array(value: Any, pointer: str, kinds: str = "iuf") -> NDArray[Any]
         came = names.get(array.dtype.kind, str(array.dtype))
         raise invalid_value_at(pointer, f"wanted numbers, got {came}")
     return array
+
+
+def _detach(value: Any) -> Any:
+    """Return the numbers of a tensor of torch, or of a list of them, without gradients and in a type of NumPy."""
+    if isinstance(value, list | tuple):
+        return [_detach(item) for item in value] if value and hasattr(value[0], "detach") else value
+    if not hasattr(value, "detach"):
+        return value
+    tensor = value.detach().cpu()
+    return tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor  # as bfloat16
 
 
 def _is_number(value: Any) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import datetime
+import pickle
 
 import numpy as np
+import pandas
 import pytest
 
 import softkv
@@ -23,6 +25,10 @@ def compared(field, operator, value, **operands):
         (F.year >= np.int64(1930), compared("metadata.year", ">=", 1930)),
         (F.date < datetime.date(2026, 1, 2), compared("metadata.date", "<", {"datetime": "2026-01-02"})),
         (F.date == np.datetime64("2026-01-02"), compared("metadata.date", "==", {"datetime": "2026-01-02"})),
+        (
+            F.date.is_in(np.array(["2026-01-02T03"], "datetime64[ns]")),
+            compared("metadata.date", "in", [{"datetime": "2026-01-02T03:00:00"}]),
+        ),
         (
             F.date >= datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.UTC),
             compared("metadata.date", ">=", {"datetime": "2026-01-02T03:00:00+00:00"}),
@@ -159,3 +165,17 @@ def test_a_filter_of_a_bias_is_pointed_at_where_it_stands(silent):
     with pytest.raises(softkv.Invalid) as refused:
         silent().collection("a").attend("b", bias=[{"filter": 3, "addend": 1}])
     assert refused.value.errors[0].pointer == "/bias/0/filter"
+
+
+@pytest.mark.parametrize("value", [pandas.NaT, np.datetime64("NaT"), np.timedelta64(1, "D"), pandas.Timedelta(1, "D")])
+def test_what_is_no_date_is_no_operand(value):
+    for compare in (F.date.__ge__, F.date.__eq__, F.date.contains, lambda value: F.date.is_in([value])):
+        with pytest.raises(softkv.Invalid, match=r"no NaT|no length of time"):
+            compare(value)
+
+
+@pytest.mark.parametrize("field", [F.year, F["loc.page"], F.id], ids=repr)
+def test_a_field_is_copied_and_pickled(field):
+    for twin in (copy.copy(field), copy.deepcopy(field), pickle.loads(pickle.dumps(field))):
+        assert isinstance(twin, softkv.filters.Field)
+    assert pickle.loads(pickle.dumps({"by": field}))["by"].name == copy.deepcopy(field).name == field.name

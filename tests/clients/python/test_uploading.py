@@ -7,6 +7,7 @@ import json
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -252,3 +253,28 @@ def test_whole_numbers_as_ids_are_written_in_decimal(made, ids):
     assert collection.upsert([{"id": 3, "key_vector": [1, 0]}]).upserted == 1
     assert [document.id for document in collection.find()] == ["1", "2", "3"]
     assert not collection.upsert([{"id": True, "key_vector": [1, 0]}])
+
+
+@pytest.mark.parametrize("on_conflict", ["replace", "skip"])
+def test_rows_that_had_expired_before_they_were_sent_are_counted(made, on_conflict):
+    shelf = made(encoder=None)
+    shelf.put("there", value="kept")
+    now = datetime.now(UTC)
+    instants = {
+        "microseconds-read-as-nanoseconds": 1_767_225_600_000_000 // 10**9,
+        "text": "2026-01-01T00:00:00Z",
+        "datetime": now - timedelta(days=1),
+        "ahead": now + timedelta(days=1),
+        "duration": "30d",
+        "never": None,
+        "no-instant": "soon",
+        "there": 0,
+    }
+    rows = [{"id": name, "value": name, "expires": instant} for name, instant in instants.items()]
+    with pytest.warns(UserWarning, match="had expired before they were sent"):
+        report = shelf.upsert(rows, on_conflict=on_conflict)
+    expected = 3 if on_conflict == "skip" else 4
+    assert report.expired == expected
+    assert f"7 of 8 rows written, {expected} expired" in repr(report) or report.skipped == ["there"]
+    assert [refusal.id for refusal in report.refused] == ["no-instant"]
+    assert shelf.count() == report.upserted - expected + len(report.skipped)

@@ -509,6 +509,7 @@ class Report:
         rows: the number of rows that were read.
         acknowledged: the number of rows, from the first on, whose result the service has reported.
         upserted: the number of rows that were written.
+        expired: the number of written rows whose instant of expiry was over: these documents are absent at once.
         skipped: the ids that existed already, with `on_conflict="skip"`.
         refused: the rows that were not written, with the reason, in their order.
         truncated: the ids of documents whose text is longer than the encoder reads; empty if the encoder does not tell.
@@ -520,6 +521,7 @@ class Report:
         self.rows = 0
         self.acknowledged = 0
         self.upserted = 0
+        self.expired = 0
         self.skipped: list[str] = []
         self.refused: list[Refusal] = []
         self.truncated: list[str] = []
@@ -547,7 +549,8 @@ class Report:
         return not self.refused
 
     def __repr__(self) -> str:
-        counts = [(len(ids), name) for name in ("skipped", "refused", "truncated") if (ids := getattr(self, name))]
+        counts = [(self.expired, "expired")] if self.expired else []
+        counts += [(len(ids), name) for name in ("skipped", "refused", "truncated") if (ids := getattr(self, name))]
         parts = [f"{self.upserted:,} of {self.rows:,} rows written", *(f"{count:,} {name}" for count, name in counts)]
         if self.acknowledged < self.rows:
             parts.append(f"{self.acknowledged:,} acknowledged")

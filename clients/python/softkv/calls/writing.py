@@ -139,7 +139,6 @@ class Upload:
         total: the number of rows, or None if it is unknown.
         report: the results so far.
         is_followed: whether the caller reads the report meanwhile, so that refused rows need no warning.
-        expired: the indices of the rows that had expired before they were sent.
     """
 
     def __init__(
@@ -157,7 +156,6 @@ class Upload:
         self.progress = progress
         self.report = report
         self.is_followed = is_followed
-        self.expired: list[int] = []
         self._place = collection
         self._on_conflict = on_conflict
         self._next = 0
@@ -201,9 +199,6 @@ class Upload:
             batch = self._close_batch() if self._batch.rows >= self._most_rows else None
             self._batch.refuse(index, row_id(fields), error, line)
             return batch
-        instant = seconds_of(fields.get("expires"))
-        if instant is not None and instant <= time():
-            self.expired.append(index)
         is_full = self._batch.lines and self._batch.size + len(row_line.content) >= self._most_bytes
         batch = self._close_batch() if is_full or self._batch.rows >= self._most_rows else None
         self._batch.add(row_line)
@@ -247,6 +242,7 @@ class Upload:
         report = self.report
         report.acknowledged += batch.rows
         report.upserted += result.upserted
+        report.expired += batch.count_expired(result)
         report.skipped += result.skipped
         report.truncated += result.truncated
         report.refused += sorted(result.refused, key=lambda refusal: refusal.row)
@@ -407,6 +403,14 @@ class Batch:
         self.lines.append(row)
         self.size += len(row.content) + 1
 
+    def count_expired(self, result: BatchResult) -> int:
+        """Return the number of rows that were written, although their instant of expiry was over."""
+        expired = [line for line in self.lines if line.is_expired]
+        if not expired:
+            return 0
+        refused, skipped = {refusal.row for refusal in result.refused}, set(result.skipped)
+        return sum(line.position not in refused and line.id not in skipped for line in expired)
+
     def refuse(self, index: int, document_id: str | None, error: Invalid, line: int | None) -> None:
         """Record a row that the client itself refuses, so that it is not sent."""
         self.rows += 1
@@ -439,13 +443,15 @@ class RowLine(NamedTuple):
         content: the line without its line break.
         width: the width of the key vector; None for a row without one, and for base64.
         line: the number of the row in its file, if it comes from one.
+        is_expired: whether its instant of expiry is over.
     """
 
     position: int
     id: str | None
     content: bytes
     width: int | None
-    line: int | None = None
+    line: int | None
+    is_expired: bool
 
 
 def row_fields(row: Any, index: int) -> Mapping[str, Any]:
@@ -483,12 +489,14 @@ def encode_row(fields: Mapping[str, Any], index: int, line: int | None = None) -
     Raises:
         Invalid: the row cannot be a document; the message is the service's.
     """
+    expires = seconds_of(fields.get("expires"))
+    is_expired = expires is not None and expires <= time()
     vector = fields.get(_KEY_VECTOR)
     if vector is None or isinstance(vector, Mapping):
-        return RowLine(index, row_id(fields), encode_json(encode_fields(fields)), None, line)
+        return RowLine(index, row_id(fields), encode_json(encode_fields(fields)), None, line, is_expired)
     array = as_float32(vector, f"/{_KEY_VECTOR}")
     content = encode_json(encode_fields({name: field for name, field in fields.items() if name != _KEY_VECTOR}))
-    return RowLine(index, row_id(fields), _append_vector(content, array), len(array), line)
+    return RowLine(index, row_id(fields), _append_vector(content, array), len(array), line, is_expired)
 
 
 def _append_vector(content: bytes, array: Array) -> bytes:
