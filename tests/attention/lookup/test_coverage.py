@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from softkv_attention.lookup import Background, KeySummary, Memory, Question, Rows, answers, cover_missing_rows
+from softkv_attention.lookup import Background, Bias, KeySummary, Memory, Question, Rows, answers, cover_missing_rows
 from softkv_attention.lookup.planner import answer
 
 N, WIDTH = 4_000, 32
@@ -82,3 +82,19 @@ def test_only_rows_near_the_best_matter_to_cold_and_sparse_answers(keys):
     for null, is_known in ((0.5, True), (1.5, True), (Background(0.0, 0.01), True), (barely, False)):
         _, coverage = asked(view, missing, keys[0].astype(float), 0.0, null=null)
         assert (coverage.max_missing_weight == 0) is is_known
+
+
+@pytest.mark.parametrize("normaliser", ["softmax", "one_hot", "entmax15"])
+def test_without_known_bounds_the_missing_rows_may_have_all_weight(keys, normaliser):
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    bias = Bias.of(view, np.array([3]), np.array([1.0])) if normaliser == "softmax" else None
+    result, coverage = asked(view, missing, keys[0].astype(float), 0.5, normaliser=normaliser, bias=bias)
+    assert (coverage.min_missing_weight, coverage.max_missing_weight) == (0, 1)
+    assert result.certificate.total_variation == 1
+    assert (coverage.documents, coverage.total) == (3500, 4000)
+
+
+def test_if_every_row_is_missing_all_weight_is(keys):
+    result, coverage = asked(filled(keys[:0]), KeySummary.of("cosine", keys), keys[0].astype(float), 0.5)
+    assert (coverage.documents, coverage.total, coverage.max_missing_weight) == (0, 4000, 1.0)
+    assert result.certificate.total_variation == 1

@@ -80,3 +80,19 @@ def test_a_question_has_the_same_digits_alone_among_others_and_in_a_sweep():
         assert among.evidence == alone.evidence
     swept = sweep(memory.view, Question(vectors[0], 1.0, 0.2, mask), [0.1])
     assert swept.evidence[0] == answers(memory.view, questions[:1])[0].evidence
+
+
+@pytest.mark.usefixtures("either")
+@pytest.mark.parametrize("similarity", PRODUCTS)
+def test_a_masked_document_is_as_good_as_a_removed_one(similarity):
+    memory, _, _, queries = memory_of(similarity, 300, 17, LIMITS)
+    view, kept = memory.view, np.arange(300) % 3 > 0
+    removed = memory.publish(remove=10 + np.flatnonzero(~kept))
+    questions = [Question(query, 0.2, 0.5) for query in queries]
+    masked = [Question(query, 0.2, 0.5, view.mask(kept)) for query in queries]
+    for alone, among in zip(answers(removed, questions), answers(view, masked), strict=True):
+        np.testing.assert_array_equal(among.numbers, alone.numbers)
+        np.testing.assert_allclose(among.weights, alone.weights, rtol=1e-12)
+        np.testing.assert_allclose(among.output, alone.output, rtol=1e-12, atol=1e-14)
+        assert among.null_weight == pytest.approx(alone.null_weight, rel=1e-12)
+        assert among.documents == alone.documents == 200

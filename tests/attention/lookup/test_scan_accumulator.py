@@ -28,7 +28,8 @@ def rows():
 
 def fed(accumulator, rows, similarities):
     """Process all rows like a scan, in plain code: make room, list rows at the threshold, sum the rest."""
-    weights = np.zeros((QUERIES, N), dtype=np.float32)
+    outputs = accumulator.outputs
+    weights = np.zeros((0 if outputs is None else QUERIES, N), dtype=np.float32)
     lists = accumulator.lists
     for start in range(0, N, STEP):
         before = lists.thresholds.copy()
@@ -44,8 +45,10 @@ def fed(accumulator, rows, similarities):
             below = np.delete(step_similarities, hits).astype(np.float64)
             x = (below - float(lists.thresholds[query])) * float(accumulator.inverse[query])
             accumulator.sums[query] += np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()
-            weights[query, start + np.delete(np.arange(len(step_similarities)), hits)] = np.exp(x)
-    accumulator.outputs += weights.astype(np.float64) @ VALUES.astype(np.float64)
+            if outputs is not None:
+                weights[query, start + np.delete(np.arange(len(step_similarities)), hits)] = np.exp(x)
+    if outputs is not None:
+        outputs += weights.astype(np.float64) @ VALUES.astype(np.float64)
     return accumulator
 
 
@@ -72,6 +75,18 @@ def test_every_row_is_listed_or_summed(rows, order, temperature):
         np.testing.assert_allclose(result.sums[query], expected, rtol=1e-9, atol=1e-12)
         blend = np.exp(x) @ VALUES[below].astype(np.float64)
         np.testing.assert_allclose(result.outputs[query], blend, rtol=1e-5, atol=1e-5 * np.exp(x).sum())
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_without_outputs_the_lists_and_sums_are_the_same(rows, order):
+    similarities = np.stack([ORDERS[order](np.random.default_rng(1)) for _ in range(QUERIES)]).astype(np.float32)
+    inverse, opening = np.full(QUERIES, 3.0, np.float32), np.full(QUERIES, -0.5, np.float32)
+    full, lean = (fed(Accumulator(opening, inverse, CAPACITY, width, None), rows, similarities) for width in (4, None))
+    assert lean.outputs is None
+    np.testing.assert_array_equal(lean.sums, full.sums)
+    np.testing.assert_array_equal(lean.lists.thresholds, full.lists.thresholds)
+    for query in range(QUERIES):
+        np.testing.assert_array_equal(listed(lean, query)[0], listed(full, query)[0])
 
 
 def test_a_rising_threshold_makes_errors_smaller_as_it_does_weights(rows):

@@ -44,6 +44,11 @@ def test_the_sums_of_a_tail_are_off_by_at_most_the_width_of_a_bin(seed, n, bins)
         assert abs(np.log(square / (terms * terms).sum())) <= 2 * off
 
 
+def test_a_tail_of_no_rows_adds_no_terms():
+    sums = Tail(np.zeros((7, 2))).sums(np.array([0.1, 1.0]))
+    assert (sums.thresholds.shape, sums.sums.shape) == ((0,), (2, 0, 3))
+
+
 def test_a_quantised_sweep_is_many_answers(running, clusters, in_pieces):
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)

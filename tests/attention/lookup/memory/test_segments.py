@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from softkv_attention.kernels.layout import CHUNK
 from softkv_attention.lookup import Rows
 from softkv_attention.lookup.codes.quantisation import Codes
+from softkv_attention.lookup.memory.segments import Segment
 
 WIDTH = 5
 
@@ -53,3 +56,19 @@ def test_a_sample_has_one_row_in_64_or_256_rows_in_no_order(rows_of, segment_of,
     np.testing.assert_array_equal(sample.scales, codes.scales[sample.positions])
     rows = Codes(sample.codes, sample.scales, sample.scales, None).at(np.arange(len(sample.positions)), WIDTH)
     np.testing.assert_array_equal(rows, codes.at(sample.positions, WIDTH))
+
+
+@given(
+    numbers=st.sets(st.integers(-50, 50), max_size=40),
+    wanted=st.sets(st.integers(-60, 60), max_size=40),
+    removed=st.sets(st.integers(0, 39), max_size=10),
+)
+def test_positions_are_those_of_the_wanted_documents_that_are_not_removed(
+    rows_of, segment_of, numbers, wanted, removed
+):
+    segment = segment_of(rows_of(sorted(numbers))) if numbers else Segment(segment_of(rows_of([1])).block, 0)
+    removed_positions = np.array(sorted(position for position in removed if position < len(numbers)), dtype=np.intp)
+    segment = segment.without(removed_positions)
+    positions = segment.positions(np.array(sorted(wanted), dtype=np.int64))
+    live = numbers - set(segment.numbers[removed_positions].tolist())
+    assert segment.numbers[positions].tolist() == sorted(live & wanted)

@@ -34,6 +34,12 @@ def test_a_spread_is_known_only_where_that_of_every_block_is():
     assert too_far.value_spread is None
 
 
+def test_values_too_wide_for_sums_have_no_spread():
+    widest, wider = (Memory("dot").publish(add=Rows(np.arange(2), np.ones((2, width)))) for width in (1024, 1025))
+    assert widest.facts.value_spread.count == 2
+    assert wider.facts.value_spread is None
+
+
 def owned(sizes):
     return np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
 

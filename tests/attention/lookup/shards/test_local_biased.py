@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
 from softkv_attention.lookup import Bias, Limits, Memory, Question, Rows, ScanWidth, answers
+from softkv_attention.lookup.exact import exact_answers
 from softkv_attention.lookup.quantised import quantised_answers
 
 N = 6007
@@ -73,3 +75,26 @@ def test_beside_a_large_addend_a_document_shows_its_most_similar_key(running, cl
     own_slice = keys[300:303] @ queries[0] / np.linalg.norm(keys[300:303], axis=1) / np.linalg.norm(queries[0])
     assert (answer.numbers[0], answer.parts[0]) == (300, 300 + own_slice.argmax())
     assert answer.similarities[0] == pytest.approx(own_slice.max())
+
+
+def test_a_document_is_absent_if_the_mask_or_an_infinite_bias_excludes_it(running, clusters, in_pieces):
+    keys, values, queries = clusters
+    view = in_pieces("cosine", keys, values)
+    mask = view.mask(np.arange(1500, N))
+    biases = [None, Bias.of(view, [1600], [5.0]), Bias.of(view, [3000, 3001], [5.0, -np.inf])]
+    temperatures = (0.05, 1.0)
+    questions = [
+        Question(query, temperature, mask=mask, bias=bias, top_k=N)
+        for query in queries[:3]
+        for temperature in temperatures
+        for bias in biases
+    ]
+    for question, answer in zip(questions, answers(view, questions), strict=True):
+        excluded = question.bias is biases[2]
+        allowed = view.mask(np.setdiff1d(np.arange(1500, N), [3001] if excluded else []))
+        bias = Bias.of(view, [3000], [5.0]) if excluded else question.bias
+        (exact,) = exact_answers(view, [replace(question, mask=allowed, bias=bias)])
+        np.testing.assert_array_equal(answer.numbers, exact.numbers)
+        bound = answer.certificate.total_variation + exact.certificate.total_variation
+        assert np.abs(answer.weights - exact.weights).max() <= bound
+        assert (3001 in answer.numbers, answer.documents) == (not excluded, N - 1500 - excluded)
