@@ -2,7 +2,7 @@
 declare namespace Page {
   type API = import("./shared/api.js").API;
   /** What the service sends, by the names of its schema. */
-  type Schemas = import("../../clients/typescript/src/generated/api.ts").components["schemas"];
+  type Schemas = import("../../../clients/typescript/src/generated/api.ts").components["schemas"];
   type Language = "en" | "zh";
   type Verdict = "one" | "several" | "none";
 

@@ -332,6 +332,49 @@ def test_a_line_that_names_the_delimiter_and_empty_cells_of_databases_are_read_a
     assert [(row["line"], row["document"]) for row in made] == [(3, expected[0]), (4, expected[1])]
 
 
+TITLED = "Sortiment 2026{0}\n\nNr;Name;Preis;EAN\n0017;Tasse;7,50;4006381333931\n0018;Topf, groß;9,90;x\n"
+
+
+@pytest.mark.parametrize("padding", ["", ";;;"])
+def test_titles_above_a_table_are_left_out_and_named(padding: str) -> None:
+    file = read("t.csv", TITLED.format(padding), encodes=False)
+    assert [column["name"] for column in file["survey"]["columns"]] == ["Nr", "Name", "Preis", "EAN"]
+    assert [(row["line"], row["document"]["metadata"]["Preis"]) for row in file["made"] if "document" in row] == [
+        (4, 7.5),
+        (5, 9.9),
+    ]
+    assert file["notices"][0][0] == "The lines above line 3 are titles and are left out."
+
+
+def test_the_line_of_the_header_may_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("of the year\nid,key\na,cats\nb,dogs\n")
+    file = read("t.csv", path.read_bytes(), reading={"header": 2}, encodes=False)
+    assert documents(file) == [row.document for row in open_table(path, header_row=2)]
+    assert file["notices"] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["name\nSmith, John\nDoe, Jane\n", ",a\n0,1\n1,2\n", "id,key,x\na,,\nb,cats,1\n", "text\none\ntwo, three\n"]
+)
+def test_a_table_without_a_title_begins_in_its_first_line(text: str) -> None:
+    made = read("t.csv", text, encodes=False)["made"]
+    assert made[0]["line"] == 2
+
+
+def test_codes_and_numbers_that_stay_text_are_not_called_dates() -> None:
+    file = read("t.csv", "Nr,EAN,day\n0017,x4006381333931,07.09.2024\n0018,x4006381333932,08.09.2024\n", encodes=False)
+    shown = {column["name"]: (column["kind"], column["dated"]) for column in file["survey"]["columns"]}
+    assert shown == {"Nr": ("text", False), "EAN": ("text", False), "day": ("text", True)}
+
+
+@pytest.mark.parametrize("brackets", [10, 200_000])
+def test_brackets_around_a_vector_are_looked_at_once(brackets: int) -> None:
+    content = f"id,key,vector\na,cats,{'(' * brackets}x\n"
+    (made,) = read("t.csv", content, roles={"id": "id", "key": "key", "vector": "key_vector"}, encodes=False)["made"]
+    assert made["flaw"]["name"] == "flaw.vector"
+
+
 def test_no_cell_of_the_refused_rows_is_a_formula() -> None:
     shown = ["=1+1", " =1", "@x", "-1.5", "+5", "-2+3", "＝1", "cats", ""]
     assert ask(shown=shown)["inert"] == ["'=1+1", "' =1", "'@x", "-1.5", "+5", "'-2+3", "'＝1", "cats", ""]

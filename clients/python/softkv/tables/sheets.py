@@ -78,7 +78,8 @@ def read_delimited(file: File) -> Content:
         named = _NAMES_DELIMITER.fullmatch(next(_lines(text, path, open_file), ""))
     delimiter = delimiter or (named[1] if named else None)
     with open_text() as text:
-        beginning = "".join(islice(lines_of(text), _RECORDS * 5))
+        above = (options["header_row"] or 1) - 1  # titles, which say nothing of the delimiter
+        beginning = "".join(islice(lines_of(text), above, above + _RECORDS * 5))
     chosen, quoting, notices = delimiter or _find_delimiter(beginning), options["quoting"] or "csv", list[str]()
     if chosen == "\t" and options["quoting"] is None:
         with open_text() as text, open_text() as again:

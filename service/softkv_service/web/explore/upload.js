@@ -23,6 +23,8 @@ import words from "./upload.json";
 /** @typedef {{file: File, table: Table, survey: Survey, mapping: Mapping, reading: Reading, upload: Upload | null}} Session a file that is being uploaded, or will be */
 
 const ENCODINGS = ["utf-8", "utf-16le", "windows-1252", "gb18030", "big5", "shift_jis", "euc-kr"];
+/** Files whose table may begin below their first row, which the service reads. */
+const SHEETS = /\.(xlsx|xlsm|xlsb|xls|ods)$/i;
 const SHOWN_REFUSALS = 50;
 const SHOWN_DOCUMENTS = 3;
 const LONGEST = 60;
@@ -123,7 +125,7 @@ class UploadTab {
     try {
       const readByService = (/** @type {File} */ chosen) => {
         if (this.#context.isExported) throw new UnreadableFile("file.foreign");
-        return clientOf(this.#context.api).table(chosen, chosen.name, {}, { signal });
+        return clientOf(this.#context.api).table(chosen, chosen.name, { header_row: reading.header }, { signal });
       };
       const table = await openTable(file, readByService, reading);
       const surveyed = await survey(table, signal, (share, rows) =>
@@ -195,6 +197,7 @@ class UploadTab {
       [...(table.notices ?? []), ...noticesAbout(mapping)].map((notice) => h("p.soft.about", {}, this.#sentence(notice))),
       surveyed.flawed ? h("p", { id: "flawed" }, say("counted.flawed", { count: surveyed.flawed, rows: count(surveyed.flawed) })) : null,
       table.format === "csv" ? this.#csvOptions(file, table, reading) : null,
+      SHEETS.test(file.name) ? h("div.options", {}, this.#headerLine(file, table, reading)) : null,
       mapping.whole ? h("p", { id: "whole" }, say("whole")) : this.#columns(session, become),
       mapping.whole || columnOf(mapping, "value") !== undefined || columnOf(mapping, "key") === undefined
         ? null
@@ -273,8 +276,17 @@ class UploadTab {
       "div.options",
       {},
       h("label.check", {}, named, this.#say("named")),
+      this.#headerLine(file, table, reading),
       this.#encodings(reading.encoding ?? "utf-8", (encoding) => this.#open(file, { ...reading, encoding })),
     );
+  }
+
+  /** @param {File} file @param {Table} table @param {Reading} reading */
+  #headerLine(file, table, reading) {
+    const shown = table.header ?? reading.header ?? 1;
+    const line = h("input", { type: "number", id: "header", min: "1", max: "1000000", value: String(shown) });
+    line.onchange = () => void (line.reportValidity() && line.value && this.#open(file, { ...reading, header: Number(line.value) }));
+    return h("label.field", {}, this.#say("header"), line);
   }
 
   /** @param {Session} session @param {(next: Mapping, focus: string) => void} become */

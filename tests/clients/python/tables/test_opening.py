@@ -209,6 +209,14 @@ def test_a_json_array_is_documents(tmp_path: Path) -> None:
             open_table(text_file(tmp_path / "books.json", text))
 
 
+def test_the_delimiter_is_found_below_titles(tmp_path: Path) -> None:
+    path = text_file(tmp_path / "t.csv", "of the year, and more\n\nid;key;year\na;cats;1990\nb;dogs;1991\n")
+    assert documents(path, header_row=3) == [
+        {"id": "a", "key": "cats", "metadata": {"year": 1990}},
+        {"id": "b", "key": "dogs", "metadata": {"year": 1991}},
+    ]
+
+
 PAGE = '{"result": {"points": [{"id": "a", "key": "cats"}], "next_page_offset": 2}, "status": "ok"}'
 
 

@@ -8,7 +8,7 @@ import { isObject } from "../text.js";
 /** @typedef {import("./table.js").Table} Table */
 /** @typedef {import("./kinds.js").ColumnType} ColumnType */
 /** @typedef {"text" | "number" | "boolean" | "list" | "object" | "vector" | "mixed" | "empty"} Kind what all filled cells of a column are */
-/** @typedef {{name: string, kind: Kind, filled: number, letters: number, dated: boolean, type?: ColumnType}} Column `letters`: how long its texts are, on average; `dated`: whether all are dates, or look like dates or numbers; `type`: of a column of CSV */
+/** @typedef {{name: string, kind: Kind, filled: number, letters: number, dated: boolean, formal: boolean, type?: ColumnType}} Column `letters`: how long its texts are, on average; `dated`: whether all are dates; `formal`: whether all look like dates or numbers; `type`: of a column of CSV */
 /** @typedef {{rows: number, flawed: number, columns: Column[], first: Row[], filled: Map<string, number> | null, coded: boolean}} Survey `coded`: whether the first column has a code in each row, each once; the first rows are those that are shown; `filled`: the number of rows by the columns that are filled in them, as JSON; null for too many combinations */
 /** @typedef {Column & {total: number, texts: number, width: number, noted?: ColumnOfTexts}} Noted */
 /** @typedef {"id" | "key" | "value" | "metadata" | "key_vector" | "value_vector" | "expires" | "skip"} Role */
@@ -41,6 +41,7 @@ const DURATION = /^(\d+(?:\.\d+)?)([smhdw])$/;
 /** @type {Record<string, number>} */
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 const INSTANT = /^(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(Z|[+-]\d\d:\d\d)?$/;
+const BRACKETS = new Set("[](){}");
 const NUMBER = /^-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /**
@@ -90,7 +91,9 @@ export async function survey(table, signal, told) {
     columns: Array.from(columns.values(), ({ name, kind: shape, filled: cells, texts, total, dated, noted }) => {
       const type = noted?.decide();
       const kind = type && cells && type.kind !== "json" ? type.kind : shape;
-      return { name, kind, filled: cells, letters: texts ? total / texts : 0, dated: kind === "text" && (dated || type?.remark !== undefined), type };
+      const isDated = kind === "text" && (dated || type?.remark === "dates");
+      const isFormal = kind === "text" && (dated || type?.remark !== undefined);
+      return { name, kind, filled: cells, letters: texts ? total / texts : 0, dated: isDated, formal: isFormal, type };
     }),
   };
 }
@@ -98,7 +101,7 @@ export async function survey(table, signal, told) {
 /** @param {string} name @param {string} [decimals] @returns {Noted} */
 function blank(name, decimals) {
   const noted = decimals === undefined ? undefined : new ColumnOfTexts(name, decimals);
-  return { name, kind: "empty", filled: 0, letters: 0, dated: true, total: 0, texts: 0, width: 0, noted };
+  return { name, kind: "empty", filled: 0, letters: 0, dated: true, formal: true, total: 0, texts: 0, width: 0, noted };
 }
 
 /** @param {Noted} column @param {unknown} value null of a cell that marks a missing value @param {number} letters */
@@ -162,13 +165,13 @@ export function guess(table, { columns, rows, flawed, coded }, encodes) {
   take("id", (column) => isId(column) && isWhole(column));
   const nameless = [...free].find((column) => isNamed(column, "id") >= 0 && isId(column) && !isWhole(column));
   const [head, ...rest] = columns;
-  const isCoded = coded && !nameless && free.size === columns.length && !head.dated && isNamed(head, "key") < 0;
-  if (isCoded && rest.some((one) => isText(one) && !one.dated) && free.delete(head)) roles[head.name] = "id";
-  const texts = [...free].filter(isText).sort((a, b) => Number(a.dated) - Number(b.dated) || b.letters - a.letters);
+  const isCoded = coded && !nameless && free.size === columns.length && !head.formal && isNamed(head, "key") < 0;
+  if (isCoded && rest.some((one) => isText(one) && !one.formal) && free.delete(head)) roles[head.name] = "id";
+  const texts = [...free].filter(isText).sort((a, b) => Number(a.formal) - Number(b.formal) || b.letters - a.letters);
   const named = texts.filter((column) => isNamed(column, "key") >= 0).sort((a, b) => isNamed(a, "key") - isNamed(b, "key"));
   const [first, ...others] = new Set([...named, ...texts]);
   // Rows without a key would be refused, so a column that all rows fill goes before; no answer is a key, and neither is a mark.
-  const whole = others.find((one) => isWhole(one) && !one.dated && one.letters >= first.letters && (named.includes(one) || isNamed(one, "value") < 0));
+  const whole = others.find((one) => isWhole(one) && !one.formal && one.letters >= first.letters && (named.includes(one) || isNamed(one, "value") < 0));
   const key = first && !isWhole(first) && whole ? whole : first;
   if (key && free.delete(key)) roles[key.name] = "key";
   take("value", ({ name }) => name !== "expires");
@@ -203,7 +206,7 @@ export function holes({ filled, columns }, mapping) {
   if (mapping.whole || !filled || (key ?? vector) === undefined) return null;
   let [keyless, nameless] = [0, 0];
   /** The number of rows without a key by the column that could be it. @type {Map<string, number>} */
-  const instead = new Map(columns.filter((column) => isText(column) && !column.dated && column.name !== key).map(({ name }) => [name, 0]));
+  const instead = new Map(columns.filter((column) => isText(column) && !column.formal && column.name !== key).map(({ name }) => [name, 0]));
   for (const [combination, rows] of filled) {
     const names = new Set(JSON.parse(combination));
     if (id !== undefined && !names.has(id)) nameless += rows;
@@ -309,13 +312,22 @@ function wholeDocument(fields) {
 /** The numbers of a vector that is written as a text: a JSON list, or as NumPy prints it; or the name of a flaw. @param {string} text */
 function vectorOf(text) {
   if (/\.\.\.|…/.test(text)) return "flaw.shortened";
-  const inside = text
+  const printed = text
     .trim()
     .replace(/^array\(/, "")
-    .replaceAll(/np\.float\d+\(([^()]*)\)/g, "$1")
-    .replaceAll(/^[[\](){}]+|[[\](){}]+$/g, "");
-  const numbers = inside.trim().split(/[\s,;]+/);
+    .replaceAll(/np\.float\d+\(([^()]*)\)/g, "$1");
+  const numbers = withoutBrackets(printed)
+    .trim()
+    .split(/[\s,;]+/);
   return numbers.every((number) => NUMBER.test(number)) ? numbers.map(Number) : "flaw.vector";
+}
+
+/** A text without the brackets at its beginning and end. @param {string} text */
+function withoutBrackets(text) {
+  let [begin, end] = [0, text.length];
+  while (begin < end && BRACKETS.has(text[begin])) begin++;
+  while (end > begin && BRACKETS.has(text[end - 1])) end--;
+  return text.slice(begin, end);
 }
 
 /** The instant at which a document expires, as Python reads it: a time without a zone is in UTC, and 30d is 30 days from now; null for other values. @param {unknown} value */

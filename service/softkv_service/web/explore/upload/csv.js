@@ -8,6 +8,8 @@ const DELIMITERS = [",", ";", "\t", "|"];
 const [START, PLAIN, QUOTED, CLOSED] = [0, 1, 2, 3];
 /** The number of first records that decide the delimiter. */
 const LOOKED_AT = 20;
+/** A table below a title has at least so many columns: a text may have a comma or two. */
+const LEAST_COLUMNS = 3;
 const LINE_END = /[\r\n]/g;
 
 export class CsvReader {
@@ -110,13 +112,13 @@ export class CsvReader {
   }
 }
 
-/** The delimiter of a CSV: the one that splits its first records into the same number of cells, and into most. @param {string} beginning @param {boolean} whole whether that is all of it */
+/** The delimiter of a CSV: the one that splits its first records into the same number of cells, and into most; titles above them do not count. @param {string} beginning @param {boolean} whole whether that is all of it */
 export function delimiterOf(beginning, whole) {
   const splits = DELIMITERS.map((delimiter) => {
     const reader = new CsvReader(delimiter);
     const records = reader.read(beginning);
     if (whole) records.push(...reader.end());
-    const sound = records.slice(0, LOOKED_AT).filter(({ flaw }) => !flaw);
+    const sound = belowTitles(records.slice(0, LOOKED_AT).filter(({ flaw }) => !flaw));
     const widths = sound.map(({ cells }) => cells.length);
     const [width = 1] = widths;
     return { delimiter, width, alike: widths.filter((one) => one === width).length / Math.max(1, widths.length) };
@@ -124,6 +126,15 @@ export function delimiterOf(beginning, whole) {
   const splitting = splits.filter(({ width }) => width > 1);
   splitting.sort((a, b) => b.alike - a.alike || b.width - a.width);
   return splitting[0]?.delimiter ?? ",";
+}
+
+/** The records below titles: lines of one filled cell, which stand above rows of three cells and more. @param {CsvRecord[]} records */
+export function belowTitles(records) {
+  const filled = records.map(({ cells }) => cells.filter((cell) => cell.trim()).length);
+  const first = filled.findIndex((count) => count > 1);
+  const rows = records.slice(first);
+  const isTable = first > 0 && filled[first] >= LEAST_COLUMNS && rows.every(({ cells }) => cells.length === rows[0].cells.length);
+  return isTable ? rows : records;
 }
 
 /** The first line that shows that the cells of a text with tabs are not quoted, as `softkv.tables.sheets` finds it; 0 without one. @param {AsyncIterable<string>} pieces */

@@ -6,7 +6,7 @@
 
 import { parseExactly } from "../../vendor/softkv/softkv.js";
 import { isObject } from "../text.js";
-import { CsvReader, delimiterOf, unquotedLine } from "./csv.js";
+import { CsvReader, belowTitles, delimiterOf, unquotedLine } from "./csv.js";
 
 /** @typedef {{name: string, places?: Record<string, string | number>}} Flaw the name of a sentence in `upload.json`, and what fills it */
 /** @typedef {{line: number, fields: Record<string, unknown>, flaw?: Flaw | string}} Row `line` in the file, or the number of the row where a file has no lines; from 1 */
@@ -18,11 +18,12 @@ import { CsvReader, delimiterOf, unquotedLine } from "./csv.js";
  * @property {string[]} columns those known before the rows are read: of CSV
  * @property {(Flaw | string)[]} [notices] about the file; a text is the service's own
  * @property {boolean} typed whether its fields are JSON; those of CSV are texts
+ * @property {number} [header] the line that has the names of the columns, or would have them
  * @property {string} [decimals] of CSV: the characters that may be the decimal point
  * @property {boolean} lined whether a row is named by its line; otherwise by its number
  * @property {(signal: AbortSignal, told?: (share: number) => void) => AsyncGenerator<Row[], void, undefined>} rows of the file, some at a time
  */
-/** @typedef {{encoding?: string, named?: boolean}} Reading how to read a CSV: its encoding, and whether its first line has the names of the columns */
+/** @typedef {{encoding?: string, named?: boolean, header?: number}} Reading how to read a file: the encoding of CSV, whether a line has the names of the columns, and which, from 1; lines above are left out */
 /** @typedef {(file: File) => AsyncIterable<import("../../vendor/softkv/softkv.js").TableLine>} ReadByService */
 
 /** A file that cannot be read as a table; the name of a sentence says why. */
@@ -67,7 +68,7 @@ export async function openTable(file, readByService, reading = {}) {
   const first = SEPARATED.test(file.name) ? "" : beginning.trimStart()[0];
   if (first === "[") return arrayTable(file, encoding);
   if (first === "{") return linesTable(file, encoding);
-  return csvTable(file, encoding, beginning, reading.named);
+  return csvTable(file, encoding, beginning, reading);
 }
 
 /** @param {Uint8Array} bytes the first of a text */
@@ -124,17 +125,18 @@ async function* csvTextOf(file, encoding, signal, told) {
   }
 }
 
-/** @param {File} file @param {string} encoding @param {string} beginning @param {boolean} [named] @returns {Promise<Table>} */
-async function csvTable(file, encoding, beginning, named) {
+/** @param {File} file @param {string} encoding @param {string} beginning @param {Reading} reading @returns {Promise<Table>} */
+async function csvTable(file, encoding, beginning, reading) {
   const [, mark] = NAMES_DELIMITER.exec(beginning) ?? [];
   const text = beginning.replace(NAMES_DELIMITER, "\n");
   const delimiter = mark ?? delimiterOf(text, file.size <= BEGINNING);
   const unquoted = delimiter === "\t" ? await unquotedLine(csvTextOf(file, encoding, new AbortController().signal)) : 0;
   const head = new CsvReader(delimiter, !unquoted);
   const records = [...head.read(text), ...(file.size <= BEGINNING ? head.end() : [])];
-  const [first] = records;
+  const header = reading.header ?? belowTitles(records)[0]?.line ?? 1;
+  const first = records.find(({ line }) => line >= header);
   if (!first || first.flaw) throw new UnreadableFile("file.first", { characters: beginning.length });
-  const hasNames = named ?? looksLikeNames(first.cells);
+  const hasNames = reading.named ?? looksLikeNames(first.cells);
   const columns = hasNames ? unique(first.cells) : first.cells.map((_, i) => String(i + 1));
   const unnamed = columns.filter((_, i) => hasNames && !first.cells[i].trim());
 
@@ -151,21 +153,22 @@ async function csvTable(file, encoding, beginning, named) {
     format: "csv",
     columns,
     notices: [
+      ...(reading.header === undefined && header > 1 ? [{ name: "notice.above", places: { line: header, count: header - 1 } }] : []),
       ...(unquoted ? [{ name: "notice.unquoted", places: { line: unquoted } }] : []),
       ...(unnamed.length ? [{ name: "notice.unnamed", places: { columns: unnamed.join(", "), count: unnamed.length } }] : []),
     ],
     typed: false,
+    header: first.line,
     decimals: delimiter === ";" ? ".," : ".",
     lined: true,
     async *rows(signal, told) {
       const reader = new CsvReader(delimiter, !unquoted);
-      let toDrop = hasNames ? 1 : 0;
+      const above = hasNames ? first.line : first.line - 1;
       for await (const piece of csvTextOf(file, encoding, signal, told)) {
-        const rows = reader.read(piece);
-        if (toDrop && rows.length) toDrop -= rows.splice(0, 1).length;
+        const rows = reader.read(piece).filter(({ line }) => line > above);
         if (rows.length) yield rows.map(rowOf);
       }
-      const last = reader.end().slice(toDrop);
+      const last = reader.end().filter(({ line }) => line > above);
       if (last.length) yield last.map(rowOf);
     },
   };

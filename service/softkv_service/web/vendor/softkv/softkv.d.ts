@@ -1,1 +1,1 @@
-export * from "../../../../clients/typescript/src/index.ts";
+export * from "../../../../../clients/typescript/src/index.ts";
