@@ -9,7 +9,10 @@
 /** The parts of the address that stay if another collection is chosen. */
 const STAYS = ["tab", "q"];
 
-/** @param {string} hash with or without its # @returns {Said} */
+/**
+ * @param {string} hash with or without its #
+ * @returns {Said}
+ */
 export function readAddress(hash) {
   return new Map(new URLSearchParams(hash.replace(/^#/, "")));
 }
@@ -19,7 +22,12 @@ export function writtenAddress(said) {
   return `#${new URLSearchParams([...said])}`;
 }
 
-/** An address with a patch. @param {Said} said @param {Patch} patch @returns {Said} */
+/**
+ * An address with a patch.
+ * @param {Said} said
+ * @param {Patch} patch
+ * @returns {Said}
+ */
 export function patched(said, patch) {
   const next = new Map(said);
   for (const [name, value] of Object.entries(patch)) {
@@ -29,7 +37,12 @@ export function patched(said, patch) {
   return next;
 }
 
-/** The address of another collection: what was asked stays, and in which tab. @param {Said} said @param {string} collection @returns {Said} */
+/**
+ * The address of another collection: what was asked stays, and in which tab.
+ * @param {Said} said
+ * @param {string} collection
+ * @returns {Said}
+ */
 export function elsewhere(said, collection) {
   return new Map([["collection", collection], ...[...said].filter(([name]) => STAYS.includes(name))]);
 }

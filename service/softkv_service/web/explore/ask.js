@@ -31,7 +31,10 @@ const NULLS = ["auto", "lenient", "strict"];
 /** @type {import("./explorer.js").Tab} */
 export const ask = { id: "ask", words, needs: "read", mount };
 
-/** @param {HTMLElement} host @param {Context} context */
+/**
+ * @param {HTMLElement} host
+ * @param {Context} context
+ */
 function mount(host, context) {
   const { say, go } = context;
   /** @type {Collection | null} */
@@ -271,7 +274,10 @@ function mount(host, context) {
     wipe(came?.refused ? say("refused", { detail: came.refused }) : "");
   }
 
-  /** @param {string} reason why there is no answer @param {string} [hint] */
+  /**
+   * @param {string} reason why there is no answer
+   * @param {string} [hint]
+   */
   function wipe(reason, hint = "") {
     shown = null;
     fill(strip, reason);
@@ -365,7 +371,10 @@ function mount(host, context) {
   /** Ways on from the verdict "none": ask again with a lower null key, without one, or calibrate. @param {any} evidence */
   function drawWays(evidence) {
     const isNone = evidence.verdict === "none" && evidence.null_similarity !== null;
-    /** @param {string} id @param {() => void} onclick */
+    /**
+     * @param {string} id
+     * @param {() => void} onclick
+     */
     const way = (id, onclick) => h("button", { type: "button", id: `way-${id}`, onclick }, say(`way.${id}`));
     const again = (/** @type {string} */ key) => (change({ null: key }), none.focus());
     const isLenient = (context.said.get("null") ?? String(collection?.null)) === "lenient";
@@ -431,7 +440,11 @@ function mount(host, context) {
     );
   }
 
-  /** @param {any} match @param {number} moved the places that the reranker moved it up @param {string} by the field that orders the rows */
+  /**
+   * @param {any} match
+   * @param {number} moved the places that the reranker moved it up
+   * @param {string} by the field that orders the rows
+   */
   function row(match, moved, by) {
     const value = by.startsWith("metadata.") ? fieldOf(match, by) : undefined;
     const words = [
@@ -450,12 +463,21 @@ function mount(host, context) {
     );
   }
 
-  /** The row of the null key or of the rest. @param {number} weight @param {number | null} similarity @param {string} name */
+  /**
+   * The row of the null key or of the rest.
+   * @param {number} weight
+   * @param {number | null} similarity
+   * @param {string} name
+   */
   function other(weight, similarity, name) {
     return h("div.match.other", { role: "row" }, weighed(weight, similarity), h("span", { role: "cell" }, name));
   }
 
-  /** The cells of a weight and a similarity, which is empty for null. @param {number} weight @param {number | null} similarity */
+  /**
+   * The cells of a weight and a similarity, which is empty for null.
+   * @param {number} weight
+   * @param {number | null} similarity
+   */
   function weighed(weight, similarity) {
     return [h("span", { role: "cell" }, bar(weight)), h("span.likeness.number", { role: "cell" }, similarity === null ? "" : fixed(similarity, 3))];
   }

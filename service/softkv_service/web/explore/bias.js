@@ -42,7 +42,10 @@ export function biasBuilder(say, changed, learn) {
     return [...fields.keys()].filter((name) => name.startsWith("metadata."));
   }
 
-  /** @param {string} field @returns {Kind[]} */
+  /**
+   * @param {string} field
+   * @returns {Kind[]}
+   */
   function kindsOf(field) {
     if (isDated(fields.get(field))) return ["near", "value"];
     return isNumeric(fields.get(field)) ? ["near", "linear", "log", "value"] : ["value"];
@@ -59,7 +62,10 @@ export function biasBuilder(say, changed, learn) {
     fill(list, rows.map(line), others.length ? h("p.soft", {}, say("bias.others", { count: others.length })) : null);
   }
 
-  /** @param {Row} row @param {number} i */
+  /**
+   * @param {Row} row
+   * @param {number} i
+   */
   function line(row, i) {
     const all = names().includes(row.field) ? names() : [row.field, ...names()];
     const field = fieldChoice({ id: `bias-field-${i}`, "aria-label": say("filter.field") }, all, row.field, (name) => {
@@ -125,7 +131,10 @@ export function biasBuilder(say, changed, learn) {
 
   return {
     element,
-    /** @param {any} terms of the address @param {Fields} there */
+    /**
+     * @param {any} terms of the address
+     * @param {Fields} there
+     */
     show(terms, there) {
       const given = Array.isArray(terms) ? terms : [];
       const isSame = JSON.stringify(given) === shown;
@@ -145,7 +154,11 @@ export function biasBuilder(say, changed, learn) {
 /** The age of a date: a number with its unit. */
 const DURATION = /^\d+(\.\d+)?[smhdw]$/;
 
-/** The term of a row; none while its number is missing. @param {Row} row @returns {object[]} */
+/**
+ * The term of a row; none while its number is missing.
+ * @param {Row} row
+ * @returns {object[]}
+ */
 function termOf({ field, kind, value, number }) {
   if (kind === "near" && DURATION.test(number.trim())) return [{ field, half_life: number.trim() }];
   if (number === "" || Number.isNaN(Number(number))) return [];
@@ -156,7 +169,11 @@ function termOf({ field, kind, value, number }) {
   return value === "" ? [] : [{ field, weights: { [value]: amount } }];
 }
 
-/** The rows of a term; null if the form does not have its kind. @param {any} term @returns {Row[] | null} */
+/**
+ * The rows of a term; null if the form does not have its kind.
+ * @param {any} term
+ * @returns {Row[] | null}
+ */
 function rowsOf(term) {
   const { field, ...rest } = term ?? {};
   const names = Object.keys(rest).sort().join();

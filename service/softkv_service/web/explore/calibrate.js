@@ -26,7 +26,12 @@ const SHARES = { ece: false, one_right: true, one_wrong: false, none_right: true
 const pasted = new Map();
 
 /** @typedef {{labels: Label[], flaws: LineFlaw[]}} Reading what counts, and the lines that are skipped */
-/** @typedef {{line: number | null, query?: string | number[], detail: string}} LineFlaw `line`: null for feedback, whose question is named */
+/**
+ * @typedef {object} LineFlaw `line`: null for feedback, whose question is named
+ * @property {number | null} line
+ * @property {string | number[]} [query]
+ * @property {string} detail
+ */
 
 /** @type {import("./explorer.js").Tab} */
 export const calibrate = { id: "calibrate", words, needs: "write", mount: (host, context) => new CalibrateTab(host, context) };
@@ -41,7 +46,10 @@ class CalibrateTab {
   #report = h("section.report", { id: "report", "aria-live": "polite" });
   #leaving = new AbortController();
 
-  /** @param {HTMLElement} host @param {Context} context */
+  /**
+   * @param {HTMLElement} host
+   * @param {Context} context
+   */
   constructor(host, context) {
     this.#host = host;
     this.#context = context;
@@ -167,7 +175,11 @@ class CalibrateTab {
     });
   }
 
-  /** Count what the labels say of today's settings. @param {Reading} reading @param {(flaws: LineFlaw[]) => void} showFlaws */
+  /**
+   * Count what the labels say of today's settings.
+   * @param {Reading} reading
+   * @param {(flaws: LineFlaw[]) => void} showFlaws
+   */
   async #preview({ labels, flaws }, showFlaws) {
     const { signal } = this.#leaving;
     const say = this.#say;
@@ -199,7 +211,12 @@ class CalibrateTab {
   /** Fit once more, and keep the fit. */
   #apply = async () => {};
 
-  /** @param {Reading} reading @param {boolean} apply @param {HTMLButtonElement} button @param {(flaws: LineFlaw[]) => void} showFlaws */
+  /**
+   * @param {Reading} reading
+   * @param {boolean} apply
+   * @param {HTMLButtonElement} button
+   * @param {(flaws: LineFlaw[]) => void} showFlaws
+   */
   async #fit({ labels, flaws }, apply, button, showFlaws) {
     const { signal } = this.#leaving;
     const say = this.#say;
@@ -238,7 +255,12 @@ class CalibrateTab {
     }
   }
 
-  /** The labels that the service refuses, with the reasons; anything else is the frame's to tell. @param {unknown} failure @param {Label[]} labels @returns {Map<Label, string>} */
+  /**
+   * The labels that the service refuses, with the reasons; anything else is the frame's to tell.
+   * @param {unknown} failure
+   * @param {Label[]} labels
+   * @returns {Map<Label, string>}
+   */
   #refused(failure, labels) {
     if (isAborted(failure) || !(failure instanceof SoftkvError) || !(failure instanceof Invalid)) throw failure;
     const refused = this.#named(failure.errors, labels);
@@ -246,7 +268,12 @@ class CalibrateTab {
     return refused;
   }
 
-  /** The labels that do not count, with the reasons. @param {readonly {pointer: string, detail: string}[]} flaws @param {Label[]} labels @returns {Map<Label, string>} */
+  /**
+   * The labels that do not count, with the reasons.
+   * @param {readonly {pointer: string, detail: string}[]} flaws
+   * @param {Label[]} labels
+   * @returns {Map<Label, string>}
+   */
   #named(flaws, labels) {
     const refused = new Map();
     for (const { pointer, detail } of flaws) {
@@ -312,7 +339,13 @@ class CalibrateTab {
     );
   }
 
-  /** A figure before and after, on a line from 0 to 1. @param {string} name @param {boolean} isMore @param {Figure} before @param {Figure} after */
+  /**
+   * A figure before and after, on a line from 0 to 1.
+   * @param {string} name
+   * @param {boolean} isMore
+   * @param {Figure} before
+   * @param {Figure} after
+   */
   #dumbbell(name, isMore, before, after) {
     const say = this.#say;
     const places = [before, after].map(({ value }) => (value === null ? null : Math.min(1, Math.max(0, value))));
@@ -330,7 +363,10 @@ class CalibrateTab {
     );
   }
 
-  /** @param {Figures} before @param {Figures} after */
+  /**
+   * @param {Figures} before
+   * @param {Figures} after
+   */
   #losses(before, after) {
     const say = this.#say;
     const heads = ["losses", "losses.before", "losses.after"].map((name) => h("th", { scope: "col" }, say(name)));

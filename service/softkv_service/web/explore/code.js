@@ -52,14 +52,23 @@ function typescript({ origin, collection, body }) {
   ].join("\n");
 }
 
-/** Arguments on one line, or each on its own. @param {string[]} all @param {number} room @param {string} indent */
+/**
+ * Arguments on one line, or each on its own.
+ * @param {string[]} all
+ * @param {number} room
+ * @param {string} indent
+ */
 function joined(all, room, indent) {
   const line = all.join(", ");
   if (line.length <= room) return line;
   return `\n${all.map((one) => `${indent}    ${one},\n`).join("")}${indent}`;
 }
 
-/** JSON as Python writes it. @param {any} value @returns {string} */
+/**
+ * JSON as Python writes it.
+ * @param {any} value
+ * @returns {string}
+ */
 function literal(value) {
   if (value === null) return "None";
   if (value === true) return "True";
@@ -72,7 +81,11 @@ function literal(value) {
   return JSON.stringify(value);
 }
 
-/** Tabs with the call in each language. @param {Say} say @param {{chosen: () => string, choose: (id: string) => void}} state which of them is shown */
+/**
+ * Tabs with the call in each language.
+ * @param {Say} say
+ * @param {{chosen: () => string, choose: (id: string) => void}} state which of them is shown
+ */
 export function callTabs(say, { chosen, choose }) {
   /** @type {Call | null} */
   let call = null;

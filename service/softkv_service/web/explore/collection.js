@@ -13,7 +13,11 @@ import uploadWords from "./upload.json";
 /** @typedef {import("./explorer.js").Context} Context */
 /** @typedef {import("./explorer.js").Tab} Tab */
 /** @typedef {import("../shared/words.js").Say} Say */
-/** @typedef {{temperature?: number, null?: string | number | false}} Defaults what a question takes where it says nothing */
+/**
+ * @typedef {object} Defaults what a question takes where it says nothing
+ * @property {number} [temperature]
+ * @property {string | number | false} [null]
+ */
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"];
@@ -27,7 +31,11 @@ export const create = { id: "new", words: named("new"), needs: "write", of: "ser
 /** @type {Tab} */
 export const settings = { id: "settings", words: named("settings"), needs: "write", mount: (host, context) => new SettingsTab(host, context) };
 
-/** The words of both tabs, with the label of one. @param {"new" | "settings"} which @returns {Tab["words"]} */
+/**
+ * The words of both tabs, with the label of one.
+ * @param {"new" | "settings"} which
+ * @returns {Tab["words"]}
+ */
 function named(which) {
   const label = /** @type {const} */ (`name.${which}`);
   return { en: { ...words.en, name: words.en[label] }, zh: { ...words.zh, name: words.zh[label] } };
@@ -35,7 +43,12 @@ function named(which) {
 
 /** A field with its label, and under it what was refused of it. */
 class Field {
-  /** @param {string} name in the request @param {string} label @param {HTMLInputElement | HTMLSelectElement} input @param {string} [hint] */
+  /**
+   * @param {string} name in the request
+   * @param {string} label
+   * @param {HTMLInputElement | HTMLSelectElement} input
+   * @param {string} [hint]
+   */
   constructor(name, label, input, hint) {
     this.name = name;
     this.input = input;
@@ -52,7 +65,12 @@ class Field {
   }
 }
 
-/** Say a refusal at the fields that it is about, and all else at the end; the first such field has the focus. @param {SoftkvError} failure @param {Field[]} fields @param {HTMLElement} rest */
+/**
+ * Say a refusal at the fields that it is about, and all else at the end; the first such field has the focus.
+ * @param {SoftkvError} failure
+ * @param {Field[]} fields
+ * @param {HTMLElement} rest
+ */
 function refuse(failure, fields, rest) {
   /** @type {string[]} */
   const others = [];
@@ -114,7 +132,10 @@ class NewTab {
   /** @type {File | null} what is to be uploaded into it */
   #file = null;
 
-  /** @param {HTMLElement} host @param {Context} context */
+  /**
+   * @param {HTMLElement} host
+   * @param {Context} context
+   */
   constructor(host, context) {
     this.#host = host;
     this.#context = context;
@@ -212,7 +233,12 @@ class NewTab {
     return h("p.demo", {}, say("demo"), " ", h("button", { type: "button", id: "demo", onclick: load }, say("demo.load")), " ", told);
   }
 
-  /** @param {string} name @param {object} body @param {Field[]} fields @param {HTMLElement} rest */
+  /**
+   * @param {string} name
+   * @param {object} body
+   * @param {Field[]} fields
+   * @param {HTMLElement} rest
+   */
   async #create(name, body, fields, rest) {
     const { api, say } = this.#context;
     const unusable = (/** @type {string} */ problem) => {
@@ -242,7 +268,10 @@ class SettingsTab {
   #context;
   #shown = "";
 
-  /** @param {HTMLElement} host @param {Context} context */
+  /**
+   * @param {HTMLElement} host
+   * @param {Context} context
+   */
   constructor(host, context) {
     this.#host = host;
     this.#context = context;
@@ -302,7 +331,10 @@ class SettingsTab {
     );
   }
 
-  /** @param {Collection} collection @param {string} path */
+  /**
+   * @param {Collection} collection
+   * @param {string} path
+   */
   #deletion({ name, documents, keyless }, path) {
     const { say, api } = this.#context;
     const all = documents + keyless;

@@ -6,7 +6,11 @@ import { count, fixed } from "../shared/numbers.js";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
 /** @typedef {import("../shared/words.js").Say} Say */
-/** @typedef {{tabs: {id: string, name: string, isChosen: boolean}[], canWrite: boolean}} Beside links to what is about the service */
+/**
+ * @typedef {object} Beside links to what is about the service
+ * @property {{id: string, name: string, isChosen: boolean}[]} tabs
+ * @property {boolean} canWrite
+ */
 
 const PAGE = 100;
 const MOST_ALIASES = 1000;
@@ -29,7 +33,11 @@ export class Collections {
   /** Draws the list again. */
   #redraw = () => {};
 
-  /** @param {import("../shared/api.js").API} api @param {HTMLElement} host @param {(name: string) => string} href */
+  /**
+   * @param {import("../shared/api.js").API} api
+   * @param {HTMLElement} host
+   * @param {(name: string) => string} href
+   */
   constructor(api, host, href) {
     this.#api = api;
     this.#host = host;
@@ -50,7 +58,11 @@ export class Collections {
     return this.isRead && !this.#all.length && !this.#prefix;
   }
 
-  /** Read the first page again, the collection of a name or an alias, and the aliases. @param {string} name @returns {Promise<"read" | "feedback" | "write">} */
+  /**
+   * Read the first page again, the collection of a name or an alias, and the aliases.
+   * @param {string} name
+   * @returns {Promise<"read" | "feedback" | "write">}
+   */
   async read(name) {
     const { access } = await this.#page(null, Math.max(PAGE, this.#all.length));
     this.#chosen = this.#all.find((one) => one.name === name) ?? (name ? await this.#one(name) : null);
@@ -83,7 +95,10 @@ export class Collections {
     return aliases;
   }
 
-  /** @param {string} name @returns {Promise<Collection | null>} */
+  /**
+   * @param {string} name
+   * @returns {Promise<Collection | null>}
+   */
   async #one(name) {
     try {
       return await this.#api.get(`/v1/collections/${encodeURIComponent(name)}`);
@@ -93,7 +108,11 @@ export class Collections {
     }
   }
 
-  /** @param {Say} say @param {string} name the chosen one @param {Beside} beside */
+  /**
+   * @param {Say} say
+   * @param {string} name the chosen one
+   * @param {Beside} beside
+   */
   draw(say, name, beside) {
     if (this.#chosen?.name !== name) this.#chosen = this.#all.find((one) => one.name === name) ?? null;
     this.#redraw = () => this.draw(say, name, beside);
@@ -142,7 +161,11 @@ export class Collections {
     });
   }
 
-  /** @param {Collection} one @param {boolean} isChosen @param {Say} say */
+  /**
+   * @param {Collection} one
+   * @param {boolean} isChosen
+   * @param {Say} say
+   */
   #item(one, isChosen, say) {
     const link = h(
       "a",
@@ -154,7 +177,12 @@ export class Collections {
   }
 }
 
-/** The facts about a collection, as a list. @param {Collection} one @param {string[]} aliases @param {Say} say */
+/**
+ * The facts about a collection, as a list.
+ * @param {Collection} one
+ * @param {string[]} aliases
+ * @param {Say} say
+ */
 function facts(one, aliases, say) {
   const { calibration, projection } = one;
   const kept = calibration && say("fact.calibration.kept", { count: calibration.labels.present + calibration.labels.absent });

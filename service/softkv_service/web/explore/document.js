@@ -23,7 +23,10 @@ const LEAST = 0.005;
 /** @type {import("./explorer.js").Tab} */
 export const panel = { id: "document", words, needs: "read", mount };
 
-/** @param {HTMLElement} host @param {Context} context */
+/**
+ * @param {HTMLElement} host
+ * @param {Context} context
+ */
 function mount(host, context) {
   const { say, go, patiently, api } = context;
   /** @type {Collection | null} */
@@ -118,7 +121,11 @@ function mount(host, context) {
     );
   }
 
-  /** A button that adds a value to the filter; a list's first scalar stands for it. @param {string} name @param {any} value */
+  /**
+   * A button that adds a value to the filter; a list's first scalar stands for it.
+   * @param {string} name
+   * @param {any} value
+   */
   function filtering(name, value) {
     const one = Array.isArray(value) ? value[0] : value;
     if (one === undefined || typeof one === "object") return null;
@@ -205,7 +212,11 @@ function mount(host, context) {
     );
   }
 
-  /** The sum that gave a weight, line by line. @param {any} match @param {any} answer */
+  /**
+   * The sum that gave a weight, line by line.
+   * @param {any} match
+   * @param {any} answer
+   */
   function sum(match, answer) {
     const { similarity, temperature, addends = [], logit, log_weight_of_other_parts: others, log_partition: partition, log_weight: weight } = match.explanation;
     /** @type {[string, string][]} */
@@ -343,7 +354,11 @@ function mount(host, context) {
   };
 }
 
-/** The words of a text with their places, as its language divides it. @param {string} query @param {string} language */
+/**
+ * The words of a text with their places, as its language divides it.
+ * @param {string} query
+ * @param {string} language
+ */
 function wordsOf(query, language) {
   const all = [...new Intl.Segmenter(language, { granularity: "word" }).segment(query)];
   return all.filter(({ isWordLike }) => isWordLike).map(({ segment, index }) => ({ text: segment, start: index, end: index + segment.length }));

@@ -21,7 +21,10 @@ const PASSED = 200;
 /** @type {import("./explorer.js").Tab} */
 export const documents = { id: "documents", words, needs: "read", mount };
 
-/** @param {HTMLElement} host @param {Context} context */
+/**
+ * @param {HTMLElement} host
+ * @param {Context} context
+ */
 function mount(host, context) {
   const { say, go, patiently, api } = context;
   /** @type {Collection | null} */

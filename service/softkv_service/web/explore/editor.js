@@ -6,7 +6,12 @@ import { hasNull, isObject, lines, mergePatch } from "./text.js";
 
 /** @typedef {import("./document.js").Document} Document */
 /** @typedef {import("../shared/words.js").Say} Say */
-/** @typedef {{read: () => Promise<Document | null>, send: (patch: object) => Promise<unknown>, saved: (changed: Document) => Promise<void>}} Service */
+/**
+ * @typedef {object} Service
+ * @property {() => Promise<Document | null>} read
+ * @property {(patch: object) => Promise<unknown>} send
+ * @property {(changed: Document) => Promise<void>} saved
+ */
 
 const FIELDS = ["key", "value", "metadata"];
 
@@ -24,7 +29,11 @@ export class Editor {
   #problems = Object.fromEntries(FIELDS.map((name) => [name, h("p.problem", { id: `edit-${name}-problem` })]));
   element;
 
-  /** @param {Say} say @param {Document} document @param {Service} service */
+  /**
+   * @param {Say} say
+   * @param {Document} document
+   * @param {Service} service
+   */
   constructor(say, document, service) {
     this.#say = say;
     this.#service = service;
@@ -46,17 +55,29 @@ export class Editor {
     this.element = h("details.edit", {}, h("summary", { id: "edit" }, say("edit")), form);
   }
 
-  /** @param {string} name @param {string} value @param {number} rows */
+  /**
+   * @param {string} name
+   * @param {string} value
+   * @param {number} rows
+   */
   #area(name, value, rows) {
     return h("textarea", { id: `edit-${name}`, rows, value, spellcheck: name !== "metadata", "aria-describedby": `edit-${name}-problem` });
   }
 
-  /** @param {string} name @param {HTMLElement} area @param {string} label */
+  /**
+   * @param {string} name
+   * @param {HTMLElement} area
+   * @param {string} label
+   */
   #field(name, area, label) {
     return h("div.field", {}, h("label", { for: `edit-${name}` }, label), area, this.#problems[name]);
   }
 
-  /** Tell what is wrong with a field. @param {string} name @param {string} text */
+  /**
+   * Tell what is wrong with a field.
+   * @param {string} name
+   * @param {string} text
+   */
   #wrong(name, text) {
     const area = { key: this.#key, value: this.#value, metadata: this.#metadata }[name];
     fill(this.#problems[name], text);
@@ -92,7 +113,11 @@ export class Editor {
     return patch;
   }
 
-  /** @param {string} name @param {string} text @returns {any} undefined if the text is not JSON */
+  /**
+   * @param {string} name
+   * @param {string} text
+   * @returns {any} undefined if the text is not JSON
+   */
   #json(name, text) {
     try {
       return JSON.parse(text);

@@ -60,7 +60,12 @@ import { speaker } from "./speaker.js";
  * @property {<T>(call: Promise<T> | (() => Promise<T>)) => Promise<T | undefined>} patiently waits, and tells why nothing came: undefined. A function is called again when a lost service is back: give one that only reads
  */
 
-/** @typedef {{update: (collection: Collection | null) => void, leave?: () => void, shown?: import("../shared/sharing.js").Shown}} Mounted what a tab does when the collection or the address is another, and before it goes; and its picture */
+/**
+ * @typedef {object} Mounted what a tab does when the collection or the address is another, and before it goes; and its picture
+ * @property {(collection: Collection | null) => void} update
+ * @property {() => void} [leave]
+ * @property {import("../shared/sharing.js").Shown} [shown]
+ */
 
 /**
  * @typedef {object} Tab
@@ -207,7 +212,12 @@ export class Explorer {
   #drawBar(say) {
     const { lang, theme, large } = this.#look;
     const room = roomOf();
-    /** @param {string} id @param {boolean} isOn @param {Partial<Look>} patch @param {Page.Child} face */
+    /**
+     * @param {string} id
+     * @param {boolean} isOn
+     * @param {Partial<Look>} patch
+     * @param {Page.Child} face
+     */
     const icon = (id, isOn, patch, face) =>
       h("button.icon", { type: "button", id, "aria-label": say(id), title: say(id), "aria-pressed": String(isOn), onclick: () => this.#become(patch) }, face);
     const ofService = [h("a", { href: "docs/" }, say("docs")), h("button", { type: "button", id: "key", onclick: () => this.#askKey(say, false) }, say("key"))];
@@ -257,7 +267,10 @@ export class Explorer {
     if (focused) document.getElementById(focused)?.focus();
   }
 
-  /** @param {Said} said @param {boolean} isNew whether the browser's Back leads to what was before */
+  /**
+   * @param {Said} said
+   * @param {boolean} isNew whether the browser's Back leads to what was before
+   */
   #write(said, isNew) {
     this.#said = said;
     const look = Object.entries(kept(this.#look)).map(([name, value]) => [name, typeof value === "boolean" ? String(Number(value)) : value]);
@@ -308,7 +321,10 @@ export class Explorer {
     this.#draw();
   }
 
-  /** @param {Say} say @returns {Context} */
+  /**
+   * @param {Say} say
+   * @returns {Context}
+   */
   #context(say) {
     const explorer = this;
     return {
@@ -379,7 +395,10 @@ export class Explorer {
     void this.refresh();
   }
 
-  /** @param {Tab | null} chosen @param {Tab[]} tabs */
+  /**
+   * @param {Tab | null} chosen
+   * @param {Tab[]} tabs
+   */
   #drawTabs(chosen, tabs) {
     this.#list.hidden = !chosen || chosen.of === "service" || !tabs.length;
     const had = this.#list.contains(document.activeElement);
@@ -412,7 +431,12 @@ export class Explorer {
       value ? this.#host.setAttribute(name, value) : this.#host.removeAttribute(name);
   }
 
-  /** The arrow keys walk the tabs. @param {KeyboardEvent} event @param {Tab[]} tabs @param {number} at */
+  /**
+   * The arrow keys walk the tabs.
+   * @param {KeyboardEvent} event
+   * @param {Tab[]} tabs
+   * @param {number} at
+   */
   #walk(event, tabs, at) {
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
     if (to === undefined) return;
@@ -420,7 +444,10 @@ export class Explorer {
     this.#go({ tab: tabs[(to + tabs.length) % tabs.length].id });
   }
 
-  /** @param {Tab | null} tab @param {Say} say */
+  /**
+   * @param {Tab | null} tab
+   * @param {Say} say
+   */
   #show(tab, say) {
     const { chosen } = this.#collections;
     if (!tab) {
@@ -461,7 +488,12 @@ export class Explorer {
     fill(this.#aside);
   }
 
-  /** @template T @param {Say} say @param {Promise<T> | (() => Promise<T>)} call @returns {Promise<T | undefined>} */
+  /**
+   * @template T
+   * @param {Say} say
+   * @param {Promise<T> | (() => Promise<T>)} call
+   * @returns {Promise<T | undefined>}
+   */
   async #patiently(say, call) {
     try {
       const answer = await (typeof call === "function" ? call() : call);
@@ -496,7 +528,11 @@ export class Explorer {
     }));
   }
 
-  /** Say that the service is away or busy, and wait until it answers. @param {Say} say @param {SoftkvError} failure */
+  /**
+   * Say that the service is away or busy, and wait until it answers.
+   * @param {Say} say
+   * @param {SoftkvError} failure
+   */
   async #lost(say, failure) {
     const isAway = failure instanceof Unreachable;
     fill(this.#notice, h("p.notice", { id: isAway ? "away" : "busy" }, isAway ? say("away") : say("busy", { detail: failure.detail })));
@@ -515,7 +551,11 @@ export class Explorer {
     fill(this.#notice, isAway ? h("p.notice.good", { id: "back" }, say("back")) : null);
   }
 
-  /** The key box; it is the one of the page, and stays in this tab of the browser. @param {Say} say @param {boolean} isWanted */
+  /**
+   * The key box; it is the one of the page, and stays in this tab of the browser.
+   * @param {Say} say
+   * @param {boolean} isWanted
+   */
   #askKey(say, isWanted) {
     const input = h("input", { type: "password", id: "api-key", autocomplete: "off", value: this.#api.key });
     const close = () => {
@@ -544,7 +584,11 @@ export class Explorer {
   }
 }
 
-/** Wait; a network that is back ends it early. @param {number} ms @returns {Promise<void>} */
+/**
+ * Wait; a network that is back ends it early.
+ * @param {number} ms
+ * @returns {Promise<void>}
+ */
 function sleep(ms) {
   return new Promise((done) => {
     const end = () => {

@@ -1,6 +1,14 @@
 /** The fields that the documents of a collection have, with their types and their most frequent values. */
 
-/** @typedef {{types: string[], count: number, distinct: number, min: any, max: any, values: {value: any, count: number}[] | null}} Facts */
+/**
+ * @typedef {object} Facts
+ * @property {string[]} types
+ * @property {number} count
+ * @property {number} distinct
+ * @property {any} min
+ * @property {any} max
+ * @property {{value: any, count: number}[] | null} values
+ */
 /** @typedef {Map<string, Facts>} Fields by their names, as in filters */
 
 /** Pages of fields that are read; beyond them, a filter is written as JSON. */
@@ -10,7 +18,12 @@ const VALUES = 50;
 /** The fields of every document, whatever its metadata: a filter may compare them too. @type {[string, Facts][]} */
 const ALWAYS = ["id", "key"].map((name) => [name, { types: ["text"], count: 0, distinct: 0, min: null, max: null, values: null }]);
 
-/** The fields of a collection. @param {import("../shared/api.js").API} api @param {string} collection @returns {Promise<Fields>} */
+/**
+ * The fields of a collection.
+ * @param {import("../shared/api.js").API} api
+ * @param {string} collection
+ * @returns {Promise<Fields>}
+ */
 async function fieldsOf(api, collection) {
   /** @type {[string, Facts][]} */
   const all = [];

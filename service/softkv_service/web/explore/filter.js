@@ -14,7 +14,11 @@ const LISTS = ["in", "not in"];
 /** The operators of a filter, and two for a field that a document has not. */
 const OPERATORS = ["==", "!=", ...ORDER, "contains", ...LISTS, "missing", "present"];
 
-/** A filter as conditions; null if it is deeper than the builder. @param {any} filter @returns {{join: "AND" | "OR", conditions: Condition[]} | null} */
+/**
+ * A filter as conditions; null if it is deeper than the builder.
+ * @param {any} filter
+ * @returns {{join: "AND" | "OR", conditions: Condition[]} | null}
+ */
 function flat(filter) {
   if (filter === undefined || filter === null) return { join: "AND", conditions: [] };
   if (typeof filter !== "object") return null;
@@ -40,17 +44,29 @@ export function plain(field) {
   return field.replace(/^metadata\./, "");
 }
 
-/** The frequent values of a field, which an input offers. @param {string} id @param {import("./fields.js").Facts | undefined} facts */
+/**
+ * The frequent values of a field, which an input offers.
+ * @param {string} id
+ * @param {import("./fields.js").Facts | undefined} facts
+ */
 export function offers(id, facts) {
   return each("datalist", { id }, facts?.values ?? [], ({ value }) => h("option", { value: written(value) }));
 }
 
-/** The button that takes a line away. @param {string} label @param {() => void} onclick */
+/**
+ * The button that takes a line away.
+ * @param {string} label
+ * @param {() => void} onclick
+ */
 export function removal(label, onclick) {
   return h("button.plain", { type: "button", "aria-label": label, title: label, onclick }, "✕");
 }
 
-/** The operators that make sense for a field. @param {Fields} fields @param {string} field */
+/**
+ * The operators that make sense for a field.
+ * @param {Fields} fields
+ * @param {string} field
+ */
 function operatorsOf(fields, field) {
   const facts = fields.get(field);
   if (!facts) return OPERATORS;
@@ -169,7 +185,10 @@ export function filterBuilder(say, id, changed, learn) {
     return select;
   }
 
-  /** @param {{field: string, operator: string, text: string}} row @param {number} i */
+  /**
+   * @param {{field: string, operator: string, text: string}} row
+   * @param {number} i
+   */
   function line(row, i) {
     const names = fields.has(row.field) ? [...fields.keys()] : [row.field, ...fields.keys()];
     const operators = operatorsOf(fields, row.field);
@@ -239,7 +258,10 @@ export function filterBuilder(say, id, changed, learn) {
 
   return {
     element,
-    /** @param {any} next the filter of the address @param {Fields} there */
+    /**
+     * @param {any} next the filter of the address
+     * @param {Fields} there
+     */
     show(next, there) {
       const isSame = JSON.stringify(next) === JSON.stringify(filter);
       if (isSame && there === fields && list.childNodes.length) return;
@@ -274,7 +296,11 @@ function rowOf({ field, operator, value }) {
 /** Dates of ISO 8601 begin so; the service reads the rest. An instant relative to the request is written now-7d. */
 const DATE = /^(\d{4}-\d\d-\d\d([T ].*)?|now([+-]\d+(\.\d+)?[smhdw])?)$/;
 
-/** @param {{field: string, operator: string, text: string}} row @param {Fields} fields @returns {Condition} */
+/**
+ * @param {{field: string, operator: string, text: string}} row
+ * @param {Fields} fields
+ * @returns {Condition}
+ */
 function conditionOf({ field, operator, text }, fields) {
   if (operator === "missing") return { field, operator: "==", value: null };
   if (operator === "present") return { field, operator: "!=", value: null };
@@ -293,7 +319,11 @@ function conditionOf({ field, operator, text }, fields) {
   return { field, operator, value: isInstant ? { datetime: text.trim() } : scalar(text) };
 }
 
-/** A value of the field's type; a text if several types fit. @param {string} text @param {string[]} types */
+/**
+ * A value of the field's type; a text if several types fit.
+ * @param {string} text
+ * @param {string[]} types
+ */
 function scalarOf(text, types) {
   const value = parsed(text);
   if (typeof value === "number" && (types.includes("integer") || types.includes("number"))) return value;

@@ -8,7 +8,13 @@ import { bodyOf, posted, TOP_K, temperatureIn } from "./question.js";
 /** @typedef {import("./address.js").Said} Said */
 /** @typedef {import("./explorer.js").Collection} Collection */
 /** @typedef {import("./explorer.js").Context} Context */
-/** @typedef {{weights: Map<string, number>, least: number, none: number, matches: any[]}} Side `least`: the most that a document without a weight here may have */
+/**
+ * @typedef {object} Side `least`: the most that a document without a weight here may have
+ * @property {Map<string, number>} weights
+ * @property {number} least
+ * @property {number} none
+ * @property {any[]} matches
+ */
 
 /** The parts of an address that are settings. */
 const SETTINGS = ["t", "null", "words", "twice", "bias", "filter"];
@@ -21,7 +27,11 @@ export function settingsOf(said) {
   return `${new URLSearchParams([...said].filter(([name]) => SETTINGS.includes(name)))}` || "own";
 }
 
-/** An address with the settings that it holds. @param {Said} said @returns {Said} */
+/**
+ * An address with the settings that it holds.
+ * @param {Said} said
+ * @returns {Said}
+ */
 function withHeld(said) {
   const others = [...said].filter(([name]) => !SETTINGS.includes(name));
   return new Map([...others, ...new URLSearchParams(said.get("held"))]);
@@ -36,7 +46,12 @@ export class Comparison {
     this.#context = context;
   }
 
-  /** Ask with both settings, and show the shares of each row beside each other. @param {Collection} collection @param {boolean} reranks @param {AbortSignal} signal */
+  /**
+   * Ask with both settings, and show the shares of each row beside each other.
+   * @param {Collection} collection
+   * @param {boolean} reranks
+   * @param {AbortSignal} signal
+   */
   async show(collection, reranks, signal) {
     const { api, said, say, patiently } = this.#context;
     this.element.hidden = !said.has("held");
@@ -70,7 +85,12 @@ export class Comparison {
     fill(this.element, h("h3", {}, say("held.title")), same, scrollingTable(say("held.title"), "table", heads, all));
   }
 
-  /** @param {Page.Child} name @param {(number | null)[]} shares null: less than the least of those that came @param {Side[]} sides @param {string} [id] */
+  /**
+   * @param {Page.Child} name
+   * @param {(number | null)[]} shares null: less than the least of those that came
+   * @param {Side[]} sides
+   * @param {string} [id]
+   */
   #line(name, shares, sides, id) {
     const texts = shares.map((share, i) => (share === null ? `≤ ${percent(sides[i].least)}` : percent(share)));
     const [was, is] = shares;
@@ -80,7 +100,12 @@ export class Comparison {
     return h("tr", { "data-id": id }, h("th", { scope: "row" }, name), cells);
   }
 
-  /** The settings of an address in words, by the names of their labels. @param {Said} said @param {Collection} collection @returns {Record<string, string>} */
+  /**
+   * The settings of an address in words, by the names of their labels.
+   * @param {Said} said
+   * @param {Collection} collection
+   * @returns {Record<string, string>}
+   */
   #told(said, collection) {
     const [t, none] = [temperatureIn(said) ?? collection.temperature, said.get("null") ?? String(collection.null || "off")];
     const words = said.get("words") ?? String(collection.defaults?.full_text ?? 0);
@@ -89,7 +114,10 @@ export class Comparison {
   }
 }
 
-/** @param {any} answer @returns {Side} */
+/**
+ * @param {any} answer
+ * @returns {Side}
+ */
 function sideOf({ matches, documents, evidence }) {
   const least = matches.length < documents ? (matches.at(-1)?.weight ?? 1) : 0;
   const weights = new Map(matches.map((/** @type {any} */ { id, weight }) => [id, weight]));

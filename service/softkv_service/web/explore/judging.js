@@ -30,7 +30,11 @@ export class Judging {
     this.#context = context;
   }
 
-  /** The question that is answered. @param {string} collection @param {{query: string | number[], filter?: any}} body */
+  /**
+   * The question that is answered.
+   * @param {string} collection
+   * @param {{query: string | number[], filter?: any}} body
+   */
   show(collection, { query, filter }) {
     const { say, canJudge } = this.#context;
     [this.#collection, this.#query, this.#shown] = [collection, query, []];
@@ -42,7 +46,11 @@ export class Judging {
     fill(this.element, h("span.soft", {}, say("mark.hint")), nothing, this.#told);
   }
 
-  /** The two marks of a result; null for a key that may not give feedback. @param {string} id @param {string} name */
+  /**
+   * The two marks of a result; null for a key that may not give feedback.
+   * @param {string} id
+   * @param {string} name
+   */
   marks(id, name) {
     const { say, canJudge } = this.#context;
     if (!canJudge) return null;
@@ -54,7 +62,13 @@ export class Judging {
     );
   }
 
-  /** @param {string | null} id @param {boolean} right @param {string} label @param {string} name @param {string} [own] its id in the page */
+  /**
+   * @param {string | null} id
+   * @param {boolean} right
+   * @param {string} label
+   * @param {string} name
+   * @param {string} [own] its id in the page
+   */
   #button(id, right, label, name, own = "") {
     const button = h("button.mark-of", { type: "button", "aria-label": name, title: name, onclick: () => void this.#mark(id, right) }, label);
     if (own) button.id = own;
@@ -69,7 +83,11 @@ export class Judging {
     return JSON.stringify([this.#collection, this.#query, id]);
   }
 
-  /** Send a mark. The latest counts: "nothing fits" takes ✓ back, and ✓ takes "nothing fits" back. @param {string | null} id @param {boolean} right */
+  /**
+   * Send a mark. The latest counts: "nothing fits" takes ✓ back, and ✓ takes "nothing fits" back.
+   * @param {string | null} id
+   * @param {boolean} right
+   */
   async #mark(id, right) {
     const { api, say, patiently } = this.#context;
     const [collection, query] = [this.#collection, this.#query];

@@ -6,8 +6,17 @@ import { CsvReader, delimiterOf } from "./upload/csv.js";
 import { parsed } from "./question.js";
 import { isObject } from "./text.js";
 
-/** @typedef {{line: number | null, query: string | number[], id: string | null}} Label `line`: null for feedback; `id`: null for "nothing answers" */
-/** @typedef {{line: number, name: "line.question" | "line.cells" | "line.json"}} LabelFlaw the name of a sentence in `calibrate.json` */
+/**
+ * @typedef {object} Label `line`: null for feedback; `id`: null for "nothing answers"
+ * @property {number | null} line
+ * @property {string | number[]} query
+ * @property {string | null} id
+ */
+/**
+ * @typedef {object} LabelFlaw the name of a sentence in `calibrate.json`
+ * @property {number} line
+ * @property {"line.question" | "line.cells" | "line.json"} name
+ */
 
 /** Names of columns by which a first line is known to be one of names. */
 const HEADS = new Set(["query", "question", "问题"]);
@@ -18,7 +27,11 @@ const MARKS = 10_000;
 /** The texts that stand for no answer. */
 const NONE = new Set(["", "null", "none", "-", "–"]);
 
-/** Read labelled questions: CSV or lines of JSON. @param {string} text @returns {{labels: Label[], flaws: LabelFlaw[]}} */
+/**
+ * Read labelled questions: CSV or lines of JSON.
+ * @param {string} text
+ * @returns {{labels: Label[], flaws: LabelFlaw[]}}
+ */
 export function readLabels(text) {
   return text.trimStart().startsWith("{") ? fromLines(text) : fromCsv(text);
 }
@@ -62,7 +75,12 @@ export function fromFeedback(records) {
   return { labels, undecided };
 }
 
-/** Read the labels that were marked in the tab Ask, or given by programs. @param {import("../shared/api.js").API} api @param {string} name @param {AbortSignal} signal */
+/**
+ * Read the labels that were marked in the tab Ask, or given by programs.
+ * @param {import("../shared/api.js").API} api
+ * @param {string} name
+ * @param {AbortSignal} signal
+ */
 export async function readFeedback(api, name, signal) {
   const records = [];
   for await (const record of clientOf(api).collection(name).feedback({}, { signal })) if (records.push(record) >= MARKS) break;

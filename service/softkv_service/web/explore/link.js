@@ -6,7 +6,11 @@
 const MOST_CHARACTERS = 6000;
 const FORMAT = "deflate-raw";
 
-/** Rows as text for an address; null for too many. @param {Row[]} rows @returns {Promise<?string>} */
+/**
+ * Rows as text for an address; null for too many.
+ * @param {Row[]} rows
+ * @returns {Promise<?string>}
+ */
 export async function packed(rows) {
   const lists = rows.map(({ id, key, value, metadata }) => {
     const list = [id, key, value === key ? null : value, metadata];
@@ -20,7 +24,11 @@ export async function packed(rows) {
     .replace(/=+$/, "");
 }
 
-/** The rows of such a text; null if it cannot be read. @param {string} text @returns {Promise<?Row[]>} */
+/**
+ * The rows of such a text; null if it cannot be read.
+ * @param {string} text
+ * @returns {Promise<?Row[]>}
+ */
 export async function unpacked(text) {
   try {
     const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
@@ -37,7 +45,10 @@ export async function unpacked(text) {
   }
 }
 
-/** @param {Uint8Array<ArrayBuffer>} bytes @param {CompressionStream | DecompressionStream} through */
+/**
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {CompressionStream | DecompressionStream} through
+ */
 async function streamed(bytes, through) {
   return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(through)).arrayBuffer());
 }

@@ -1,8 +1,22 @@
 /** The metrics of the service, read from the text format of Prometheus. */
 
 /** @typedef {{name: string, labels: Record<string, string>, value: number}} Sample */
-/** @typedef {{method: string, route: string, count: number, mean: number, within: number}} Calls of a route: seconds on average, and within which 99 of 100 were answered */
-/** @typedef {{collection: string, memory: number, disk: number | null, questions: number, within: number | null}} Costs of a collection: bytes, questions since the start, and seconds within which 99 of 100 calls were answered */
+/**
+ * @typedef {object} Calls of a route: seconds on average, and within which 99 of 100 were answered
+ * @property {string} method
+ * @property {string} route
+ * @property {number} count
+ * @property {number} mean
+ * @property {number} within
+ */
+/**
+ * @typedef {object} Costs of a collection: bytes, questions since the start, and seconds within which 99 of 100 calls were answered
+ * @property {string} collection
+ * @property {number} memory
+ * @property {number | null} disk
+ * @property {number} questions
+ * @property {number | null} within
+ */
 
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
@@ -20,7 +34,11 @@ export class Metrics {
     });
   }
 
-  /** The value of a metric with these labels; null if there is none. @param {string} name @param {Record<string, string>} [labels] */
+  /**
+   * The value of a metric with these labels; null if there is none.
+   * @param {string} name
+   * @param {Record<string, string>} [labels]
+   */
   value(name, labels = {}) {
     return this.of(name).find((sample) => Object.entries(labels).every(([label, value]) => sample.labels[label] === value))?.value ?? null;
   }
@@ -47,7 +65,11 @@ export class Metrics {
     return costs.sort((a, b) => Number(a.collection === "*") - Number(b.collection === "*") || b.memory - a.memory).slice(0, most);
   }
 
-  /** The calls by route that took most time together. @param {number} most @returns {Calls[]} */
+  /**
+   * The calls by route that took most time together.
+   * @param {number} most
+   * @returns {Calls[]}
+   */
   calls(most) {
     const counts = this.of(`${DURATION}_count`).filter(({ labels, value }) => value && labels.route.startsWith("/v1"));
     const calls = counts.map(({ labels: { method, route }, value: count }) => {
@@ -60,7 +82,10 @@ export class Metrics {
   }
 }
 
-/** @param {string} text @returns {Record<string, string>} */
+/**
+ * @param {string} text
+ * @returns {Record<string, string>}
+ */
 function labelsOf(text) {
   return Object.fromEntries(
     Array.from(text.matchAll(LABEL), ([, name, value]) => [name, value.replace(/\\(.)/g, (_, letter) => ESCAPED[/** @type {"n"} */ (letter)] ?? letter)]),

@@ -11,14 +11,22 @@ import { paths } from "./text.js";
 /** The types of values that have an order, the least first. */
 const TYPES = ["boolean", "number", "string"];
 
-/** The order of an address; null for the service's own. @param {Said} said @returns {Order | null} */
+/**
+ * The order of an address; null for the service's own.
+ * @param {Said} said
+ * @returns {Order | null}
+ */
 export function orderIn(said) {
   const sort = said.get("sort") ?? "";
   const field = sort.replace(/^-/, "");
   return field ? { field, isDown: sort !== field } : null;
 }
 
-/** The value of a field of a row: of its metadata, or its own. @param {any} row @param {string} field */
+/**
+ * The value of a field of a row: of its metadata, or its own.
+ * @param {any} row
+ * @param {string} field
+ */
 export function fieldOf(row, field) {
   return field.startsWith("metadata.") ? Object.fromEntries(paths(row.metadata ?? {}))[plain(field)] : row[field];
 }
@@ -29,7 +37,13 @@ export function fieldsIn(rows) {
   return [...new Set(all.map(([path]) => `metadata.${path}`))];
 }
 
-/** Rows in an order: numbers as numbers, texts as the language sorts them, and rows without a value last in both directions. @param {any[]} rows @param {?Order} order @param {string} language @returns {any[]} */
+/**
+ * Rows in an order: numbers as numbers, texts as the language sorts them, and rows without a value last in both directions.
+ * @param {any[]} rows
+ * @param {?Order} order
+ * @param {string} language
+ * @returns {any[]}
+ */
 export function ordered(rows, order, language) {
   if (!order) return rows;
   const { compare } = new Intl.Collator(language, { numeric: true });
@@ -43,14 +57,23 @@ export function ordered(rows, order, language) {
   return [...there, ...missing].map(({ row }) => row);
 }
 
-/** A choice of the field that orders rows, and a button that turns the order around. @param {Say} say @param {string} first the order without a field @param {(sort: string | null) => void} changed @param {() => unknown} [learn] shows more fields */
+/**
+ * A choice of the field that orders rows, and a button that turns the order around.
+ * @param {Say} say
+ * @param {string} first the order without a field
+ * @param {(sort: string | null) => void} changed
+ * @param {() => unknown} [learn] shows more fields
+ */
 export function orderControl(say, first, changed, learn) {
   const field = h("select", { id: "sort", onfocus: () => void learn?.(), onchange: () => changed(field.value || null) });
   const turn = h("button", { type: "button", id: "sort-turn", onclick: () => changed(turn.value) });
   const element = h("div.order", {}, h("label", { for: "sort" }, say("sort")), field, turn);
   return {
     element,
-    /** @param {?Order} order @param {string[]} fields */
+    /**
+     * @param {?Order} order
+     * @param {string[]} fields
+     */
     show(order, fields) {
       const names = new Set(["", ...fields, order?.field ?? ""]);
       choices(
@@ -65,7 +88,11 @@ export function orderControl(say, first, changed, learn) {
   };
 }
 
-/** The name of a field to order by. @param {Say} say @param {string} field */
+/**
+ * The name of a field to order by.
+ * @param {Say} say
+ * @param {string} field
+ */
 export function nameOf(say, field) {
   return ["key", "id", "similarity"].includes(field) ? say(`sort.${field}`) : plain(field);
 }

@@ -11,12 +11,20 @@ import uploadWords from "./upload.json";
 
 /** @typedef {import("./explorer.js").Context} Context */
 
-/** The tab. It is the one of the service in which a collection begins. @param {Page.ExportedShelf} shelf @returns {import("./explorer.js").Tab} */
+/**
+ * The tab. It is the one of the service in which a collection begins.
+ * @param {Page.ExportedShelf} shelf
+ * @returns {import("./explorer.js").Tab}
+ */
 export function ownRows(shelf) {
   return { id: "new", words, needs: "read", of: "service", mount: (host, context) => mount(host, context, shelf) };
 }
 
-/** @param {HTMLElement} host @param {Context} context @param {Page.ExportedShelf} shelf */
+/**
+ * @param {HTMLElement} host
+ * @param {Context} context
+ * @param {Page.ExportedShelf} shelf
+ */
 function mount(host, context, { kept, mostRows }) {
   const { say, api, language } = context;
   const missing = h("p.notice", { id: "missing", hidden: true });
@@ -81,7 +89,10 @@ function mount(host, context, { kept, mostRows }) {
   };
 }
 
-/** @param {string} name @param {string[]} names */
+/**
+ * @param {string} name
+ * @param {string[]} names
+ */
 function unused(name, names) {
   let free = name;
   for (let i = 2; names.includes(free); i++) free = `${name}-${i}`;

@@ -48,7 +48,11 @@ export class Picture {
     observer.observe(this.#stage);
   }
 
-  /** Draw an answer, or nothing. @param {any} came @param {object} body the question */
+  /**
+   * Draw an answer, or nothing.
+   * @param {any} came
+   * @param {object} body the question
+   */
   show(came, body = {}) {
     this.element.hidden = !came?.matches.length;
     [this.#came, this.#body, this.#swept] = [came, body, null];
@@ -88,7 +92,12 @@ export class Picture {
     if (share === 1) setTimeout(() => this.show(this.#came, this.#body));
   }
 
-  /** @param {any} came @param {any} evidence @param {number} temperature @param {any[]} matches */
+  /**
+   * @param {any} came
+   * @param {any} evidence
+   * @param {number} temperature
+   * @param {any[]} matches
+   */
   #take(came, evidence, temperature, matches) {
     // A single row beside them is drawn as they are.
     const rows = matches.slice(0, came.documents === this.#most + 1 ? this.#most + 1 : this.#most);

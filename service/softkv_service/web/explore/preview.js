@@ -4,7 +4,13 @@ import { clientOf } from "./client.js";
 import { counted } from "./labels.js";
 
 /** @typedef {import("./labels.js").Label} Label */
-/** @typedef {{name: string, right: number, missed: number, none: number}} Count `right`: the first match answers and the verdict is not "none"; `missed`: "none" though one answers; `none`: "none", and nothing answers */
+/**
+ * @typedef {object} Count `right`: the first match answers and the verdict is not "none"; `missed`: "none" though one answers; `none`: "none", and nothing answers
+ * @property {string} name
+ * @property {number} right
+ * @property {number} missed
+ * @property {number} none
+ */
 
 /** Null keys that are compared; undefined is the collection's own. @type {[string, string | false | undefined][]} */
 const NULLS = [

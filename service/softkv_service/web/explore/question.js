@@ -5,7 +5,19 @@ import { onTheWire } from "../shared/scale.js";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
 /** @typedef {import("./address.js").Said} Said */
-/** @typedef {{query: string | number[], temperature?: number, null?: string | number | false, top_k?: number, filter?: any, full_text?: number, bias?: any[], rerank?: {depth: number}, group_by?: {field: string, groups: number, documents: number}, include?: string[]}} Body of `attend` */
+/**
+ * @typedef {object} Body of `attend`
+ * @property {string | number[]} query
+ * @property {number} [temperature]
+ * @property {string | number | false} [null]
+ * @property {number} [top_k]
+ * @property {any} [filter]
+ * @property {number} [full_text]
+ * @property {any[]} [bias]
+ * @property {{depth: number}} [rerank]
+ * @property {{field: string, groups: number, documents: number}} [group_by]
+ * @property {string[]} [include]
+ */
 
 /** The number of matches that the service returns by default. */
 export const TOP_K = 10;
@@ -76,19 +88,32 @@ export function movesOf(matches) {
 
 /** @typedef {{value: any, weight: number, documents: number}} Group */
 
-/** The groups of an answer, and the weight of all others. @param {any} came @returns {{groups: Group[], rest: number}} */
+/**
+ * The groups of an answer, and the weight of all others.
+ * @param {any} came
+ * @returns {{groups: Group[], rest: number}}
+ */
 export function groupsOf(came) {
   const grouped = came.group_by;
   return grouped ? { groups: grouped.groups, rest: grouped.rest_weight > grouped.error ? grouped.rest_weight : 0 } : { groups: [], rest: 0 };
 }
 
-/** The conditions of a filter that must all hold. @param {any} filter @returns {any[]} */
+/**
+ * The conditions of a filter that must all hold.
+ * @param {any} filter
+ * @returns {any[]}
+ */
 export function conditionsOf(filter) {
   if (filter === undefined) return [];
   return filter.operator === "AND" ? filter.conditions : [filter];
 }
 
-/** A filter with one more condition, or without it if it has it already. @param {any} filter @param {any} condition @returns {any} */
+/**
+ * A filter with one more condition, or without it if it has it already.
+ * @param {any} filter
+ * @param {any} condition
+ * @returns {any}
+ */
 export function toggled(filter, condition) {
   const before = conditionsOf(filter);
   const others = before.filter((one) => JSON.stringify(one) !== JSON.stringify(condition));
@@ -96,7 +121,11 @@ export function toggled(filter, condition) {
   return conditions.length > 1 ? { operator: "AND", conditions } : conditions[0];
 }
 
-/** The temperature that an address names. @param {Said} said @returns {number | undefined} */
+/**
+ * The temperature that an address names.
+ * @param {Said} said
+ * @returns {number | undefined}
+ */
 export function temperatureIn(said) {
   const text = said.get("t");
   if (text === undefined) return undefined;
@@ -104,7 +133,11 @@ export function temperatureIn(said) {
   return Number.isNaN(temperature) || temperature < 0 ? undefined : temperature;
 }
 
-/** JSON in an address; undefined if there is none, or it cannot be read. @param {string | undefined} text @returns {any} */
+/**
+ * JSON in an address; undefined if there is none, or it cannot be read.
+ * @param {string | undefined} text
+ * @returns {any}
+ */
 export function parsed(text) {
   if (text === undefined) return undefined;
   try {
@@ -140,7 +173,10 @@ export function isUnread({ code }) {
   return code === "encoder_needed";
 }
 
-/** @param {string} text @returns {number[]} */
+/**
+ * @param {string} text
+ * @returns {number[]}
+ */
 function vectorIn(text) {
   const numbers = parsed(text.startsWith("[") ? text : `[${text}]`);
   if (!Array.isArray(numbers) || !numbers.length || !numbers.every((number) => typeof number === "number")) throw new Unreadable("vector");

@@ -12,7 +12,14 @@ import words from "./service.json";
 /** @typedef {import("../vendor/softkv/softkv.js").SlowRequest} SlowRequest */
 /** @typedef {import("../vendor/softkv/softkv.js").Encoder} Encoder */
 /** @typedef {{status: string, loading: string[], failed: string[]}} Readiness */
-/** @typedef {{version: string, encoder: string | null, keys_required: boolean, shards: {servers: unknown[]} | null, limits: Record<string, number>}} Info */
+/**
+ * @typedef {object} Info
+ * @property {string} version
+ * @property {string | null} encoder
+ * @property {boolean} keys_required
+ * @property {{servers: unknown[]} | null} shards
+ * @property {Record<string, number>} limits
+ */
 
 const EVERY_MS = 5000;
 const ROUTES = 12;
@@ -29,7 +36,10 @@ class ServiceTab {
   #context;
   #timer = 0;
 
-  /** @param {HTMLElement} host @param {Context} context */
+  /**
+   * @param {HTMLElement} host
+   * @param {Context} context
+   */
   constructor(host, context) {
     this.#host = host;
     this.#context = context;
@@ -70,7 +80,13 @@ class ServiceTab {
     return [readiness, about, encoders, text === null ? null : new Metrics(text), slow];
   }
 
-  /** @param {Readiness} readiness @param {Info} info @param {Encoder[]} encoders @param {Metrics | null} metrics @param {SlowRequest[] | null} slow */
+  /**
+   * @param {Readiness} readiness
+   * @param {Info} info
+   * @param {Encoder[]} encoders
+   * @param {Metrics | null} metrics
+   * @param {SlowRequest[] | null} slow
+   */
   #draw(readiness, info, encoders, metrics, slow) {
     const { say } = this.#context;
     const parts = [...readiness.failed.map((part) => say("failed", { part })), ...readiness.loading.map((part) => say("loads", { part }))];
@@ -125,7 +141,10 @@ class ServiceTab {
     ]);
   }
 
-  /** @param {Metrics} metrics @param {Info} info */
+  /**
+   * @param {Metrics} metrics
+   * @param {Info} info
+   */
   #waiting(metrics, info) {
     const { say } = this.#context;
     const taken = metrics.of("softkv_places_taken").filter(({ value }) => value);
@@ -210,7 +229,11 @@ class ServiceTab {
   }
 }
 
-/** @param {Say} say @param {string} title @param {[string, string][]} lines the name of a fact, and what it is */
+/**
+ * @param {Say} say
+ * @param {string} title
+ * @param {[string, string][]} lines the name of a fact, and what it is
+ */
 function facts(say, title, lines) {
   return h(
     "section",
@@ -220,7 +243,14 @@ function facts(say, title, lines) {
   );
 }
 
-/** A section with a table whose first column names its rows. @param {Say} say @param {string} title @param {string[]} columns @param {string[][]} lines @param {HTMLElement} [told] */
+/**
+ * A section with a table whose first column names its rows.
+ * @param {Say} say
+ * @param {string} title
+ * @param {string[]} columns
+ * @param {string[][]} lines
+ * @param {HTMLElement} [told]
+ */
 function section(say, title, columns, lines, told) {
   const heads = columns.map((name, i) => h(i ? "th.number" : "th", { scope: "col" }, say(`column.${name}`)));
   const rows = lines.map(([first, ...rest]) => {

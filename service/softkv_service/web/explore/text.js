@@ -10,7 +10,12 @@ export function lines(value) {
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);
 }
 
-/** Metadata by paths with dots, as a filter names them. @param {Record<string, any>} metadata @param {string} [before] @returns {[string, any][]} */
+/**
+ * Metadata by paths with dots, as a filter names them.
+ * @param {Record<string, any>} metadata
+ * @param {string} [before]
+ * @returns {[string, any][]}
+ */
 export function paths(metadata, before = "") {
   return Object.entries(metadata).flatMap(([name, value]) => {
     const path = `${before}${name}`;
@@ -38,12 +43,20 @@ export function mergePatch(before, after) {
   return Object.keys(patch).length ? patch : undefined;
 }
 
-/** Whether there is a null in an object at any depth, which a merge patch cannot write. @param {any} value @returns {boolean} */
+/**
+ * Whether there is a null in an object at any depth, which a merge patch cannot write.
+ * @param {any} value
+ * @returns {boolean}
+ */
 export function hasNull(value) {
   return isObject(value) && Object.values(value).some((one) => one === null || hasNull(one));
 }
 
-/** Whether a value is an object of JSON. @param {unknown} value @returns {value is Record<string, any>} */
+/**
+ * Whether a value is an object of JSON.
+ * @param {unknown} value
+ * @returns {value is Record<string, any>}
+ */
 export function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -20,7 +20,15 @@ import words from "./upload.json";
 /** @typedef {import("./upload/table.js").Flaw} Flaw */
 /** @typedef {import("./upload/table.js").Reading} Reading */
 /** @typedef {import("./upload/table.js").Table} Table */
-/** @typedef {{file: File, table: Table, survey: Survey, mapping: Mapping, reading: Reading, upload: Upload | null}} Session a file that is being uploaded, or will be */
+/**
+ * @typedef {object} Session a file that is being uploaded, or will be
+ * @property {File} file
+ * @property {Table} table
+ * @property {Survey} survey
+ * @property {Mapping} mapping
+ * @property {Reading} reading
+ * @property {Upload | null} upload
+ */
 
 const ENCODINGS = ["utf-8", "utf-16le", "windows-1252", "gb18030", "big5", "shift_jis", "euc-kr"];
 /** Files whose table may begin below their first row, which the service reads. */
@@ -36,7 +44,11 @@ const sessions = new Map();
 /** Files that were chosen before their collection was made. @type {Map<string, File>} */
 const handed = new Map();
 
-/** Keep a file for the tab of a collection. @param {string} collection @param {File} file */
+/**
+ * Keep a file for the tab of a collection.
+ * @param {string} collection
+ * @param {File} file
+ */
 export function hand(collection, file) {
   handed.set(collection, file);
 }
@@ -67,7 +79,10 @@ class UploadTab {
   /** Callbacks for the progress of the upload. */
   #changed = () => {};
 
-  /** @param {HTMLElement} host @param {Context} context */
+  /**
+   * @param {HTMLElement} host
+   * @param {Context} context
+   */
   constructor(host, context) {
     this.#host = host;
     this.#context = context;
@@ -114,7 +129,11 @@ class UploadTab {
     );
   }
 
-  /** Look at a file: what it is, how many rows it has and what its columns hold. @param {File} file @param {Reading} reading */
+  /**
+   * Look at a file: what it is, how many rows it has and what its columns hold.
+   * @param {File} file
+   * @param {Reading} reading
+   */
   async #open(file, reading) {
     this.#reading.abort();
     const { signal } = (this.#reading = new AbortController());
@@ -144,7 +163,11 @@ class UploadTab {
     }
   }
 
-  /** @param {File} file @param {Flaw} flaw @param {Reading} reading */
+  /**
+   * @param {File} file
+   * @param {Flaw} flaw
+   * @param {Reading} reading
+   */
   #drawEncodings(file, flaw, reading) {
     fill(
       this.#host,
@@ -155,7 +178,10 @@ class UploadTab {
     );
   }
 
-  /** @param {string} now @param {(encoding: string) => void} chosen */
+  /**
+   * @param {string} now
+   * @param {(encoding: string) => void} chosen
+   */
   #encodings(now, chosen) {
     const select = each("select", { id: "encoding", onchange: () => chosen(select.value) }, ENCODINGS, (name) =>
       h("option", { value: name, selected: name === now }, name),
@@ -176,7 +202,10 @@ class UploadTab {
   #drawMapping(session) {
     const { file, table, survey: surveyed, mapping, reading } = session;
     const say = this.#say;
-    /** @param {Mapping} next @param {string} focus the id of what was changed */
+    /**
+     * @param {Mapping} next
+     * @param {string} focus the id of what was changed
+     */
     const become = (next, focus) => {
       session.mapping = next;
       this.#drawMapping(session);
@@ -264,7 +293,11 @@ class UploadTab {
     return columnOf(mapping, "key") === undefined ? this.#say("problem.key") : null;
   }
 
-  /** @param {File} file @param {Table} table @param {Reading} reading */
+  /**
+   * @param {File} file
+   * @param {Table} table
+   * @param {Reading} reading
+   */
   #csvOptions(file, table, reading) {
     const named = h("input", {
       type: "checkbox",
@@ -281,7 +314,11 @@ class UploadTab {
     );
   }
 
-  /** @param {File} file @param {Table} table @param {Reading} reading */
+  /**
+   * @param {File} file
+   * @param {Table} table
+   * @param {Reading} reading
+   */
   #headerLine(file, table, reading) {
     const shown = table.header ?? reading.header ?? 1;
     const line = h("input", { type: "number", id: "header", min: "1", max: "1000000", value: String(shown) });
@@ -289,7 +326,10 @@ class UploadTab {
     return h("label.field", {}, this.#say("header"), line);
   }
 
-  /** @param {Session} session @param {(next: Mapping, focus: string) => void} become */
+  /**
+   * @param {Session} session
+   * @param {(next: Mapping, focus: string) => void} become
+   */
   #columns({ survey: { columns, rows, flawed, first }, mapping }, become) {
     const say = this.#say;
     const heads = ["column", "becomes", "holds", "example"].map((name) => h("th", { scope: "col" }, say(`head.${name}`)));
@@ -371,7 +411,10 @@ class UploadTab {
     await this.#context.refresh();
   }
 
-  /** @param {Session} session @param {Upload} upload */
+  /**
+   * @param {Session} session
+   * @param {Upload} upload
+   */
   #drawUpload({ file, table }, upload) {
     const say = this.#say;
     const bar = h("progress", { id: "progress", max: upload.plan.rows, "aria-label": say("progress") });
@@ -428,7 +471,11 @@ class UploadTab {
     return [upload.state === "done" ? ask : again, this.#another()];
   }
 
-  /** @param {HTMLElement} host @param {Table} table @param {Upload} upload */
+  /**
+   * @param {HTMLElement} host
+   * @param {Table} table
+   * @param {Upload} upload
+   */
   #drawRefusals(host, table, upload) {
     const { refused } = upload;
     if (!refused.length) return fill(host);
@@ -495,7 +542,11 @@ export function filePicker(say, chosen, invitation = say("drop")) {
   return zone;
 }
 
-/** Take the file that is dropped anywhere in an element. @param {HTMLElement} host @param {(file: File) => void} take */
+/**
+ * Take the file that is dropped anywhere in an element.
+ * @param {HTMLElement} host
+ * @param {(file: File) => void} take
+ */
 export function takeDrops(host, take) {
   host.addEventListener("dragover", (event) => event.preventDefault());
   host.addEventListener("drop", (event) => {
@@ -505,7 +556,11 @@ export function takeDrops(host, take) {
   });
 }
 
-/** A name for a collection, made of a file's. @param {string} file @param {string} letters that it may have besides . _ and -, as in a class of a pattern */
+/**
+ * A name for a collection, made of a file's.
+ * @param {string} file
+ * @param {string} letters that it may have besides . _ and -, as in a class of a pattern
+ */
 export function nameOf(file, letters) {
   return file
     .replace(/\.[^.]*$/, "")

@@ -14,7 +14,10 @@ const READS = /^\/v1\/(attend|compare|encode|trace|lab\/decode)$/;
 export class API {
   #client;
 
-  /** @param {Page.Fetcher} fetcher @param {Page.Kept} storage */
+  /**
+   * @param {Page.Fetcher} fetcher
+   * @param {Page.Kept} storage
+   */
   constructor(fetcher, storage) {
     this.fetcher = fetcher;
     this.storage = storage;
@@ -32,17 +35,32 @@ export class API {
     this.storage.setItem(KEY, key);
   }
 
-  /** GET a path. @param {string} path @param {AbortSignal} [signal] */
+  /**
+   * GET a path.
+   * @param {string} path
+   * @param {AbortSignal} [signal]
+   */
   get(path, signal) {
     return this.#call("GET", path, undefined, { signal });
   }
 
-  /** POST a body; answers the JSON that came back. @param {string} path @param {object} body @param {AbortSignal} [signal] */
+  /**
+   * POST a body; answers the JSON that came back.
+   * @param {string} path
+   * @param {object} body
+   * @param {AbortSignal} [signal]
+   */
   post(path, body, signal) {
     return this.#call("POST", path, body, { signal });
   }
 
-  /** Any method, with further headers. @param {string} method @param {string} path @param {object} [body] @param {Record<string, string>} [headers] */
+  /**
+   * Any method, with further headers.
+   * @param {string} method
+   * @param {string} path
+   * @param {object} [body]
+   * @param {Record<string, string>} [headers]
+   */
   send(method, path, body, headers) {
     return this.#call(method, path, body, { headers });
   }
@@ -97,7 +115,11 @@ export class API {
   }
 }
 
-/** The tab's storage; in a frame, which may keep nothing, what is kept until it closes. @param {Window} window @returns {Page.Kept} */
+/**
+ * The tab's storage; in a frame, which may keep nothing, what is kept until it closes.
+ * @param {Window} window
+ * @returns {Page.Kept}
+ */
 export function storageOf(window) {
   try {
     if (!isEmbedded()) return window.sessionStorage;

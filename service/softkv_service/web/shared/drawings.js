@@ -11,7 +11,12 @@ import { s } from "./svg.js";
 export const WIDTH = 96;
 export const HEIGHT = 60;
 
-/** @param {number} x @param {number} y @param {number} across @param {number} [down] */
+/**
+ * @param {number} x
+ * @param {number} y
+ * @param {number} across
+ * @param {number} [down]
+ */
 function oval(x, y, across, down = across) {
   return `M${x - across} ${y}a${across} ${down} 0 1 0 ${2 * across} 0a${across} ${down} 0 1 0 ${-2 * across} 0Z`;
 }

@@ -37,25 +37,45 @@ export function each(what, props, items, child) {
   return h(what, props, items.map(child));
 }
 
-/** A table that scrolls sideways by itself on a narrow screen. @param {string} label @param {string} what tag and classes @param {readonly Page.Child[]} heads @param {Page.Child} rows */
+/**
+ * A table that scrolls sideways by itself on a narrow screen.
+ * @param {string} label
+ * @param {string} what tag and classes
+ * @param {readonly Page.Child[]} heads
+ * @param {Page.Child} rows
+ */
 export function scrollingTable(label, what, heads, rows) {
   const table = h(what, {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows));
   return h("div.scrolling", { tabIndex: 0, role: "group", "aria-label": label }, table);
 }
 
-/** Let a select have these values, each with its name. @param {HTMLSelectElement} select @param {readonly string[][]} options */
+/**
+ * Let a select have these values, each with its name.
+ * @param {HTMLSelectElement} select
+ * @param {readonly string[][]} options
+ */
 export function choices(select, options) {
   const all = options.map(([value, name]) => h("option", { value }, name));
   return fill(select, all);
 }
 
-/** Replace what an element holds. @template {Element} E @param {E} element @param {...Page.Child} children @returns {E} */
+/**
+ * Replace what an element holds.
+ * @template {Element} E
+ * @param {E} element
+ * @param {...Page.Child} children
+ * @returns {E}
+ */
 export function fill(element, ...children) {
   element.replaceChildren(...shown(children));
   return element;
 }
 
-/** Children without those that are not there; numbers as text. @param {readonly Page.Child[]} children @returns {(Node | string)[]} */
+/**
+ * Children without those that are not there; numbers as text.
+ * @param {readonly Page.Child[]} children
+ * @returns {(Node | string)[]}
+ */
 function shown(children) {
   return children.flatMap((child) => {
     if (child === null || child === undefined || child === "") return [];
@@ -64,12 +84,20 @@ function shown(children) {
   });
 }
 
-/** Set text only where it changed: a screen reader hears no repetition and the layout stays clean. @param {Element} element @param {string} text */
+/**
+ * Set text only where it changed: a screen reader hears no repetition and the layout stays clean.
+ * @param {Element} element
+ * @param {string} text
+ */
 export function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** The drawing context of a canvas. @param {HTMLCanvasElement} canvas @param {CanvasRenderingContext2DSettings} [settings] */
+/**
+ * The drawing context of a canvas.
+ * @param {HTMLCanvasElement} canvas
+ * @param {CanvasRenderingContext2DSettings} [settings]
+ */
 export function penOf(canvas, settings) {
   return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", settings));
 }

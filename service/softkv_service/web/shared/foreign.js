@@ -16,7 +16,12 @@ const FOREIGN = /(?!\p{Script=Latin})\p{L}/u;
 /** By the name of an encoder; "" for the service's own. @type {Map<string, Promise<boolean>>} */
 const asked = new Map();
 
-/** Whether a text has letters that an encoder does not read, or may not. @param {Page.API} api @param {string} text @param {string} [encoder] */
+/**
+ * Whether a text has letters that an encoder does not read, or may not.
+ * @param {Page.API} api
+ * @param {string} text
+ * @param {string} [encoder]
+ */
 export async function isForeign(api, text, encoder = "") {
   if (!FOREIGN.test(text)) return false;
   const answer = asked.get(encoder) ?? ask(api, encoder);
@@ -24,7 +29,10 @@ export async function isForeign(api, text, encoder = "") {
   return !(await answer);
 }
 
-/** @param {Page.API} api @param {string} encoder */
+/**
+ * @param {Page.API} api
+ * @param {string} encoder
+ */
 async function ask(api, encoder) {
   const texts = [0, 1].flatMap((side) => PAIRS.map((pair) => pair[side]));
   try {

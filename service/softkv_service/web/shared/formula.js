@@ -8,7 +8,11 @@ export const HALF = 0.5;
 
 /** @typedef {Page.Verdict} Verdict */
 /** @typedef {{similarity: number, count: number}} NullKeys a number of keys of one similarity */
-/** @typedef {{logMass: (temperature: number) => number, effective: (temperature: number) => number}} Unseen keys of which only sums are known */
+/**
+ * @typedef {object} Unseen keys of which only sums are known
+ * @property {(temperature: number) => number} logMass
+ * @property {(temperature: number) => number} effective
+ */
 /** @typedef {{heaviest: number, verdict: Verdict}} Standing */
 /** @typedef {{weights: Float64Array, nullWeight: number, restWeight: number, logPartition: number, effective: number} & Standing} Answer */
 
@@ -117,7 +121,10 @@ function effectiveDocuments(masses, documents, tail, temperature) {
   return Math.exp(entropy);
 }
 
-/** @param {?ArrayLike<boolean>} mask @param {number} i */
+/**
+ * @param {?ArrayLike<boolean>} mask
+ * @param {number} i
+ */
 function may(mask, i) {
   return mask === null || mask[i];
 }
@@ -139,7 +146,11 @@ export function blend(weights, values, width) {
   return output;
 }
 
-/** −‖a − b‖²/2, the similarity whose softmax is kernel regression with a Gaussian of variance T. @param {number} a @param {number} b */
+/**
+ * −‖a − b‖²/2, the similarity whose softmax is kernel regression with a Gaussian of variance T.
+ * @param {number} a
+ * @param {number} b
+ */
 export function gaussian(a, b) {
   return -((a - b) ** 2) / 2;
 }

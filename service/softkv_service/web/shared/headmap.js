@@ -39,7 +39,11 @@ export class HeadMap {
     this.element.addEventListener("pointerdown", (event) => this.#drag(event));
   }
 
-  /** Draw all heads. @param {ArrayLike<number>[][]} attention @param {number} n */
+  /**
+   * Draw all heads.
+   * @param {ArrayLike<number>[][]} attention
+   * @param {number} n
+   */
   take(attention, n) {
     for (const [i, row] of this.#buttons.entries()) {
       for (const [j, button] of row.entries()) {
@@ -55,7 +59,11 @@ export class HeadMap {
     }
   }
 
-  /** Move the cursor to a head. @param {number} layer @param {number} head */
+  /**
+   * Move the cursor to a head.
+   * @param {number} layer
+   * @param {number} head
+   */
   show(layer, head) {
     for (const [i, row] of this.#buttons.entries()) {
       for (const [j, button] of row.entries()) {
@@ -105,7 +113,10 @@ export class HeadMap {
   }
 }
 
-/** @param {?EventTarget} target @returns {?number[]} */
+/**
+ * @param {?EventTarget} target
+ * @returns {?number[]}
+ */
 function placeOf(target) {
   const button = target instanceof Element ? target.closest("[data-place]") : null;
   return button ? (button.getAttribute("data-place") ?? "").split(",").map(Number) : null;

@@ -47,7 +47,12 @@ export class Heads {
     this.#map.take(trace.attention, trace.tokens.length);
   }
 
-  /** Show a head, and the row of a word. @param {number} layer from 0 @param {number} head from 0 @param {number} word bounded to those there are */
+  /**
+   * Show a head, and the row of a word.
+   * @param {number} layer from 0
+   * @param {number} head from 0
+   * @param {number} word bounded to those there are
+   */
   show(layer, head, word) {
     this.#map.show(layer, head);
     if (!this.#trace) return;

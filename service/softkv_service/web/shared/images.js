@@ -108,7 +108,10 @@ export async function saveGif(frame, name, options) {
   save(await gifOf(frame, options), name);
 }
 
-/** @param {Blob} blob @param {string} name */
+/**
+ * @param {Blob} blob
+ * @param {string} name
+ */
 function save(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
@@ -234,7 +237,10 @@ async function fetched(address) {
   }
 }
 
-/** @param {Blob} blob @returns {Promise<string>} a data URL */
+/**
+ * @param {Blob} blob
+ * @returns {Promise<string>} a data URL
+ */
 function read(blob) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();

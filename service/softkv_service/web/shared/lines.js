@@ -73,7 +73,11 @@ export class Lines {
     return this.#hovered >= 0 ? this.#hovered : this.#word;
   }
 
-  /** Take other words. @param {string[]} tokens that attend @param {(string | SVGElement)[]} [read] that are attended to */
+  /**
+   * Take other words.
+   * @param {string[]} tokens that attend
+   * @param {(string | SVGElement)[]} [read] that are attended to
+   */
   take(tokens, read = tokens) {
     this.#tokens = tokens;
     this.#hovered = -1;
@@ -90,7 +94,11 @@ export class Lines {
     this.layout(this.#size.width, this.#size.height);
   }
 
-  /** Place the words in a box of pixels. @param {number} width @param {number} height */
+  /**
+   * Place the words in a box of pixels.
+   * @param {number} width
+   * @param {number} height
+   */
   layout(width, height) {
     this.#size = { width, height };
     const counts = [this.#tokens.length, this.#shares.length];
@@ -116,7 +124,11 @@ export class Lines {
     this.draw(this.#weights, this.#word);
   }
 
-  /** Draw the weights of a head. @param {ArrayLike<number>} weights [m, n] @param {number} word the chosen one of the m */
+  /**
+   * Draw the weights of a head.
+   * @param {ArrayLike<number>} weights [m, n]
+   * @param {number} word the chosen one of the m
+   */
   draw(weights, word) {
     this.#weights = weights;
     this.#word = word;

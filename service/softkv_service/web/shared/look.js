@@ -11,7 +11,11 @@ function usual() {
   return { lang: spoken.find((language) => language === "en" || language === "zh") === "zh" ? "zh" : "en", theme: isDark ? "dark" : "light", large: false };
 }
 
-/** The look of the page: as in the address, else as at the last visit. @param {Map<string, string>} said @returns {Look} */
+/**
+ * The look of the page: as in the address, else as at the last visit.
+ * @param {Map<string, string>} said
+ * @returns {Look}
+ */
 export function preferences(said) {
   const look = { ...usual(), ...stored() };
   const [lang, theme, large] = ["lang", "theme", "large"].map((name) => said.get(name));
@@ -21,7 +25,11 @@ export function preferences(said) {
   return look;
 }
 
-/** The parts of the look that an address names: those that differ from the usual look. @param {Look} look @returns {Partial<Look>} */
+/**
+ * The parts of the look that an address names: those that differ from the usual look.
+ * @param {Look} look
+ * @returns {Partial<Look>}
+ */
 export function kept(look) {
   const beginning = usual();
   return Object.fromEntries(Object.entries(look).filter(([name, value]) => value !== beginning[/** @type {keyof Look} */ (name)]));

@@ -15,7 +15,11 @@ export function effective(documents) {
   return fixed(documents, documents < 10 ? 1 : 0);
 }
 
-/** A number with a fixed count of decimals. @param {?number} number null is unknown @param {number} [decimals] */
+/**
+ * A number with a fixed count of decimals.
+ * @param {?number} number null is unknown
+ * @param {number} [decimals]
+ */
 export function fixed(number, decimals = 2) {
   if (number === null || Number.isNaN(number)) return "–";
   if (number === Infinity) return "∞";
@@ -39,7 +43,12 @@ export function count(number) {
   return String(Math.round(number)).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
-/** A tiny number in words of ten: 3·10⁻¹⁶. @param {number} number @param {number} [decimals] @param {number} [logarithm] to 10, of a number beyond float64 */
+/**
+ * A tiny number in words of ten: 3·10⁻¹⁶.
+ * @param {number} number
+ * @param {number} [decimals]
+ * @param {number} [logarithm] to 10, of a number beyond float64
+ */
 export function power(number, decimals = 0, logarithm = Math.log10(Math.abs(number))) {
   if (number === 0) return "0";
   const exponent = Math.floor(logarithm);
@@ -49,7 +58,11 @@ export function power(number, decimals = 0, logarithm = Math.log10(Math.abs(numb
   return `${(Math.sign(number) * 10 ** (logarithm - exponent)).toFixed(decimals)}·10${superscript}`;
 }
 
-/** A positive number in three digits, or in two and a power of ten. @param {number} number @param {number} [logarithm] as in `power` */
+/**
+ * A positive number in three digits, or in two and a power of ten.
+ * @param {number} number
+ * @param {number} [logarithm] as in `power`
+ */
 export function threeDigits(number, logarithm = Math.log10(number)) {
   if (logarithm >= 5 || logarithm < -3) return power(number, 1, logarithm);
   const rounded = Number(number.toPrecision(3));

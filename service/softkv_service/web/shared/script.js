@@ -3,7 +3,11 @@
 import { asset } from "./assets.js";
 import { h } from "./element.js";
 
-/** Run a script of the page's folder. @param {string} path @returns {Promise<boolean>} whether it loaded */
+/**
+ * Run a script of the page's folder.
+ * @param {string} path
+ * @returns {Promise<boolean>} whether it loaded
+ */
 export async function runScript(path) {
   const script = h("script", { src: asset(path) });
   const isLoaded = await new Promise((resolve) => {

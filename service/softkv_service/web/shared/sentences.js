@@ -14,7 +14,11 @@ const NAMED = 0.005;
 /** The largest share that is not all. */
 const ALMOST = 1 - Number.EPSILON;
 
-/** The rows that share the answer. @param {Say} say @param {{keys: string[], temperature: number, weights: ArrayLike<number>}} shown */
+/**
+ * The rows that share the answer.
+ * @param {Say} say
+ * @param {{keys: string[], temperature: number, weights: ArrayLike<number>}} shown
+ */
 export function whoShares(say, { keys, temperature, weights }) {
   if (temperature === Infinity) return say("shares.alike", { count: keys.length, share: percent(1 / keys.length) });
   const [first, second] = ranked(weights);

@@ -4,7 +4,12 @@ import { h } from "./element.js";
 import { runScript } from "./script.js";
 
 /** @typedef {import("./words.js").Say} Say */
-/** @typedef {{picture?: SVGSVGElement, film?: (share: number) => void | Promise<void>, open?: () => void}} Shown what is shared as a picture: `film` draws a moment of it, 0 to 1, and `open` unfolds it */
+/**
+ * @typedef {object} Shown what is shared as a picture: `film` draws a moment of it, 0 to 1, and `open` unfolds it
+ * @property {SVGSVGElement} [picture]
+ * @property {(share: number) => void | Promise<void>} [film]
+ * @property {() => void} [open]
+ */
 
 /** Frames of a moving picture: five seconds. */
 const FRAMES = 50;
@@ -22,7 +27,11 @@ const [WIDTH, HEIGHT] = [800, 520];
 export function sharing(say, view, address, framed = "copied") {
   const told = h("p.outcome", { role: "status" });
   const shown = h("p", {});
-  /** A button that closes the menu when it is done, and says what is done. @param {string} kind @param {() => Promise<string>} work */
+  /**
+   * A button that closes the menu when it is done, and says what is done.
+   * @param {string} kind
+   * @param {() => Promise<string>} work
+   */
   const button = (kind, work) =>
     h(
       "button",
@@ -41,7 +50,10 @@ export function sharing(say, view, address, framed = "copied") {
       },
       say(kind),
     );
-  /** @param {string} text @param {string} [done] what to say then */
+  /**
+   * @param {string} text
+   * @param {string} [done] what to say then
+   */
   const copy = async (text, done = "copied") => {
     try {
       await navigator.clipboard.writeText(text);

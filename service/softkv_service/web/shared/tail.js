@@ -7,8 +7,17 @@
 
 import { onTheWire } from "./scale.js";
 
-/** @typedef {{temperature: number, rest_weight: number, evidence: {log_partition: ?number, effective_documents: number}}} SweptAt */
-/** @typedef {{matches: {similarity: number}[], temperatures: (SweptAt & {weights: number[]})[]}} Sweep of the answer of POST …/sweep */
+/**
+ * @typedef {object} SweptAt
+ * @property {number} temperature
+ * @property {number} rest_weight
+ * @property {{log_partition: ?number, effective_documents: number}} evidence
+ */
+/**
+ * @typedef {object} Sweep of the answer of POST …/sweep
+ * @property {{similarity: number}[]} matches
+ * @property {(SweptAt & {weights: number[]})[]} temperatures
+ */
 /** @typedef {Record<string, number>} Rung what is known at 1/T, its `inverse` */
 
 /** The known sums over the unseen rows. */
@@ -37,7 +46,12 @@ export class Tail {
     return Math.exp(between(this.#rungs, 1 / temperature, "logEffective"));
   }
 
-  /** The service answered at this temperature: from here on it is exact there. @param {number} temperature @param {number} effective @param {number} [logMass] */
+  /**
+   * The service answered at this temperature: from here on it is exact there.
+   * @param {number} temperature
+   * @param {number} effective
+   * @param {number} [logMass]
+   */
   learn(temperature, effective, logMass = this.logMass(temperature)) {
     if (temperature === 0 || temperature === Infinity) return;
     const inverse = 1 / temperature;

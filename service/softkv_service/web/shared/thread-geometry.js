@@ -146,17 +146,33 @@ export function placed({
   return { isNarrow, isStacked, text, height: rowHeight, query, start, clamp, rows, valueX, valueWidth, output, namesY };
 }
 
-/** The box of a row's key. @param {Places} places @param {Box} row @returns {Box} */
+/**
+ * The box of a row's key.
+ * @param {Places} places
+ * @param {Box} row
+ * @returns {Box}
+ */
 export function keyBox({ isStacked, valueX }, { x, y, width, height }) {
   return isStacked ? { x, y, width, height: height * UPPER } : { x, y, width: valueX - x - 8, height };
 }
 
-/** The box of a row's value. @param {Places} places @param {Box} row @returns {Box} */
+/**
+ * The box of a row's value.
+ * @param {Places} places
+ * @param {Box} row
+ * @returns {Box}
+ */
 export function valueBox({ isStacked, valueX, valueWidth }, { x, y, width, height }) {
   return isStacked ? { x, y: y + height * UPPER, width, height: height * (1 - UPPER) } : { x: valueX, y, width: valueWidth, height };
 }
 
-/** The box of the rest: with few others it is lower than the place it has. @param {Places} places @param {number} row @param {number} others @returns {Box} */
+/**
+ * The box of the rest: with few others it is lower than the place it has.
+ * @param {Places} places
+ * @param {number} row
+ * @param {number} others
+ * @returns {Box}
+ */
 export function restBox({ rows, height }, row, others) {
   return { ...rows[row], height: Math.min(rows[row].height, height * (1 + (others - 1) * FAN_ROWS.more)) };
 }
@@ -341,7 +357,11 @@ function streams(from, { output, isNarrow, height: rowHeight }, at, thick, heigh
   return path;
 }
 
-/** So many stripes of a box, or as many as can be distinguished, as attributes of a path. @param {Box} box @param {number} [wanted] */
+/**
+ * So many stripes of a box, or as many as can be distinguished, as attributes of a path.
+ * @param {Box} box
+ * @param {number} [wanted]
+ */
 export function striped(box, wanted = Math.ceil(box.height / (2 * STRIPE_PX))) {
   const count = Math.min(wanted, MOST_THREADS);
   const lines = Array.from({ length: count }, (_, i) => {

@@ -230,7 +230,11 @@ export class Threads {
     this.#pointed?.told(row);
   }
 
-  /** Call this with the row that is pointed at, or −1. @param {(row: number) => void} told @param {boolean} areFocused whether keys of the keyboard reach rows */
+  /**
+   * Call this with the row that is pointed at, or −1.
+   * @param {(row: number) => void} told
+   * @param {boolean} areFocused whether keys of the keyboard reach rows
+   */
   onPoint(told, areFocused) {
     this.#pointed = { told, areFocused };
   }
@@ -270,7 +274,11 @@ export class Threads {
     this.layout(this.#size.width, this.#size.height);
   }
 
-  /** Place everything in a box of pixels. @param {number} width @param {number} height */
+  /**
+   * Place everything in a box of pixels.
+   * @param {number} width
+   * @param {number} height
+   */
   layout(width, height) {
     Object.assign(this.#size, { width, height });
     if (!width || !height) return;
@@ -332,7 +340,10 @@ export class Threads {
     if (this.#frame) this.draw(this.#frame);
   }
 
-  /** @param {Box} place @param {number} i */
+  /**
+   * @param {Box} place
+   * @param {number} i
+   */
   #row(place, i) {
     const { rows, small = 0, others = 0 } = this.#content;
     const isRow = i < rows.length;
@@ -381,7 +392,10 @@ export class Threads {
     return group;
   }
 
-  /** @param {Row} row @param {Box} box */
+  /**
+   * @param {Row} row
+   * @param {Box} box
+   */
   #value({ value, picture }, box) {
     if (picture) return [drawing(picture, asRect(box)), s("rect.frame", asRect(box))];
     if (isColour(value)) return [s("rect.swatch", { ...asRect(box), rx: 6, fill: value })];
@@ -397,7 +411,11 @@ export class Threads {
     return [s("rect.value", { ...asRect(box), rx: 6 }), text];
   }
 
-  /** A value in an output of pictures; a text is on a card. @param {Row} row @param {Box} box */
+  /**
+   * A value in an output of pictures; a text is on a card.
+   * @param {Row} row
+   * @param {Box} box
+   */
   #card({ value, picture }, box) {
     if (picture) return [drawing(picture, asRect(box))];
     const text = s("text.value-text", { x: box.x + box.width / 2, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "middle" });
@@ -464,7 +482,12 @@ export class Threads {
     );
   }
 
-  /** A name is there once its part acts. @param {number} grown @param {number} poured @param {?number} factor */
+  /**
+   * A name is there once its part acts.
+   * @param {number} grown
+   * @param {number} poured
+   * @param {?number} factor
+   */
   #naming(grown, poured, factor) {
     const by = factor === null ? "" : ` × ${threeDigits(factor)}`;
     for (const term of this.#terms.querySelectorAll(".weight")) {
@@ -519,7 +542,10 @@ export class Threads {
     return x + ((Math.min(AXIS.to, Math.max(AXIS.from, similarity)) - AXIS.from) / (AXIS.to - AXIS.from)) * width;
   }
 
-  /** @param {Frame} frame @param {number} glow */
+  /**
+   * @param {Frame} frame
+   * @param {number} glow
+   */
   #glowing({ similarities, level = 0 }, glow) {
     const numbers = Array.from(similarities);
     if (this.#content.bars) {
@@ -540,7 +566,10 @@ export class Threads {
     for (let i = 0; i < numbers.length; i++) set(this.#glows[i], { opacity: (glow * (most > least ? (numbers[i] - least) / (most - least) : 1)).toFixed(3) });
   }
 
-  /** @param {number[]} weights @param {number} grown */
+  /**
+   * @param {number[]} weights
+   * @param {number} grown
+   */
   #sharing(weights, grown) {
     const [first, second] = [...weights].sort((a, b) => b - a);
     const areAlike = weights.every((weight) => Math.abs(weight - first) < 1e-9);
@@ -656,7 +685,11 @@ export class Threads {
     this.#marks.replaceChildren(...marks);
   }
 
-  /** @param {number} temperature @param {number} half @param {number} grown */
+  /**
+   * @param {number} temperature
+   * @param {number} half
+   * @param {number} grown
+   */
   #knobAt(temperature, half, grown) {
     const { clamp } = this.#places;
     set(this.#knob, { opacity: Math.min(1, grown * 2) });
@@ -742,14 +775,24 @@ export class Threads {
     });
   }
 
-  /** The number of lines of a question and their size: smaller where they would not fit. @param {string} text @param {Box} box @param {number} rem @param {number} height */
+  /**
+   * The number of lines of a question and their size: smaller where they would not fit.
+   * @param {string} text
+   * @param {Box} box
+   * @param {number} rem
+   * @param {number} height
+   */
   #linesOf(text, box, rem, height) {
     const sizes = this.#size.width < NARROW_PX ? [rem] : [1.25 * rem, Math.max(LEAST_PX.usual, 1.1 * rem)];
     const all = sizes.map((size) => ({ count: this.#lines(text, box.width - LINE.around, size).length, size }));
     return all.find(({ count, size }) => count * size * LINE.height + LINE.around < height * 0.9) ?? all[all.length - 1];
   }
 
-  /** @param {string} text @param {number} width @param {number} size */
+  /**
+   * @param {string} text
+   * @param {number} width
+   * @param {number} size
+   */
   #lines(text, width, size) {
     /** @type {string[]} */
     const lines = [];
@@ -761,14 +804,24 @@ export class Threads {
     return lines;
   }
 
-  /** The first lines of a text; the last one is cut. @param {string} text @param {number} width @param {number} size @param {number} most */
+  /**
+   * The first lines of a text; the last one is cut.
+   * @param {string} text
+   * @param {number} width
+   * @param {number} size
+   * @param {number} most
+   */
   #within(text, width, size, most) {
     const lines = this.#lines(text, width, size);
     const shown = lines.length > most ? [...lines.slice(0, most - 1), lines.slice(most - 1).join("")] : lines;
     return shown.map((line) => this.#clipped(line.trim(), (width * this.#size.text) / size));
   }
 
-  /** A text on lines of a card, in its middle. @param {string} text @param {Box & {size: number}} box */
+  /**
+   * A text on lines of a card, in its middle.
+   * @param {string} text
+   * @param {Box & {size: number}} box
+   */
   #wrapped(text, box) {
     const height = box.size * LINE.height;
     const shown = this.#within(text, box.width - LINE.around, box.size, Math.max(1, Math.floor((box.height - 8) / height)));
@@ -778,14 +831,22 @@ export class Threads {
     return shown.map((line, i) => s("text.query-text", { ...where, y: top + i * height }, line));
   }
 
-  /** Another font may come, so the width is not filled. @param {string} text @param {number} width @returns {Fitted} */
+  /**
+   * Another font may come, so the width is not filled.
+   * @param {string} text
+   * @param {number} width
+   * @returns {Fitted}
+   */
   #fitted(text, width) {
     const { text: most } = this.#size;
     const size = Math.min(most, Math.max(LEAST_PX.below, most * 0.75, (most * width * 0.96) / (this.#widthOf(text) || 1)));
     return { text: this.#clipped(text, (width * most) / size), size };
   }
 
-  /** @param {string} text @param {number} width */
+  /**
+   * @param {string} text
+   * @param {number} width
+   */
   #clipped(text, width) {
     if (this.#widthOf(text) <= width) return text;
     const letters = Array.from(text);
@@ -793,7 +854,11 @@ export class Threads {
     return `${letters.join("").trimEnd()}…`;
   }
 
-  /** @param {string} text @param {number} [weight] @param {number} [size] of the type, in pixels */
+  /**
+   * @param {string} text
+   * @param {number} [weight]
+   * @param {number} [size] of the type, in pixels
+   */
   #widthOf(text, weight = 400, size = this.#size.text) {
     if (!this.#pen) return 0;
     const font = `${weight} 20px ${this.#family}`;

@@ -19,12 +19,21 @@ const CHOICE = /\{(\w+)\|([^|}]*)\|((?:[^{}]|\{\w+\})*)\}/g;
 const TURNING = /[\u0590-\u08ff\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufefc]/;
 const TERM = /\[(query|key|value|weight|code|b)\|([^\]]*)\]/;
 
-/** The first language of a list that the page has; English if it has none of them. @param {readonly string[]} wanted @returns {Language} */
+/**
+ * The first language of a list that the page has; English if it has none of them.
+ * @param {readonly string[]} wanted
+ * @returns {Language}
+ */
 export function preferred(wanted) {
   return wanted.map((language) => LANGUAGES.find((one) => one === language.toLowerCase().split("-")[0])).find(Boolean) ?? "en";
 }
 
-/** A function that says the texts of one language. @param {Words} texts @param {Language} language @returns {Say} */
+/**
+ * A function that says the texts of one language.
+ * @param {Words} texts
+ * @param {Language} language
+ * @returns {Say}
+ */
 export function reader(texts, language) {
   const plural = new Intl.PluralRules(language);
   const named = (/** @type {string} */ name) => {
@@ -32,7 +41,10 @@ export function reader(texts, language) {
     if (text === undefined) throw new Error(`no words named ${name}`);
     return text;
   };
-  /** @param {string} text @param {Places} places */
+  /**
+   * @param {string} text
+   * @param {Places} places
+   */
   const filled = (text, places) =>
     text
       .replace(CHOICE, (_, name, one, other) => (plural.select(Number(String(places[name]).replaceAll(",", ""))) === "one" ? one : other))
@@ -57,13 +69,20 @@ function marked(text, fill) {
   return [...subscripted(fill(before)), term(kind, fill(inside)), ...marked(after, fill)];
 }
 
-/** @param {string} kind @param {string} text */
+/**
+ * @param {string} kind
+ * @param {string} text
+ */
 function term(kind, text) {
   if (kind === "code") return h("code", {}, text);
   return h(kind === "b" ? "strong" : `span.${kind}`, {}, subscripted(text));
 }
 
-/** A text with its subscripts: `W_Q` and `d_k` as they are written by hand. @param {string} text @returns {(string | HTMLElement)[]} */
+/**
+ * A text with its subscripts: `W_Q` and `d_k` as they are written by hand.
+ * @param {string} text
+ * @returns {(string | HTMLElement)[]}
+ */
 export function subscripted(text) {
   return text.split(/(?<=\b[A-Za-z])_([A-Za-z])\b/).map((part, i) => (i % 2 ? h("sub", {}, part) : part));
 }
@@ -73,7 +92,11 @@ export function unbroken(text) {
   return text.replace(/注意力|核回归|存储|查询|数据库|输出|权重|问题|温度/g, (term) => Array.from(term).join("\u2060"));
 }
 
-/** The beginning of a text, with an ellipsis if something was left out. @param {string} text @param {number} most */
+/**
+ * The beginning of a text, with an ellipsis if something was left out.
+ * @param {string} text
+ * @param {number} most
+ */
 export function clipped(text, most) {
   const letters = Array.from(text);
   if (letters.length <= most) return text;

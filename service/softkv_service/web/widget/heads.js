@@ -4,7 +4,11 @@ import { h } from "../shared/element.js";
 import { Heads } from "../shared/heads.js";
 import { speaker } from "../shared/speaker.js";
 
-/** @param {import("./index.js").Model} model @param {import("../shared/words.js").Language} language @returns {import("./index.js").View} */
+/**
+ * @param {import("./index.js").Model} model
+ * @param {import("../shared/words.js").Language} language
+ * @returns {import("./index.js").View}
+ */
 export function heads(model, language) {
   const { tokens, layers, heads: numbers } = model.get("_trace");
   const say = speaker(language);

@@ -73,7 +73,11 @@ function isDark(element) {
   return false;
 }
 
-/** The element whose shadow another is in. @param {Element} element @returns {?Element} */
+/**
+ * The element whose shadow another is in.
+ * @param {Element} element
+ * @returns {?Element}
+ */
 function hostOf(element) {
   const root = element.getRootNode();
   return root instanceof ShadowRoot ? root.host : null;

@@ -40,11 +40,18 @@ const BOUND = 1 + 1e-6;
 /** The seconds from T = 0 to T = ∞, and at each of them. */
 const [SWEEP, REST] = [5, 0.8];
 
-/** @param {import("./index.js").Model} model @param {import("../shared/words.js").Language} language @returns {import("./index.js").View} */
+/**
+ * @param {import("./index.js").Model} model
+ * @param {import("../shared/words.js").Language} language
+ * @returns {import("./index.js").View}
+ */
 export function lookup(model, language) {
   const say = speaker(language, words);
   const isLive = model.get("_live");
-  /** @param {string} name @param {unknown} value */
+  /**
+   * @param {string} name
+   * @param {unknown} value
+   */
   const set = (name, value) => {
     sweep.stop();
     model.set(name, value);

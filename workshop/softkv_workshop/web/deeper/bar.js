@@ -6,7 +6,10 @@ import { fixed, power } from "../../../../service/softkv_service/web/shared/numb
 /** The scale goes from this power of ten to 1. */
 const LOWEST = -16;
 
-/** @param {?number} was @param {number} most the bound */
+/**
+ * @param {?number} was
+ * @param {number} most the bound
+ */
 export function bar(was, most) {
   const mark = was === null ? null : h("span.was", { style: { "--at": String(along(was)) } });
   return h("div.error-bar", { "aria-hidden": "true" }, h("span.most", { style: { "--at": String(along(most)) } }), mark);

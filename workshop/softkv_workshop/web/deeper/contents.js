@@ -20,7 +20,10 @@ const CHAPTERS = {
   "it-learns": { place: 7, words: learns },
 };
 
-/** @param {import("./parts.js").Picture[]} pictures @returns {import("../story/story.js").Chapter} */
+/**
+ * @param {import("./parts.js").Picture[]} pictures
+ * @returns {import("../story/story.js").Chapter}
+ */
 export function contents(pictures) {
   return {
     id: "pictures",
@@ -41,7 +44,10 @@ export function contents(pictures) {
   };
 }
 
-/** @param {import("./parts.js").Picture} picture @param {import("../../../../service/softkv_service/web/shared/words.js").Language} language */
+/**
+ * @param {import("./parts.js").Picture} picture
+ * @param {import("../../../../service/softkv_service/web/shared/words.js").Language} language
+ */
 function card({ id, sketch, words: both }, language) {
   const { title, idea } = both[language];
   const drawing = s("svg.sketch", { viewBox: "0 0 120 72", "aria-hidden": "true" }, s("path", { d: sketch }));

@@ -32,7 +32,12 @@ export function slider({ id, label, min, max, step, change }) {
   const element = h("div.knob-of", {}, h("div.across", {}, h("label", { for: id }, label), shown), input);
   return {
     element,
-    /** Follow the state. @param {number} value @param {string} text what stands beside the label @param {string} [spoken] what is read out */
+    /**
+     * Follow the state.
+     * @param {number} value
+     * @param {string} text what stands beside the label
+     * @param {string} [spoken] what is read out
+     */
     follow(value, text, spoken = text) {
       if (Number(input.value) !== value) input.value = String(value);
       put(shown, text);
@@ -66,7 +71,11 @@ export function temperatureSlider(say, change, ticks = TICKS) {
   element.append(h("div.ticks", {}, marks));
   return {
     element,
-    /** Follow the state. @param {number} temperature @param {string} [words] what is read out beside the temperature */
+    /**
+     * Follow the state.
+     * @param {number} temperature
+     * @param {string} [words] what is read out beside the temperature
+     */
     follow: (temperature, words = "") =>
       follow(positionOf(temperature), `T = ${temperatureText(temperature)}`, `${temperatureText(temperature)}${words ? `. ${words}` : ""}`),
   };

@@ -16,7 +16,11 @@ const TOLD = 0.04;
 /** @typedef {{x: number, y: number, r: number}} Dot */
 /** @typedef {Box & {width: number, em: number, x: (value: number) => number, y: (value: number) => number}} Place the plot's box, and where a value falls in it */
 
-/** @param {import("./parts.js").Say} say @param {number[]} range of x @param {{query: (it: number) => void, point: (first: number, second: number, third: number) => void}} moved */
+/**
+ * @param {import("./parts.js").Say} say
+ * @param {number[]} range of x
+ * @param {{query: (it: number) => void, point: (first: number, second: number, third: number) => void}} moved
+ */
 export function plot(say, [low, high], moved) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   element.setAttribute("class", "chart plot");
@@ -85,7 +89,11 @@ export function plot(say, [low, high], moved) {
     return now;
   }
 
-  /** @param {number[][]} points @param {number[][]} curve @param {{x: number, y: number, weights: ArrayLike<number>}} here */
+  /**
+   * @param {number[][]} points
+   * @param {number[][]} curve
+   * @param {{x: number, y: number, weights: ArrayLike<number>}} here
+   */
   function draw(points, curve, here) {
     last = [points, curve, here];
     const { x, y, em, top, bottom } = place ?? measure();
@@ -197,12 +205,21 @@ function named(dots, weights, em, seeker) {
   });
 }
 
-/** @param {Box} a @param {Box} b */
+/**
+ * @param {Box} a
+ * @param {Box} b
+ */
 function apart(a, b) {
   return a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
 }
 
-/** @param {import("./parts.js").Say} say @param {import("../../../../service/softkv_service/web/vendor/d3/d3-selection.js").Selection<SVGSVGElement, unknown, null, undefined>} chart @param {Place} place @param {number} low @param {number} high */
+/**
+ * @param {import("./parts.js").Say} say
+ * @param {import("../../../../service/softkv_service/web/vendor/d3/d3-selection.js").Selection<SVGSVGElement, unknown, null, undefined>} chart
+ * @param {Place} place
+ * @param {number} low
+ * @param {number} high
+ */
 function axes(say, chart, { x, y, em, left, right, top, bottom }, low, high) {
   const group = chart.select(".axes");
   /** @type {{x: number, y: number, anchor: string, kind?: string, text: string | number}[]} */

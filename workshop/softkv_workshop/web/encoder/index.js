@@ -24,7 +24,13 @@ import { Tokeniser } from "./tokeniser.js";
  * @property {string[]} parts the names of the records that have them, in order
  */
 
-/** @typedef {{text: string, start: number, end: number, sequence: ?number}} TracedToken its span is of the text, 0, or of the pair, 1; null is neither */
+/**
+ * @typedef {object} TracedToken its span is of the text, 0, or of the pair, 1; null is neither
+ * @property {string} text
+ * @property {number} start
+ * @property {number} end
+ * @property {?number} sequence
+ */
 
 /**
  * @typedef {object} Trace what the model computed of n tokens, of one text or of a pair
@@ -42,7 +48,10 @@ const SLICE_MS = 8;
 
 /** Texts → vectors and traces, one call after another. */
 export class Encoder {
-  /** @param {Model} model @param {ArrayBuffer} content the bytes of all tensors */
+  /**
+   * @param {Model} model
+   * @param {ArrayBuffer} content the bytes of all tensors
+   */
   constructor({ name, shape, max_tokens: maxTokens, vocabulary, tensors }, content) {
     this.name = name;
     this.shape = shape;
@@ -56,7 +65,11 @@ export class Encoder {
     this.running = Promise.resolve();
   }
 
-  /** Return the unit vectors of texts, in order; a text that was encoded before is not computed again. @param {string[]} texts @returns {Promise<Float32Array[]>} */
+  /**
+   * Return the unit vectors of texts, in order; a text that was encoded before is not computed again.
+   * @param {string[]} texts
+   * @returns {Promise<Float32Array[]>}
+   */
   encode(texts) {
     return this.#next(async () => {
       const missing = [...new Set(texts)].filter((text) => !this.vectors.has(text)).map((text) => ({ text, ids: this.#read(text).map(({ id }) => id) }));
@@ -97,19 +110,32 @@ export class Encoder {
     });
   }
 
-  /** Return what the service's /v1/encode says of a text's tokens. @param {string} text @returns {{count: number, unknown: number, isTruncated: boolean}} */
+  /**
+   * Return what the service's /v1/encode says of a text's tokens.
+   * @param {string} text
+   * @returns {{count: number, unknown: number, isTruncated: boolean}}
+   */
   count(text) {
     const tokens = this.tokeniser.read(text);
     return { count: tokens.length, unknown: this.tokeniser.unknownIn(tokens), isTruncated: tokens.length > this.maxTokens };
   }
 
-  /** The tokens that the model reads: of a long text the first, and the one that closes it. @param {string} text @returns {Token[]} */
+  /**
+   * The tokens that the model reads: of a long text the first, and the one that closes it.
+   * @param {string} text
+   * @returns {Token[]}
+   */
   #read(text) {
     const tokens = this.tokeniser.read(text);
     return tokens.length > this.maxTokens ? [...tokens.slice(0, this.maxTokens - 1), tokens[tokens.length - 1]] : tokens;
   }
 
-  /** Work begins when the work before it has ended: two share one scratch. @template T @param {() => Promise<T>} work @returns {Promise<T>} */
+  /**
+   * Work begins when the work before it has ended: two share one scratch.
+   * @template T
+   * @param {() => Promise<T>} work
+   * @returns {Promise<T>}
+   */
   #next(work) {
     const result = this.running.then(work);
     this.running = result.catch(() => {});
@@ -138,7 +164,10 @@ export function loadEncoder(report = () => {}, read = recordedOnce) {
   return loading;
 }
 
-/** @param {(it: number) => void} report @param {Reader} read */
+/**
+ * @param {(it: number) => void} report
+ * @param {Reader} read
+ */
 async function load(report, read) {
   report(0);
   const model = /** @type {Model} */ (await read(MODEL));
@@ -155,7 +184,12 @@ async function load(report, read) {
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const SIXES = Uint8Array.from({ length: 128 }, (_, code) => Math.max(0, LETTERS.indexOf(String.fromCharCode(code))));
 
-/** Write bytes from base64, and return how many. `atob` would need a string of them on the way. @param {string} text @param {Uint8Array} bytes @param {number} start */
+/**
+ * Write bytes from base64, and return how many. `atob` would need a string of them on the way.
+ * @param {string} text
+ * @param {Uint8Array} bytes
+ * @param {number} start
+ */
 export function fromBase64(text, bytes, start) {
   const count = (text.length / 4) * 3 - (text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0);
   for (let i = 0, at = start; i < text.length; i += 4, at += 3) {
@@ -169,7 +203,12 @@ export function fromBase64(text, bytes, start) {
   return count;
 }
 
-/** Split texts into batches of at most BATCH_TOKENS tokens; a longer text is a batch of its own. @template {{ids: number[]}} T @param {T[]} texts @returns {T[][]} */
+/**
+ * Split texts into batches of at most BATCH_TOKENS tokens; a longer text is a batch of its own.
+ * @template {{ids: number[]}} T
+ * @param {T[]} texts
+ * @returns {T[][]}
+ */
 function batches(texts) {
   /** @type {T[][]} */
   const all = [];
@@ -185,7 +224,12 @@ function batches(texts) {
   return all;
 }
 
-/** Run work to its end, with a pause whenever a slice of time is used up. @template T @param {Generator<void, T, void>} work @returns {Promise<T>} */
+/**
+ * Run work to its end, with a pause whenever a slice of time is used up.
+ * @template T
+ * @param {Generator<void, T, void>} work
+ * @returns {Promise<T>}
+ */
 async function inSlices(work) {
   let began = performance.now();
   for (;;) {

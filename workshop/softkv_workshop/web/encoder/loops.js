@@ -142,7 +142,11 @@ export function mix(weights, values, { head, width, size, m, n }, attended) {
   }
 }
 
-/** Replace each row of logits by its softmax. @param {Float64Array} weights [rows, n] @param {number} n */
+/**
+ * Replace each row of logits by its softmax.
+ * @param {Float64Array} weights [rows, n]
+ * @param {number} n
+ */
 export function softmax(weights, n) {
   for (let start = 0; start < weights.length; start += n) {
     let highest = -Infinity;

@@ -42,7 +42,10 @@ const NOTHING = new Float32Array(0);
 
 /** Layers that turn tokens into vectors. */
 export class Network {
-  /** @param {Shape} shape @param {Tensors} tensors */
+  /**
+   * @param {Shape} shape
+   * @param {Tensors} tensors
+   */
   constructor(shape, tensors) {
     this.shape = shape;
     this.tensors = tensors;
@@ -114,7 +117,14 @@ export class Network {
     });
   }
 
-  /** Record how far a step moves each token. @param {Watched} watched @param {"attention"|"feedForward"|"layer"} step @param {number[]} starts @param {Float64Array} before @param {Float64Array} update */
+  /**
+   * Record how far a step moves each token.
+   * @param {Watched} watched
+   * @param {"attention"|"feedForward"|"layer"} step
+   * @param {number[]} starts
+   * @param {Float64Array} before
+   * @param {Float64Array} update
+   */
   #moved({ traces }, step, starts, before, update) {
     traces.forEach((layers, i) => {
       layers[layers.length - 1].changes[step] = Float32Array.from({ length: starts[i + 1] - starts[i] }, (_, token) => {
@@ -124,13 +134,24 @@ export class Network {
     });
   }
 
-  /** x ← norm(x + update). @param {string} name @param {Float64Array} x @param {Float64Array} update @param {number} n */
+  /**
+   * x ← norm(x + update).
+   * @param {string} name
+   * @param {Float64Array} x
+   * @param {Float64Array} update
+   * @param {number} n
+   */
   #add(name, x, update, n) {
     for (let i = 0; i < x.length; i++) x[i] += update[i];
     this.#normalise(name, x, n);
   }
 
-  /** Bring each of n rows to mean 0 and variance 1, then scale and shift it. @param {string} name @param {Float64Array} x @param {number} n */
+  /**
+   * Bring each of n rows to mean 0 and variance 1, then scale and shift it.
+   * @param {string} name
+   * @param {Float64Array} x
+   * @param {number} n
+   */
   #normalise(name, x, n) {
     const { [`${name}.scale`]: scale, [`${name}.shift`]: shift } = /** @type {Record<string, Float32Array>} */ (this.tensors);
     normalise(x, n, { scale, shift, epsilon: this.shape.epsilon });
@@ -194,7 +215,13 @@ export class Network {
   }
 }
 
-/** Return the mean of rows `start` to `end`, of unit length. @param {Float64Array} x @param {number} start @param {number} end @param {number} width */
+/**
+ * Return the mean of rows `start` to `end`, of unit length.
+ * @param {Float64Array} x
+ * @param {number} start
+ * @param {number} end
+ * @param {number} width
+ */
 function mean(x, start, end, width) {
   const sum = new Float64Array(width);
   for (let row = start; row < end; row++) for (let i = 0; i < width; i++) sum[i] += x[row * width + i];

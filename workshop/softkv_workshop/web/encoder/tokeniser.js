@@ -16,9 +16,19 @@
  * @property {[number, number][]} punctuation ranges of characters that are words of their own
  */
 
-/** @typedef {{id: number, start: number, end: number}} Token a token and its span in the text, in UTF-16 units; 0 and 0 if it is not in the text */
+/**
+ * @typedef {object} Token a token and its span in the text, in UTF-16 units; 0 and 0 if it is not in the text
+ * @property {number} id
+ * @property {number} start
+ * @property {number} end
+ */
 
-/** @typedef {{text: string, start: number, end: number}} Letter one character after the clean-up, and its span in the text */
+/**
+ * @typedef {object} Letter one character after the clean-up, and its span in the text
+ * @property {string} text
+ * @property {number} start
+ * @property {number} end
+ */
 
 /** Blocks of Chinese characters, each of which is a word; as BERT lists them. */
 const HAN = [
@@ -50,7 +60,11 @@ export class Tokeniser {
     this.unknown = this.#id(vocabulary.unknown);
   }
 
-  /** Return the tokens of a text, with the ones that BERT puts around it. @param {string} text @returns {Token[]} */
+  /**
+   * Return the tokens of a text, with the ones that BERT puts around it.
+   * @param {string} text
+   * @returns {Token[]}
+   */
   read(text) {
     const { first, last } = this.vocabulary;
     return [this.#around(first), ...this.#inner(text), this.#around(last)];
@@ -61,7 +75,10 @@ export class Tokeniser {
     return tokens.filter(({ id }) => id === this.unknown).length;
   }
 
-  /** @param {string} text @returns {Token[]} */
+  /**
+   * @param {string} text
+   * @returns {Token[]}
+   */
   #inner(text) {
     let start = 0;
     return text.split(this.special).flatMap((part, at) => {
@@ -71,7 +88,12 @@ export class Tokeniser {
     });
   }
 
-  /** Return the words of a text. @param {string} text @param {number} [offset] where the text begins @returns {Letter[][]} */
+  /**
+   * Return the words of a text.
+   * @param {string} text
+   * @param {number} [offset] where the text begins
+   * @returns {Letter[][]}
+   */
   words(text, offset = 0) {
     /** @type {Letter[][]} */
     const words = [];
@@ -97,7 +119,11 @@ export class Tokeniser {
     return words;
   }
 
-  /** Return what is left of a character: its letters in lower case, without accents. @param {string} character @returns {string[]} */
+  /**
+   * Return what is left of a character: its letters in lower case, without accents.
+   * @param {string} character
+   * @returns {string[]}
+   */
   #cleaned(character) {
     if (BREAKS.includes(character)) return [" "];
     if (this.dropped.test(character) || PRIVATE.test(character)) return [];
@@ -107,7 +133,11 @@ export class Tokeniser {
       .flatMap((letter) => Array.from(letter.toLowerCase()));
   }
 
-  /** Return a word's pieces, the longest first part that is known and so on; one unknown token if there are none. @param {Letter[]} word @returns {Token[]} */
+  /**
+   * Return a word's pieces, the longest first part that is known and so on; one unknown token if there are none.
+   * @param {Letter[]} word
+   * @returns {Token[]}
+   */
   #pieces(word) {
     const whole = { id: this.unknown, start: word[0].start, end: word[word.length - 1].end };
     if (word.length > this.vocabulary.longest) return [whole];
@@ -132,12 +162,18 @@ export class Tokeniser {
     return pieces;
   }
 
-  /** @param {string} piece @returns {Token} */
+  /**
+   * @param {string} piece
+   * @returns {Token}
+   */
   #around(piece) {
     return { id: this.#id(piece), start: 0, end: 0 };
   }
 
-  /** @param {string} piece @returns {number} */
+  /**
+   * @param {string} piece
+   * @returns {number}
+   */
   #id(piece) {
     const id = this.ids.get(piece);
     if (id === undefined) throw new RangeError(`Expected ${piece} in the vocabulary, which lacks it.`);

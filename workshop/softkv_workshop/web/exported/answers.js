@@ -44,14 +44,24 @@ export class Answers {
   /** @type {Map<string, Promise<Rows>>} */
   #collections = new Map();
 
-  /** @param {Exported} exported @param {?More} [more] */
+  /**
+   * @param {Exported} exported
+   * @param {?More} [more]
+   */
   constructor(exported, more = null) {
     this.exported = exported;
     this.vectors = new Vectors(exported.vectors);
     this.more = more;
   }
 
-  /** Return the answer to a call. @param {string} method @param {string} path @param {any} body @returns {Promise<unknown>} @throws {EncoderNeeded|NotExported} */
+  /**
+   * Return the answer to a call.
+   * @param {string} method
+   * @param {string} path
+   * @param {any} body
+   * @returns {Promise<unknown>}
+   * @throws {EncoderNeeded|NotExported}
+   */
   async answer(method, path, body) {
     const answer = await this.more?.(this, { method, path, body });
     if (answer !== undefined) return answer;
@@ -73,7 +83,12 @@ export class Answers {
     return { collections: listed, next_cursor: null, access: "none" };
   }
 
-  /** The rows of a demo. @param {string} name @returns {Promise<Rows>} @throws {NotExported} */
+  /**
+   * The rows of a demo.
+   * @param {string} name
+   * @returns {Promise<Rows>}
+   * @throws {NotExported}
+   */
   collection(name) {
     const known = this.exported.collections[name];
     if (!known) throw new NotExported();
@@ -114,7 +129,10 @@ export class Answers {
     return traced(ENCODER, await this.vectors.encoder.trace(text, { pair, isCausal }), body);
   }
 
-  /** @param {Rows} rows @param {Question & {query: string}} body */
+  /**
+   * @param {Rows} rows
+   * @param {Question & {query: string}} body
+   */
   async #compared(rows, body) {
     const { query, filter = null, top_k: limit = TOP_K } = body;
     const attention = await this.attended(rows, { ...body, include: ["key", "value", "metadata"] });
@@ -128,12 +146,19 @@ export class Answers {
     };
   }
 
-  /** @param {Rows} rows @param {Question} body */
+  /**
+   * @param {Rows} rows
+   * @param {Question} body
+   */
   async attended(rows, body) {
     return this.shaped(await this.weighed(rows, body), body);
   }
 
-  /** The weight of each row that passes, heaviest first. @param {Rows} rows @param {Question} body */
+  /**
+   * The weight of each row that passes, heaviest first.
+   * @param {Rows} rows
+   * @param {Question} body
+   */
   async weighed(rows, body) {
     const temperature = body.temperature ?? rows.temperature;
     const compared = await this.#similarities(rows, body);
@@ -145,7 +170,10 @@ export class Answers {
     return { matches, evidence: evidenceOf(answer, nullKey, temperature), temperature };
   }
 
-  /** @param {Awaited<ReturnType<Answers["weighed"]>>} weighed @param {Question} body */
+  /**
+   * @param {Awaited<ReturnType<Answers["weighed"]>>} weighed
+   * @param {Question} body
+   */
   shaped({ matches, evidence, temperature }, { top_k: limit = TOP_K, include = ["key", "value", "metadata"] }) {
     return {
       matches: matches.slice(0, limit).map((one) => ({ ...this.#match(one, include), logit: one.logit, weight: one.weight })),
@@ -160,7 +188,10 @@ export class Answers {
     };
   }
 
-  /** @param {Rows} rows @param {Question & {temperatures: number[]}} body */
+  /**
+   * @param {Rows} rows
+   * @param {Question & {temperatures: number[]}} body
+   */
   async swept(rows, body) {
     const { temperatures, top_k: limit = TOP_K, include = ["key", "value", "metadata"] } = body;
     const compared = (await this.#similarities(rows, body)).sort((a, b) => b.similarity - a.similarity);
@@ -180,29 +211,46 @@ export class Answers {
     };
   }
 
-  /** @param {Rows} rows @param {Question} body */
+  /**
+   * @param {Rows} rows
+   * @param {Question} body
+   */
   async #similarities(rows, { query, filter = null }) {
     return rows.compare(await this.#vector(query), filter);
   }
 
-  /** @param {string|number[]} query @returns {Promise<ArrayLike<number>>} */
+  /**
+   * @param {string|number[]} query
+   * @returns {Promise<ArrayLike<number>>}
+   */
   async #vector(query) {
     return typeof query === "string" ? (await this.vectors.of([query]))[0] : query;
   }
 
-  /** @param {Rows} rows @param {Question} body */
+  /**
+   * @param {Rows} rows
+   * @param {Question} body
+   */
   async #background(rows, { query, filter = null, null: choice = rows.null }) {
     return typeof choice === "string" ? rows.background(choice, query, await this.#vector(query), filter, this.exported.encoder) : null;
   }
 
-  /** @param {Rows} rows @param {Question} body @param {number} keys @returns {Promise<?NullKey>} */
+  /**
+   * @param {Rows} rows
+   * @param {Question} body
+   * @param {number} keys
+   * @returns {Promise<?NullKey>}
+   */
   async #nullKey(rows, body, keys) {
     const choice = body.null ?? rows.null;
     if (choice === false) return null;
     return new NullKey(typeof choice === "number" ? { similarity: choice } : { background: await this.#background(rows, body), keys });
   }
 
-  /** @param {{row: Row, similarity: number, vector: Float32Array}} compared @param {string[]} include */
+  /**
+   * @param {{row: Row, similarity: number, vector: Float32Array}} compared
+   * @param {string[]} include
+   */
   #match({ row, similarity, vector }, include) {
     const fields = {
       key: row.key,
@@ -223,7 +271,11 @@ export class ExportedPage {
     /** @type {?Promise<Answers>} */
     let answers = null;
     this.known = () => (answers ??= recorded("exported").then((exported) => new Answers(exported, more)));
-    /** Stands in for `fetch`. @param {string} path @param {RequestInit} options its method, and its body as text */
+    /**
+     * Stands in for `fetch`.
+     * @param {string} path
+     * @param {RequestInit} options its method, and its body as text
+     */
     this.fetch = async (path, { method = "GET", body }) => {
       try {
         return response(200, await (await this.known()).answer(method, path, path.endsWith(LINES) ? body : body ? JSON.parse(String(body)) : {}));
@@ -235,7 +287,11 @@ export class ExportedPage {
     };
   }
 
-  /** Load the encoder, some 30 MB. @param {(it: number) => void} report called with the share that has come @throws {import("../shared/recorded.js").RecordMissing} */
+  /**
+   * Load the encoder, some 30 MB.
+   * @param {(it: number) => void} report called with the share that has come
+   * @throws {import("../shared/recorded.js").RecordMissing}
+   */
   async loadEncoder(report) {
     await (await this.known()).vectors.load(report);
   }
@@ -246,7 +302,11 @@ function valueVector(vector) {
   return vector && Array.from(vector);
 }
 
-/** @param {ReturnType<typeof weigh>} answer @param {?NullKey} nullKey @param {number} temperature */
+/**
+ * @param {ReturnType<typeof weigh>} answer
+ * @param {?NullKey} nullKey
+ * @param {number} temperature
+ */
 function evidenceOf({ verdict, nullWeight, logPartition, effective }, nullKey, temperature) {
   return {
     verdict,
@@ -259,7 +319,10 @@ function evidenceOf({ verdict, nullWeight, logPartition, effective }, nullKey, t
   };
 }
 
-/** @param {number} status @param {unknown} content JSON, or what writes itself as lines of it */
+/**
+ * @param {number} status
+ * @param {unknown} content JSON, or what writes itself as lines of it
+ */
 function response(status, content) {
   return new Response(content instanceof Lines ? content.text : JSON.stringify(content), { status, headers: TYPE });
 }

@@ -23,7 +23,15 @@
  * @property {boolean} [intermediates]
  */
 
-/** @typedef {{similarities: Matrix, logits: Matrix, weights: Matrix, nulls: number[], partitions: number[], output: Matrix}} Attended */
+/**
+ * @typedef {object} Attended
+ * @property {Matrix} similarities
+ * @property {Matrix} logits
+ * @property {Matrix} weights
+ * @property {number[]} nulls
+ * @property {number[]} partitions
+ * @property {Matrix} output
+ */
 
 /** Return the answer to a request. @param {Request} request */
 export function attendArrays(request) {
@@ -51,7 +59,10 @@ function attendedOnce(request) {
   return { output, weights, logits, log_partition: partitions, null_weight: nulls, intermediates };
 }
 
-/** @param {Request} request @param {Projections} projections */
+/**
+ * @param {Request} request
+ * @param {Projections} projections
+ */
 function inHeads(request, { W_Q, W_K, W_V, W_O, n_heads: count = 1 }) {
   const [queries, keys, values] = [
     split(product(request.query, W_Q), count),
@@ -104,7 +115,12 @@ function recalled(request) {
   };
 }
 
-/** −T ln (1/n) Σ exp(s/T) + ½‖state‖² + ½ max‖pattern‖², for the similarity dot. @param {number[]} state @param {number[]} similarities @param {Request} request */
+/**
+ * −T ln (1/n) Σ exp(s/T) + ½‖state‖² + ½ max‖pattern‖², for the similarity dot.
+ * @param {number[]} state
+ * @param {number[]} similarities
+ * @param {Request} request
+ */
 function energy(state, similarities, { key, temperature = 1 }) {
   const highest = Math.max(...similarities);
   const mean = similarities.reduce((sum, one) => sum + Math.expm1((one - highest) / temperature), 0) / similarities.length;
@@ -116,7 +132,11 @@ function energy(state, similarities, { key, temperature = 1 }) {
 /** From here on all differences of similarities vanish, and the energy's first term is a mean. */
 export const HOTTEST = 1e15;
 
-/** Attend once, row by row. @param {Request} request @returns {Attended} */
+/**
+ * Attend once, row by row.
+ * @param {Request} request
+ * @returns {Attended}
+ */
 function attend({ query, key, value, similarity = "scaled_dot", temperature = 1, mask = null, null: level = null, parameters = null }) {
   const similarities = compare(query, key, similarity, parameters);
   const [logits, weights, output, partitions, nulls] = [
@@ -142,7 +162,13 @@ function attend({ query, key, value, similarity = "scaled_dot", temperature = 1,
   return { similarities, logits, weights, output, partitions, nulls };
 }
 
-/** @param {Matrix} query @param {Matrix} key @param {string} similarity @param {?Parameters} parameters @returns {Matrix} */
+/**
+ * @param {Matrix} query
+ * @param {Matrix} key
+ * @param {string} similarity
+ * @param {?Parameters} parameters
+ * @returns {Matrix}
+ */
 function compare(query, key, similarity, parameters) {
   const each = (/** @type {(q: number[], k: number[]) => number} */ one) => query.map((q) => key.map((k) => one(q, k)));
   const width = query[0].length;
@@ -157,14 +183,21 @@ function compare(query, key, similarity, parameters) {
   return queries.map((q) => keys.map((k) => v.reduce((sum, weight, i) => sum + weight * Math.tanh(q[i] + k[i]), 0)));
 }
 
-/** @param {number[]} a @param {number[]} b */
+/**
+ * @param {number[]} a
+ * @param {number[]} b
+ */
 function dot(a, b) {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
   return sum;
 }
 
-/** −‖a − b‖²/2 @param {number[]} a @param {number[]} b */
+/**
+ * −‖a − b‖²/2
+ * @param {number[]} a
+ * @param {number[]} b
+ */
 function apart(a, b) {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += (a[i] - b[i]) ** 2;
@@ -177,7 +210,10 @@ function unit(vector) {
   return vector.map((number) => (length ? number / length : 0));
 }
 
-/** @param {number[]} weights @param {Matrix} values */
+/**
+ * @param {number[]} weights
+ * @param {Matrix} values
+ */
 function mixed(weights, values) {
   const sum = values[0].map(() => 0);
   for (let j = 0; j < values.length; j++) {
@@ -186,18 +222,31 @@ function mixed(weights, values) {
   return sum;
 }
 
-/** @param {Matrix} a @param {Matrix} b @returns {Matrix} */
+/**
+ * @param {Matrix} a
+ * @param {Matrix} b
+ * @returns {Matrix}
+ */
 function product(a, b) {
   return a.map((row) => mixed(row, b));
 }
 
-/** Cut the columns of a matrix into heads. @param {Matrix} matrix @param {number} count @returns {Matrix[]} */
+/**
+ * Cut the columns of a matrix into heads.
+ * @param {Matrix} matrix
+ * @param {number} count
+ * @returns {Matrix[]}
+ */
 function split(matrix, count) {
   const width = matrix[0].length / count;
   return Array.from({ length: count }, (_, head) => matrix.map((row) => row.slice(head * width, (head + 1) * width)));
 }
 
-/** JSON has no −∞: the API writes null. @param {unknown} numbers nested @returns {unknown} */
+/**
+ * JSON has no −∞: the API writes null.
+ * @param {unknown} numbers nested
+ * @returns {unknown}
+ */
 function finite(numbers) {
   return Array.isArray(numbers) ? numbers.map(finite) : numbers === -Infinity ? null : numbers;
 }

@@ -20,7 +20,13 @@ const CHARACTER = new RegExp(`([${LETTERS}][${SIGNS}]*)[${ACCENTS}]*`, "gu");
 const MORE_SIGNS = new RegExp(`([${SIGNS}${ACCENTS}]{8})[${SIGNS}${ACCENTS}]+`, "gu");
 const TOKEN = new RegExp(`[\\p{L}\\p{N}\\p{Co}${SIGNS}]+`, "gu");
 
-/** Return the rows whose key is this text, with the statement. @param {Row[]} rows @param {string} text @param {?Filter} filter @param {number} limit */
+/**
+ * Return the rows whose key is this text, with the statement.
+ * @param {Row[]} rows
+ * @param {string} text
+ * @param {?Filter} filter
+ * @param {number} limit
+ */
 export function equal(rows, text, filter, limit) {
   const found = rows.filter((row) => row.key === text && passes(row, filter)).sort(byId);
   return answer(
@@ -30,7 +36,13 @@ export function equal(rows, text, filter, limit) {
   );
 }
 
-/** Return the rows that have a word of the question, the best first, with the statement. @param {Row[]} rows @param {string} question @param {?Filter} filter @param {number} limit */
+/**
+ * Return the rows that have a word of the question, the best first, with the statement.
+ * @param {Row[]} rows
+ * @param {string} question
+ * @param {?Filter} filter
+ * @param {number} limit
+ */
 export function fullText(rows, question, filter, limit) {
   const statement = `SELECT documents.id, documents.key, documents.value\nFROM terms_1 JOIN documents ON documents."row" = terms_1.rowid\nWHERE terms_1 MATCH :words${clause(filter)}\nORDER BY bm25(terms_1), documents.id\nLIMIT :limit`;
   const phrases = phrasesOf(question);
@@ -41,7 +53,12 @@ export function fullText(rows, question, filter, limit) {
   return answer(statement, { words, ...parameters(filter), limit }, found.slice(0, limit));
 }
 
-/** Return whether a row passes a filter. @param {Row} row @param {?Filter} filter @returns {boolean} */
+/**
+ * Return whether a row passes a filter.
+ * @param {Row} row
+ * @param {?Filter} filter
+ * @returns {boolean}
+ */
 export function passes(row, filter) {
   if (!filter) return true;
   if ("conditions" in filter) return filter.conditions.every((one) => passes(row, one));
@@ -53,7 +70,11 @@ export function passes(row, filter) {
   throw new RangeError(`Expected a filter of the page, got ${operator}.`);
 }
 
-/** The words of a question as SQLite would quote them, by their tokens, the last one with `*` if it may continue; each once. @param {string} question @returns {Map<string, string>} */
+/**
+ * The words of a question as SQLite would quote them, by their tokens, the last one with `*` if it may continue; each once.
+ * @param {string} question
+ * @returns {Map<string, string>}
+ */
 function phrasesOf(question) {
   const phrases = new Map();
   for (const [word, star] of question.replaceAll("\0", " ").split(/\s+/).flatMap(termsOf)) {
@@ -79,13 +100,21 @@ function withBigrams(text) {
   });
 }
 
-/** @param {string} text @returns {string[]} */
+/**
+ * @param {string} text
+ * @returns {string[]}
+ */
 function tokensOf(text) {
   const plain = text.normalize("NFD").replace(/[\u0300-\u036f]/g, "");
   return plain.normalize().toLowerCase().match(TOKEN) ?? [];
 }
 
-/** bm25 of each row that has a phrase. @param {Row[]} rows @param {string[]} phrases @returns {Map<Row, number>} */
+/**
+ * bm25 of each row that has a phrase.
+ * @param {Row[]} rows
+ * @param {string[]} phrases
+ * @returns {Map<Row, number>}
+ */
 function ranks(rows, phrases) {
   const texts = rows.map(({ key }) => tokensOf(withBigrams(key)));
   const mean = texts.reduce((sum, tokens) => sum + tokens.length, 0) / Math.max(1, rows.length);
@@ -102,16 +131,26 @@ function ranks(rows, phrases) {
   return scores;
 }
 
-/** @param {string[]} tokens @param {string[]} phrase */
+/**
+ * @param {string[]} tokens
+ * @param {string[]} phrase
+ */
 function occurrences(tokens, phrase) {
   const is = (/** @type {string} */ token, next = "") => (token.endsWith("*") ? next.startsWith(token.slice(0, -1)) : next === token);
   return tokens.filter((_, at) => phrase.every((token, i) => is(token, tokens[at + i]))).length;
 }
 
-/** @param {Row} a @param {Row} b */
+/**
+ * @param {Row} a
+ * @param {Row} b
+ */
 const byId = (a, b) => (a.id < b.id ? -1 : 1);
 
-/** @param {string} statement @param {Record<string, unknown>} parameters @param {Row[]} rows */
+/**
+ * @param {string} statement
+ * @param {Record<string, unknown>} parameters
+ * @param {Row[]} rows
+ */
 function answer(statement, parameters, rows) {
   return { statement, parameters, rows: rows.map(({ id, key, value }) => ({ id, key, value })), took_ms: 0 };
 }
@@ -122,19 +161,29 @@ function clause(filter) {
   return filter ? `\n  AND ${expression(filter, () => `:filter_${number++}`)}` : "";
 }
 
-/** @param {Filter} filter @param {() => string} next the name of the next parameter @returns {string} */
+/**
+ * @param {Filter} filter
+ * @param {() => string} next the name of the next parameter
+ * @returns {string}
+ */
 function expression(filter, next) {
   if ("conditions" in filter) return `(${filter.conditions.map((one) => expression(one, next)).join(" AND ")})`;
   if (filter.field === "id") return `NOT (documents.id IN (${/** @type {unknown[]} */ (filter.value).map(next).join(", ")}))`;
   return `documents."row" IN (SELECT "row" FROM fields WHERE collection = ${next()} AND field = ${next()} AND element = 0 AND kind = 5 AND value IN (${next()}))`;
 }
 
-/** @param {?Filter} filter @returns {Record<string, unknown>} */
+/**
+ * @param {?Filter} filter
+ * @returns {Record<string, unknown>}
+ */
 function parameters(filter) {
   return Object.fromEntries((filter ? operands(filter) : []).map((value, i) => [`filter_${i}`, value]));
 }
 
-/** @param {Filter} filter @returns {unknown[]} */
+/**
+ * @param {Filter} filter
+ * @returns {unknown[]}
+ */
 function operands(filter) {
   if ("conditions" in filter) return filter.conditions.flatMap(operands);
   return filter.field === "id" ? /** @type {unknown[]} */ (filter.value) : [1, filter.field.slice("metadata.".length), filter.value];

@@ -19,7 +19,10 @@ const STRIPE = 64;
 /** Stripes of a block: as many as the secret has places for. */
 const STRIPES = (SECRET.length - STRIPE) / 8;
 
-/** @param {string} text @returns {bigint} without a sign */
+/**
+ * @param {string} text
+ * @returns {bigint} without a sign
+ */
 export function hash(text) {
   const bytes = new TextEncoder().encode(text);
   const view = new DataView(bytes.buffer);
@@ -28,7 +31,10 @@ export function hash(text) {
   return long(view);
 }
 
-/** @param {DataView} view @param {Uint8Array} bytes */
+/**
+ * @param {DataView} view
+ * @param {Uint8Array} bytes
+ */
 function tiny(view, bytes) {
   const n = bytes.length;
   if (n > 8) {
@@ -88,12 +94,20 @@ function long(view) {
   return avalanche(cut(sum));
 }
 
-/** @param {DataView} view @param {number} at @param {number} from */
+/**
+ * @param {DataView} view
+ * @param {number} at
+ * @param {number} from
+ */
 function mixed16(view, at, from) {
   return folded(word(view, at) ^ secret(from), word(view, at + 8) ^ secret(from + 8));
 }
 
-/** The two halves of a product of 128 bits, as one. @param {bigint} a @param {bigint} b */
+/**
+ * The two halves of a product of 128 bits, as one.
+ * @param {bigint} a
+ * @param {bigint} b
+ */
 function folded(a, b) {
   const product = a * b;
   return cut(product) ^ (product >> 64n);
@@ -117,7 +131,10 @@ function cut(number) {
   return BigInt.asUintN(64, number);
 }
 
-/** @param {bigint} number @param {bigint} by */
+/**
+ * @param {bigint} number
+ * @param {bigint} by
+ */
 function turned(number, by) {
   return cut(number << by) | (number >> (64n - by));
 }
@@ -129,7 +146,10 @@ function swapped(number) {
   return view.getBigUint64(0);
 }
 
-/** @param {DataView} view @param {number} at */
+/**
+ * @param {DataView} view
+ * @param {number} at
+ */
 function word(view, at) {
   return view.getBigUint64(at, true);
 }

@@ -38,13 +38,21 @@ export class Kept {
     return this.#collections.get(name);
   }
 
-  /** Make a collection, or settle another temperature or null key. @param {string} name @param {Defaults} defaults */
+  /**
+   * Make a collection, or settle another temperature or null key.
+   * @param {string} name
+   * @param {Defaults} defaults
+   */
   async settle(name, defaults) {
     this.#collections.set(name, { defaults, rows: this.#collections.get(name)?.rows ?? new Map() });
     await this.#write((stores) => stores[COLLECTIONS].put(defaults, name));
   }
 
-  /** Write rows; one of the same id is replaced. @param {string} name @param {Encoded[]} encoded */
+  /**
+   * Write rows; one of the same id is replaced.
+   * @param {string} name
+   * @param {Encoded[]} encoded
+   */
   async put(name, encoded) {
     const rows = this.#collections.get(name)?.rows;
     for (const one of encoded) rows?.set(one.row.id, one);
@@ -101,7 +109,12 @@ function opened() {
   });
 }
 
-/** Call a function with each key and value of a store. @param {IDBObjectStore} store @param {(key: any, value: any) => void} told @returns {Promise<void>} */
+/**
+ * Call a function with each key and value of a store.
+ * @param {IDBObjectStore} store
+ * @param {(key: any, value: any) => void} told
+ * @returns {Promise<void>}
+ */
 function walked(store, told) {
   return new Promise((resolve, reject) => {
     const request = store.openCursor();

@@ -24,13 +24,20 @@ export function explain([first], evidence, { documents, temperature, isAlike }) 
   return first ? `${shares} ${describe(first, evidence, temperature)}` : shares;
 }
 
-/** @param {Match | undefined} first @param {Page.Verdict} verdict */
+/**
+ * @param {Match | undefined} first
+ * @param {Page.Verdict} verdict
+ */
 function headlineOf(first, verdict) {
   if (verdict === "none") return "Nothing here is about that";
   return `${verdict === "several" ? "No document" : first ? quoted(first.id) : "One document"} stands out`;
 }
 
-/** @param {Match | undefined} first @param {Evidence} evidence @param {number} documents */
+/**
+ * @param {Match | undefined} first
+ * @param {Evidence} evidence
+ * @param {number} documents
+ */
 function sharesOf(first, { verdict, null_weight: none, null_similarity: level }, documents) {
   /** @type {[string, number][]} */
   const parts = [];
@@ -42,7 +49,11 @@ function sharesOf(first, { verdict, null_weight: none, null_similarity: level },
   return [clauses.slice(0, -1).join(", "), clauses[clauses.length - 1]].filter(Boolean).join(" and ");
 }
 
-/** @param {Match} first @param {Evidence} evidence @param {number} temperature */
+/**
+ * @param {Match} first
+ * @param {Evidence} evidence
+ * @param {number} temperature
+ */
 function describe({ similarity }, { verdict, null_similarity: level, null_weight: none }, temperature) {
   const labels = "without labels, its weight does not say whether it answers";
   if (level === null || !Number.isFinite(level)) return `The best match has similarity ${digits(similarity, FEWEST_DIGITS)}; ${labels}.`;
@@ -55,13 +66,22 @@ function describe({ similarity }, { verdict, null_similarity: level, null_weight
   return `The best match has similarity ${joint}${near}, ${relation} ${far}, where ${NULL} lies; ${labels}.`;
 }
 
-/** The similarity at which a single key weighs as much as all documents together. @param {number} level @param {number} none @param {number} temperature */
+/**
+ * The similarity at which a single key weighs as much as all documents together.
+ * @param {number} level
+ * @param {number} none
+ * @param {number} temperature
+ */
 function jointly(level, none, temperature) {
   if (!(none > 0 && none < 1 && temperature > 0 && temperature < HOTTEST)) return null;
   return level + temperature * Math.log((1 - none) / none);
 }
 
-/** Two numbers with as few digits as show that they differ. @param {number} one @param {number} other */
+/**
+ * Two numbers with as few digits as show that they differ.
+ * @param {number} one
+ * @param {number} other
+ */
 function distinguished(one, other) {
   for (let count = FEWEST_DIGITS; count < MOST_DIGITS - 1; count++) {
     const texts = [digits(one, count), digits(other, count)];
@@ -70,7 +90,10 @@ function distinguished(one, other) {
   return [String(one), String(other)];
 }
 
-/** @param {number} number @param {number} count */
+/**
+ * @param {number} number
+ * @param {number} count
+ */
 function digits(number, count) {
   return String(Number(number.toPrecision(count)));
 }

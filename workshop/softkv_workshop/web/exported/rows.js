@@ -38,7 +38,11 @@ export class Rows {
     this.null = nullKey;
   }
 
-  /** The rows that pass a filter, each with its similarity to a vector. @param {ArrayLike<number>} query @param {?Filter} filter */
+  /**
+   * The rows that pass a filter, each with its similarity to a vector.
+   * @param {ArrayLike<number>} query
+   * @param {?Filter} filter
+   */
   compare(query, filter) {
     return this.rows.flatMap((row, i) => (passes(row, filter) ? [{ row, similarity: cosine(query, this.vectors[i]), vector: this.vectors[i] }] : []));
   }
@@ -74,7 +78,13 @@ export class Rows {
     };
   }
 
-  /** The least background beside a question: `QuestionBackground` of the service. @param {ArrayLike<number>} vector @param {?Filter} filter @param {Spread} encoder @returns {?Page.Capped} */
+  /**
+   * The least background beside a question: `QuestionBackground` of the service.
+   * @param {ArrayLike<number>} vector
+   * @param {?Filter} filter
+   * @param {Spread} encoder
+   * @returns {?Page.Capped}
+   */
   #beside(vector, filter, encoder) {
     const sample = filter || !this.measured?.sample ? this.rows.map((_, i) => i) : this.measured.sample;
     const compared = sample.filter((i) => passes(this.rows[i], filter)).slice(0, SAMPLE);
@@ -111,18 +121,30 @@ export function measure(rows, vectors, ordered) {
   return { spread: spreadOf(cosines), pairs: cosines.length, isShort: 2 * texts.filter(isShort).length > texts.length, sample };
 }
 
-/** @param {number[]} numbers at least one @returns {Spread} */
+/**
+ * @param {number[]} numbers at least one
+ * @returns {Spread}
+ */
 function spreadOf(numbers) {
   const mean = numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
   return { mean, deviation: Math.sqrt(numbers.reduce((sum, one) => sum + (one - mean) ** 2, 0) / numbers.length) };
 }
 
-/** @param {Spread} spread @param {number} deviations @returns {Spread} */
+/**
+ * @param {Spread} spread
+ * @param {number} deviations
+ * @returns {Spread}
+ */
 function raised({ mean, deviation }, deviations) {
   return { mean: mean + deviations * deviation, deviation };
 }
 
-/** @param {Spread} one @param {Spread} other @param {number} share of the other @returns {Spread} */
+/**
+ * @param {Spread} one
+ * @param {Spread} other
+ * @param {number} share of the other
+ * @returns {Spread}
+ */
 function between(one, other, share) {
   return { mean: (1 - share) * one.mean + share * other.mean, deviation: (1 - share) * one.deviation + share * other.deviation };
 }
@@ -132,7 +154,10 @@ function isShort(text) {
   return Array.from(text).length <= SHORT_CHARACTERS && (text.match(/\S+/g)?.length ?? 0) <= SHORT_WORDS;
 }
 
-/** @param {ArrayLike<number>} a of any length @param {ArrayLike<number>} b of length one */
+/**
+ * @param {ArrayLike<number>} a of any length
+ * @param {ArrayLike<number>} b of length one
+ */
 export function cosine(a, b) {
   let [product, square] = [0, 0];
   for (let i = 0; i < a.length; i++) {

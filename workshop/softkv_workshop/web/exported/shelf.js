@@ -53,25 +53,40 @@ export class Shelf {
     return (this.#kept ??= Kept.open());
   }
 
-  /** The rows of a collection that the reader made. @param {string} name @returns {Promise<any[]>} */
+  /**
+   * The rows of a collection that the reader made.
+   * @param {string} name
+   * @returns {Promise<any[]>}
+   */
   async rows(name) {
     return Array.from((await this.kept()).get(name)?.rows.values() ?? [], ({ row }) => row);
   }
 
-  /** @param {Answers} answers @param {Kept} kept */
+  /**
+   * @param {Answers} answers
+   * @param {Kept} kept
+   */
   #listed(answers, kept) {
     const demos = Object.entries(answers.exported.collections).map(([name, { documents }]) => facts(answers, name, documents, DEFAULTS, false));
     const own = kept.names.map((name) => this.#facts(answers, kept, name));
     return { collections: [...own, ...demos.filter(({ name }) => !kept.get(name))], next_cursor: null, access: "read" };
   }
 
-  /** @param {Answers} answers @param {Kept} kept @param {string} name */
+  /**
+   * @param {Answers} answers
+   * @param {Kept} kept
+   * @param {string} name
+   */
   #facts(answers, kept, name) {
     const { defaults, rows } = /** @type {NonNullable<ReturnType<Kept["get"]>>} */ (kept.get(name));
     return facts(answers, name, rows.size, defaults, true);
   }
 
-  /** @param {Answers} answers @param {Kept} kept @param {{method: string, name: string, body: any}} call */
+  /**
+   * @param {Answers} answers
+   * @param {Kept} kept
+   * @param {{method: string, name: string, body: any}} call
+   */
   async #collection(answers, kept, { method, name, body }) {
     const before = kept.get(name)?.defaults;
     if (method === "GET" && !before && answers.exported.collections[name])
@@ -89,7 +104,13 @@ export class Shelf {
     return this.#facts(answers, kept, name);
   }
 
-  /** Encode and keep the rows of a batch; the answer is in lines, as the service's. @param {Answers} answers @param {Kept} kept @param {string} name @param {string} lines */
+  /**
+   * Encode and keep the rows of a batch; the answer is in lines, as the service's.
+   * @param {Answers} answers
+   * @param {Kept} kept
+   * @param {string} name
+   * @param {string} lines
+   */
   async #uploaded(answers, kept, name, lines) {
     const collection = kept.get(name);
     if (!collection) throw new NotExported();
@@ -116,7 +137,12 @@ export class Shelf {
     return new Lines([{ upserted: rows.length, refused, truncated }, { done: true }]);
   }
 
-  /** @param {Answers} answers @param {Kept} kept @param {string} name @returns {Promise<Rows>} */
+  /**
+   * @param {Answers} answers
+   * @param {Kept} kept
+   * @param {string} name
+   * @returns {Promise<Rows>}
+   */
   async #rows(answers, kept, name) {
     const own = kept.get(name);
     if (!own) return answers.collection(name);
@@ -130,7 +156,11 @@ export class Shelf {
     return rows;
   }
 
-  /** @param {Rows} rows @param {string} id @param {string} path */
+  /**
+   * @param {Rows} rows
+   * @param {string} id
+   * @param {string} path
+   */
   #document(rows, id, path) {
     const at = rows.rows.findIndex((row) => row.id === id);
     if (at < 0) throw new NotExported();
@@ -138,7 +168,11 @@ export class Shelf {
     return { id, key, value, metadata, ...(path.includes("key_vector") ? { key_vector: Array.from(rows.vectors[at]) } : {}) };
   }
 
-  /** @param {Answers} answers @param {Rows} rows @param {Question} body */
+  /**
+   * @param {Answers} answers
+   * @param {Rows} rows
+   * @param {Question} body
+   */
   async #attended(answers, rows, body) {
     const began = performance.now();
     const weighed = await answers.weighed(rows, body);
@@ -161,7 +195,12 @@ export class Shelf {
     };
   }
 
-  /** Several questions at once; without a match where the encoder is not there to read them. @param {Answers} answers @param {Rows} rows @param {Question & {queries: string[]}} body */
+  /**
+   * Several questions at once; without a match where the encoder is not there to read them.
+   * @param {Answers} answers
+   * @param {Rows} rows
+   * @param {Question & {queries: string[]}} body
+   */
   async #several(answers, rows, { queries, ...body }) {
     try {
       return { results: await Promise.all(queries.map((query) => answers.attended(rows, { ...body, query }))) };
@@ -172,13 +211,24 @@ export class Shelf {
   }
 }
 
-/** Why a row is not stored; empty if it is. @param {unknown} key @param {boolean} isFull */
+/**
+ * Why a row is not stored; empty if it is.
+ * @param {unknown} key
+ * @param {boolean} isFull
+ */
 function flawOf(key, isFull) {
   if (typeof key !== "string" || !key.trim()) return "key: this page stores rows whose key is a text";
   return isFull ? `this page takes ${MOST_ROWS.toLocaleString("en")} rows; a service takes millions` : "";
 }
 
-/** A collection as the API describes it. @param {Answers} answers @param {string} name @param {number} documents @param {import("./kept.js").Defaults} defaults @param {boolean} own whether the reader made it */
+/**
+ * A collection as the API describes it.
+ * @param {Answers} answers
+ * @param {string} name
+ * @param {number} documents
+ * @param {import("./kept.js").Defaults} defaults
+ * @param {boolean} own whether the reader made it
+ */
 function facts(answers, name, documents, defaults, own) {
   return {
     name,
@@ -200,7 +250,11 @@ function facts(answers, name, documents, defaults, own) {
   };
 }
 
-/** Whether the heaviest document and its copies have more than half of all weight: `service/softkv_service/retrieval/queries/copies.py`. @param {{weight: number, vector: Float32Array}[]} matches heaviest first @param {Page.Verdict} verdict */
+/**
+ * Whether the heaviest document and its copies have more than half of all weight: `service/softkv_service/retrieval/queries/copies.py`.
+ * @param {{weight: number, vector: Float32Array}[]} matches heaviest first
+ * @param {Page.Verdict} verdict
+ */
 function shareAsCopies(matches, verdict) {
   if (verdict !== "several") return false;
   const heavy = matches.slice(0, HEAVY);
@@ -209,7 +263,12 @@ function shareAsCopies(matches, verdict) {
     .some((first) => heavy.reduce((sum, { weight, vector }) => sum + (cosine(vector, first.vector) >= COPY_COSINE ? weight : 0), 0) > HALF);
 }
 
-/** The sum that gives a weight. @param {{similarity: number, logit: number, weight: number}} match @param {{log_partition: number}} evidence @param {number} temperature */
+/**
+ * The sum that gives a weight.
+ * @param {{similarity: number, logit: number, weight: number}} match
+ * @param {{log_partition: number}} evidence
+ * @param {number} temperature
+ */
 function explanation({ similarity, logit, weight }, { log_partition: partition }, temperature) {
   const isWarm = Number.isFinite(logit);
   return {

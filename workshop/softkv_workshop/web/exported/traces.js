@@ -15,7 +15,12 @@ const ARRAYS = [
 
 /** @typedef {{spans: import("../encoder/index.js").TracedToken[], layers: Partial<Layer>[]}} Trace */
 
-/** Return the answer that a trace gives to a request. @param {string} model @param {Trace} trace @param {Request} request */
+/**
+ * Return the answer that a trace gives to a request.
+ * @param {string} model
+ * @param {Trace} trace
+ * @param {Request} request
+ */
 export function traced(model, trace, { layers = [-1], heads, include = [], vector_format: format = "numbers" }) {
   const all = /** @type {Layer[]} */ (trace.layers);
   const chosen = layers.map((layer) => (layer < 0 ? layer + all.length : layer));
@@ -40,7 +45,12 @@ export function traced(model, trace, { layers = [-1], heads, include = [], vecto
   };
 }
 
-/** Return arrays one after another: base64 of float32 with their shape, or nested lists without −∞. @param {Float32Array[]} parts @param {number[]} shape @param {string} format */
+/**
+ * Return arrays one after another: base64 of float32 with their shape, or nested lists without −∞.
+ * @param {Float32Array[]} parts
+ * @param {number[]} shape
+ * @param {string} format
+ */
 function written(parts, shape, format) {
   const flat = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
@@ -52,7 +62,11 @@ function written(parts, shape, format) {
   return nested(flat, shape);
 }
 
-/** @param {Float32Array} flat @param {number[]} shape @returns {unknown[]} */
+/**
+ * @param {Float32Array} flat
+ * @param {number[]} shape
+ * @returns {unknown[]}
+ */
 function nested(flat, [size, ...inner]) {
   const step = flat.length / size;
   return Array.from({ length: size }, (_, i) =>

@@ -45,12 +45,20 @@ export class Vectors {
     return typeof text === "string" ? this.#known.get(text) : undefined;
   }
 
-  /** The number of tokens of a text. @param {string} text @throws {EncoderNeeded} */
+  /**
+   * The number of tokens of a text.
+   * @param {string} text
+   * @throws {EncoderNeeded}
+   */
   count(text) {
     return this.#counts.get(text) ?? this.encoder.count(text);
   }
 
-  /** @param {string[]} texts @returns {Promise<Float32Array[]>} unit vectors, in order @throws {EncoderNeeded} */
+  /**
+   * @param {string[]} texts
+   * @returns {Promise<Float32Array[]>} unit vectors, in order
+   * @throws {EncoderNeeded}
+   */
   async of(texts) {
     const missing = [...new Set(texts)].filter((text) => !this.#known.has(text));
     const encoded = missing.length ? await this.encoder.encode(missing) : [];
@@ -59,7 +67,10 @@ export class Vectors {
   }
 }
 
-/** @param {Packed} packed @returns {Float32Array[]} */
+/**
+ * @param {Packed} packed
+ * @returns {Float32Array[]}
+ */
 export function unpacked({ type, numbers, scales }) {
   const { buffer } = Uint8Array.from(atob(numbers), (letter) => letter.charCodeAt(0));
   const integers = new TYPES[type](buffer);

@@ -26,8 +26,22 @@ import { Words } from "./tokens.js";
  * @property {string} content these bytes, in base64
  */
 
-/** @typedef {{parameters: number, texts: number, unseen: number, steps: number, right: number, perplexity: number}} Facts of the training; the last two are of texts that it did not see */
-/** @typedef {{text: string, at: number, layer: number, head: number}} Beginning a text whose last word looks at the word `at`, from 1, in a head; both numbers count from 1 */
+/**
+ * @typedef {object} Facts of the training; the last two are of texts that it did not see
+ * @property {number} parameters
+ * @property {number} texts
+ * @property {number} unseen
+ * @property {number} steps
+ * @property {number} right
+ * @property {number} perplexity
+ */
+/**
+ * @typedef {object} Beginning a text whose last word looks at the word `at`, from 1, in a head; both numbers count from 1
+ * @property {string} text
+ * @property {number} at
+ * @property {number} layer
+ * @property {number} head
+ */
 
 /**
  * @typedef {object} Neuron what one row of a feed-forward half is to the last word
@@ -45,7 +59,13 @@ import { Words } from "./tokens.js";
 
 /** @typedef {{id: number, word: string, probability: number}} Candidate a word that may come next */
 
-/** @typedef {{ids: number[], words: Word[], left: Word[], unknown: Word[]}} Tokens the ids of a text, of its beginning first; its words as they were read; the first words that are too many; the words that are not known */
+/**
+ * @typedef {object} Tokens the ids of a text, of its beginning first; its words as they were read; the first words that are too many; the words that are not known
+ * @property {number[]} ids
+ * @property {Word[]} words
+ * @property {Word[]} left
+ * @property {Word[]} unknown
+ */
 
 const BEGIN = 1;
 /** The most words that a row writes: those that it pushes nearly as much as the first. */
@@ -54,7 +74,10 @@ const CLEAR = 0.7;
 
 /** Words → the next word. */
 export class LanguageModel {
-  /** @param {Model} model @param {ArrayBuffer} content the bytes of all tensors */
+  /**
+   * @param {Model} model
+   * @param {ArrayBuffer} content the bytes of all tensors
+   */
   constructor({ shape, words, special, tensors, facts, beginnings, neurons }, content) {
     this.shape = shape;
     this.facts = facts;
@@ -75,7 +98,11 @@ export class LanguageModel {
     return new LanguageModel(model, content.buffer);
   }
 
-  /** Return the words of a text as the model reads them; of a text with too many, the last. @param {string} text @returns {Tokens} */
+  /**
+   * Return the words of a text as the model reads them; of a text with too many, the last.
+   * @param {string} text
+   * @returns {Tokens}
+   */
   tokens(text) {
     const all = this.reader.read(text);
     const first = Math.max(0, all.length - (this.shape.positions - 1));
@@ -83,7 +110,11 @@ export class LanguageModel {
     return { ids: [BEGIN, ...words.map(({ id }) => id)], words, left: all.slice(0, first), unknown: words.filter(({ isKnown }) => !isKnown) };
   }
 
-  /** Return the logits of the word after these. What the call before computed of the same words is kept. @param {number[]} ids as `tokens` returns them @returns {Float32Array} */
+  /**
+   * Return the logits of the word after these. What the call before computed of the same words is kept.
+   * @param {number[]} ids as `tokens` returns them
+   * @returns {Float32Array}
+   */
   logits(ids) {
     const { positions } = this.shape;
     if (!ids.length || ids.length > positions)
@@ -92,19 +123,33 @@ export class LanguageModel {
     return this.network.predict([this.network.streams[2 * this.shape.layers]])[0];
   }
 
-  /** Return all that the model computes of words; arguments and errors are those of `logits`. @param {number[]} ids @returns {Trace} */
+  /**
+   * Return all that the model computes of words; arguments and errors are those of `logits`.
+   * @param {number[]} ids
+   * @returns {Trace}
+   */
   trace(ids) {
     const logits = this.logits(ids);
     return { ids: [...ids], layers: Array.from({ length: this.shape.layers }, (_, number) => this.network.layer(number)), logits };
   }
 
-  /** Return the logits of the last word's vector before the layers and after each half of them: a logit lens. @param {number[]} ids @returns {Float32Array[]} */
+  /**
+   * Return the logits of the last word's vector before the layers and after each half of them: a logit lens.
+   * @param {number[]} ids
+   * @returns {Float32Array[]}
+   */
   halves(ids) {
     this.logits(ids);
     return this.network.predict(this.network.streams);
   }
 
-  /** Return the at most n neurons that add most to the last word's vector, if they answer at all, and the share of all others. @param {Layer} traced @param {number} layer its number @param {number} n @returns {{neurons: Neuron[], others: number, othersShare: number}} */
+  /**
+   * Return the at most n neurons that add most to the last word's vector, if they answer at all, and the share of all others.
+   * @param {Layer} traced
+   * @param {number} layer its number
+   * @param {number} n
+   * @returns {{neurons: Neuron[], others: number, othersShare: number}}
+   */
   lookUp({ hidden }, layer, n) {
     const { inner } = this.shape;
     const strengths = hidden.subarray(hidden.length - inner);
@@ -123,7 +168,13 @@ export class LanguageModel {
     return { neurons, others: inner - shown.length, othersShare: order.slice(n).reduce((all, neuron) => all + lengths[neuron], 0) / sum };
   }
 
-  /** Return the n most likely words, the best first; at temperature 0 the most likely alone. @param {Float32Array} logits @param {number} temperature @param {number} n @returns {Candidate[]} */
+  /**
+   * Return the n most likely words, the best first; at temperature 0 the most likely alone.
+   * @param {Float32Array} logits
+   * @param {number} temperature
+   * @param {number} n
+   * @returns {Candidate[]}
+   */
   next(logits, temperature, n) {
     const probabilities = this.probabilities(logits, temperature);
     const order = Array.from(logits.keys()).slice(this.special);
@@ -131,14 +182,25 @@ export class LanguageModel {
     return order.slice(0, temperature === 0 ? Math.min(n, 1) : n).map((id) => ({ id, word: this.words[id], probability: probabilities[id] }));
   }
 
-  /** Return the id of the word that has a share's place, from 0 to 1, among all probabilities one after the other. @param {Float32Array} logits @param {number} temperature @param {number} share @returns {number} */
+  /**
+   * Return the id of the word that has a share's place, from 0 to 1, among all probabilities one after the other.
+   * @param {Float32Array} logits
+   * @param {number} temperature
+   * @param {number} share
+   * @returns {number}
+   */
   draw(logits, temperature, share) {
     let left = share;
     const id = this.probabilities(logits, temperature).findIndex((probability) => (left -= probability) < 0);
     return id < 0 ? this.next(logits, 0, 1)[0].id : id; // a share of 1, or the rest that rounding left
   }
 
-  /** Return the probability of each word: softmax(logits / temperature) of those that can be written. @param {Float32Array} logits @param {number} temperature @returns {Float64Array} */
+  /**
+   * Return the probability of each word: softmax(logits / temperature) of those that can be written.
+   * @param {Float32Array} logits
+   * @param {number} temperature
+   * @returns {Float64Array}
+   */
   probabilities(logits, temperature) {
     const best = Math.max(...logits.subarray(this.special));
     const term = (/** @type {number} */ logit) => (temperature === 0 ? Number(logit === best) : Math.exp((logit - best) / temperature));

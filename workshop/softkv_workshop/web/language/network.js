@@ -31,7 +31,10 @@ import { compare, mix, multiply, normalise, partOf, softmax, TOKENS } from "../e
 
 /** Layers that read words, and predict the next. */
 export class Network {
-  /** @param {Shape} shape @param {Tensors} tensors */
+  /**
+   * @param {Shape} shape
+   * @param {Tensors} tensors
+   */
   constructor(shape, tensors) {
     this.shape = shape;
     this.tensors = tensors;
@@ -61,7 +64,11 @@ export class Network {
     if (past < ids.length) this.#extend(past);
   }
 
-  /** Return the logits of the next word, after the last word's row of a stream. @param {Float64Array[]} streams @returns {Float32Array[]} */
+  /**
+   * Return the logits of the next word, after the last word's row of a stream.
+   * @param {Float64Array[]} streams
+   * @returns {Float32Array[]}
+   */
   predict(streams) {
     const { width } = this.shape;
     const last = (this.ids.length - 1) * width;
@@ -74,7 +81,11 @@ export class Network {
     return streams.map((_, i) => Float32Array.from(y.subarray(i * count, (i + 1) * count)));
   }
 
-  /** Return what a layer computed of all words. @param {number} number @returns {Layer} */
+  /**
+   * Return what a layer computed of all words.
+   * @param {number} number
+   * @returns {Layer}
+   */
   layer(number) {
     const { width, heads, inner } = this.shape;
     const { projected, weights, attended, hidden, fed } = this.layers[number];
@@ -96,13 +107,22 @@ export class Network {
     };
   }
 
-  /** Return what a neuron of a layer adds to the stream, for each unit of its strength. @param {number} layer @param {number} neuron @returns {Float64Array} */
+  /**
+   * Return what a neuron of a layer adds to the stream, for each unit of its strength.
+   * @param {number} layer
+   * @param {number} neuron
+   * @returns {Float64Array}
+   */
   value(layer, neuron) {
     const { [`${layer}.narrow`]: weight, [`${layer}.narrow.scale`]: scale } = this.tensors;
     return Float64Array.from(scale, (number, row) => number * weight[row * this.shape.inner + neuron]);
   }
 
-  /** Return how much a vector of the stream adds to the logit of each word, but for the factor of the last normalisation. @param {Float64Array} vector @returns {Float64Array} */
+  /**
+   * Return how much a vector of the stream adds to the logit of each word, but for the factor of the last normalisation.
+   * @param {Float64Array} vector
+   * @returns {Float64Array}
+   */
   pushes(vector) {
     const { words, "words.scale": scales, "norm.scale": scale } = this.tensors;
     const mean = vector.reduce((sum, number) => sum + number, 0) / vector.length;
@@ -138,7 +158,12 @@ export class Network {
     }
   }
 
-  /** Return what the heads of a layer attend to, [m, width], side by side. @param {number} number @param {Float64Array} fresh [m, 3·width] @param {number} past */
+  /**
+   * Return what the heads of a layer attend to, [m, width], side by side.
+   * @param {number} number
+   * @param {Float64Array} fresh [m, 3·width]
+   * @param {number} past
+   */
   #attend(number, fresh, past) {
     const { width, heads } = this.shape;
     const { projected, weights } = this.layers[number];
@@ -159,20 +184,35 @@ export class Network {
     return attended;
   }
 
-  /** @param {string} name @param {Float64Array} x @param {number} n */
+  /**
+   * @param {string} name
+   * @param {Float64Array} x
+   * @param {number} n
+   */
   #normalised(name, x, n) {
     const copy = x.slice();
     this.#normalise(name, copy, n);
     return copy;
   }
 
-  /** @param {string} name @param {Float64Array} x @param {number} n */
+  /**
+   * @param {string} name
+   * @param {Float64Array} x
+   * @param {number} n
+   */
   #normalise(name, x, n) {
     const { [`${name}.scale`]: scale, [`${name}.shift`]: shift } = /** @type {Record<string, Float32Array>} */ (this.tensors);
     normalise(x, n, { scale, shift, epsilon: this.shape.epsilon });
   }
 
-  /** Return xWᵀ·scale + bias; the words' matrix has no bias. @param {string} name @param {Float64Array} x @param {number} columns @param {number} rows @returns {Float64Array} */
+  /**
+   * Return xWᵀ·scale + bias; the words' matrix has no bias.
+   * @param {string} name
+   * @param {Float64Array} x
+   * @param {number} columns
+   * @param {number} rows
+   * @returns {Float64Array}
+   */
   #linear(name, x, columns, rows) {
     const { [name]: weight, [`${name}.scale`]: scale, [`${name}.bias`]: bias = new Float32Array(rows) } = this.tensors;
     const y = new Float64Array((x.length / columns) * rows);
@@ -193,7 +233,10 @@ function padded(n) {
   return Math.ceil(n / TOKENS) * TOKENS;
 }
 
-/** @param {Float64Array} x @param {Float64Array} update */
+/**
+ * @param {Float64Array} x
+ * @param {Float64Array} update
+ */
 function add(x, update) {
   for (let i = 0; i < x.length; i++) x[i] += update[i];
 }

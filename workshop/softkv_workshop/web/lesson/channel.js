@@ -3,9 +3,21 @@
  * each change and on request; the teacher sends orders. So either window may be loaded anew.
  */
 
-/** @typedef {{code: string, held: Page.RoomRow[], waiting: {number: number, query: string}[], holds: boolean, rows: number, listeners: number, question: ?{query: string, guesses: number, isAnswered: boolean}}} RoomNews */
+/**
+ * @typedef {object} RoomNews
+ * @property {string} code
+ * @property {Page.RoomRow[]} held
+ * @property {{number: number, query: string}[]} waiting
+ * @property {boolean} holds
+ * @property {number} rows
+ * @property {number} listeners
+ * @property {?{query: string, guesses: number, isAnswered: boolean}} question
+ */
 /** @typedef {{at: number, begun: number, room: ?RoomNews}} News `room`: the room on the projector, if one is open */
-/** @typedef {{press: 1 | -1} | {act: string, about?: string}} Order what the teacher's window asks for: a step, or an act in the room */
+/**
+ * What the teacher's window asks for: a step, or an act in the room.
+ * @typedef {{press: 1 | -1} | {act: string, about?: string}} Order
+ */
 
 /**
  * @param {string} lesson its name: a browser may show several

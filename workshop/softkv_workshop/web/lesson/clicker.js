@@ -45,7 +45,10 @@ class Lesson {
   #storage = storageOf(window);
   #send;
 
-  /** @param {"en" | "zh"} language @param {Place} place */
+  /**
+   * @param {"en" | "zh"} language
+   * @param {Place} place
+   */
   constructor(language, place) {
     this.#place = place;
     this.element = h("aside.lesson-bar", {}, this.#clock, this.#part, this.#step, this.#next, this.#number, this.#teacher);

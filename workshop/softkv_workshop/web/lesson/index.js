@@ -100,7 +100,11 @@ function points(section) {
   );
 }
 
-/** A part of the lesson: its minutes, its name and its chapters are the timetable's, which the clicker follows too. @param {Plan["parts"][number]} words @param {number} i */
+/**
+ * A part of the lesson: its minutes, its name and its chapters are the timetable's, which the clicker follows too.
+ * @param {Plan["parts"][number]} words
+ * @param {number} i
+ */
 function part({ show, questions: pairs }, i) {
   const { from, [language]: title, steps } = PARTS[i];
   const chapters = [...new Set(steps.map(({ chapter }) => chapter).filter((chapter) => chapter !== undefined))];
@@ -120,12 +124,19 @@ function part({ show, questions: pairs }, i) {
   );
 }
 
-/** @param {string} href @param {string} text */
+/**
+ * @param {string} href
+ * @param {string} text
+ */
 function link(href, text) {
   return h("a", { href, target: "softkv-story", title: plan.tab }, `→ ${text} ↗`);
 }
 
-/** A question with its answer folded away: the plan can be projected. @param {string} question @param {string} answer */
+/**
+ * A question with its answer folded away: the plan can be projected.
+ * @param {string} question
+ * @param {string} answer
+ */
 function folded(question, answer) {
   return h("details.answer-of", {}, h("summary", {}, subscripted(question)), h("p", {}, subscripted(answer)));
 }
@@ -194,7 +205,10 @@ function openInPrint() {
   window.addEventListener("afterprint", () => opened.forEach((one) => (one.open = false)));
 }
 
-/** @param {string} file @param {Page.Language} [other] */
+/**
+ * @param {string} file
+ * @param {Page.Language} [other]
+ */
 function page(file, other = language) {
   return `${file}?lang=${other}&theme=${theme}`;
 }

@@ -7,7 +7,11 @@ import check from "./check.json";
 
 const LETTERS = "abcd";
 
-/** @param {Kind} kind @param {"en" | "zh"} language @param {import("../../../../service/softkv_service/web/shared/words.js").Say} say */
+/**
+ * @param {Kind} kind
+ * @param {"en" | "zh"} language
+ * @param {import("../../../../service/softkv_service/web/shared/words.js").Say} say
+ */
 export function slide(kind, language, say) {
   const { questions, sentence } = check[language];
   if (kind === "sentence" || kind === "room")

@@ -35,7 +35,11 @@ export function endOf(part) {
   return PARTS[part + 1]?.from ?? plan.minutes;
 }
 
-/** The time since the lesson began, as the clock has it, and whether its part should be over. @param {number} begun 0: it has not @param {number} part */
+/**
+ * The time since the lesson began, as the clock has it, and whether its part should be over.
+ * @param {number} begun 0: it has not
+ * @param {number} part
+ */
 export function clock(begun, part) {
   const passed = begun ? (Date.now() - begun) / MINUTE : 0;
   return { text: `${Math.floor(passed)}:${String(Math.floor((passed % 1) * 60)).padStart(2, "0")}`, isLate: passed > endOf(part) };

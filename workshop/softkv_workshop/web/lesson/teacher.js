@@ -148,7 +148,13 @@ function drawRoom(now) {
   if (focused) document.getElementById(focused)?.focus();
 }
 
-/** @param {string} id @param {string} act @param {string} text @param {string} [about] @param {boolean} [isStrong] */
+/**
+ * @param {string} id
+ * @param {string} act
+ * @param {string} text
+ * @param {string} [about]
+ * @param {boolean} [isStrong]
+ */
 function button(id, act, text, about, isStrong = false) {
   return h(isStrong ? "button.strong" : "button", { type: "button", id, onclick: () => order({ act, about }) }, text);
 }

@@ -39,7 +39,12 @@ export function bars({ rows, question }, most, own) {
   ];
 }
 
-/** The verdict of an answer, and how much it says. @param {Answered} question @param {Answer} answer @param {number} temperature */
+/**
+ * The verdict of an answer, and how much it says.
+ * @param {Answered} question
+ * @param {Answer} answer
+ * @param {number} temperature
+ */
 export function verdictWords(question, answer, temperature) {
   if (isTie(answer)) return say(temperature === Infinity ? "answer.verdict.average" : "answer.verdict.tie");
   const words = say(`answer.verdict.${answer.verdict}`);
@@ -47,7 +52,13 @@ export function verdictWords(question, answer, temperature) {
   return answer.verdict_certain ? words : `${words} ${say("answer.verdict.uncertain")}`;
 }
 
-/** @param {?string} id @param {Row | undefined} row @param {Answer} answer @param {boolean} won @param {boolean} own */
+/**
+ * @param {?string} id
+ * @param {Row | undefined} row
+ * @param {Answer} answer
+ * @param {boolean} won
+ * @param {boolean} own
+ */
 function bar(id, row, answer, won, own) {
   const weight = weightOf(answer, id);
   const guesses = guessesOf(answer, id);
@@ -66,7 +77,11 @@ function bar(id, row, answer, won, own) {
   );
 }
 
-/** The winner, in words. @param {Answer} answer @param {Map<string, Row | undefined>} rows */
+/**
+ * The winner, in words.
+ * @param {Answer} answer
+ * @param {Map<string, Row | undefined>} rows
+ */
 export function wonWords(answer, rows) {
   const { matches } = answer;
   if (isTie(answer)) return say("answer.won.all", { weight: percent(matches[0].weight), count: matches.length });

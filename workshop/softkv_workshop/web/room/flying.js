@@ -5,7 +5,11 @@ import { isReduced } from "../../../../service/softkv_service/web/shared/motion.
 
 const MS = 900;
 
-/** @param {Element} from where it begins @param {HTMLElement} to what it becomes, which is not seen until then @param {string} name */
+/**
+ * @param {Element} from where it begins
+ * @param {HTMLElement} to what it becomes, which is not seen until then
+ * @param {string} name
+ */
 export function fly(from, to, name) {
   if (isReduced()) return;
   const [begin, end] = [from, to].map((element) => element.getBoundingClientRect());

@@ -55,7 +55,11 @@ function begin() {
   else doors("", "");
 }
 
-/** The door, and why a code led to it. @param {string} code @param {string} problem */
+/**
+ * The door, and why a code led to it.
+ * @param {string} code
+ * @param {string} problem
+ */
 function doors(code, problem) {
   listening.abort();
   fill(stage, told.element, door({ code, problem, isTaught: asked.has("lesson"), join: enter, open: () => opens({ hold: asked.has("lesson") }) }));
@@ -105,7 +109,12 @@ async function doing(act) {
   return (await answering(() => act().then(() => true))) !== null;
 }
 
-/** The service's answer; null if it refused, which the notice reports. @template T @param {() => Promise<T>} act @returns {Promise<?T>} */
+/**
+ * The service's answer; null if it refused, which the notice reports.
+ * @template T
+ * @param {() => Promise<T>} act
+ * @returns {Promise<?T>}
+ */
 async function answering(act) {
   try {
     return await act();

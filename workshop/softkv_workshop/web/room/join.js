@@ -153,12 +153,22 @@ export function join({ code, own, name, acts }) {
     return say(guess === undefined ? "join.guess" : "join.guessed");
   }
 
-  /** The rows that a phone asks "why?" about: the heaviest, and its own. @param {Page.Room} now @param {Answer} answer @param {Set<string>} mine */
+  /**
+   * The rows that a phone asks "why?" about: the heaviest, and its own.
+   * @param {Page.Room} now
+   * @param {Answer} answer
+   * @param {Set<string>} mine
+   */
   function asked(now, { matches }, mine) {
     return matches.filter(({ id }, i) => i === 0 || mine.has(id)).map(({ id }) => ({ id, key: now.rows.get(id)?.key ?? "…" }));
   }
 
-  /** The result of the learner's guess and rows. @param {Page.Room} now @param {Answer} answer @param {Set<string>} mine */
+  /**
+   * The result of the learner's guess and rows.
+   * @param {Page.Room} now
+   * @param {Answer} answer
+   * @param {Set<string>} mine
+   */
   function outcome(now, answer, mine) {
     if (isTie(answer)) return "";
     const first = leaders(answer);

@@ -7,7 +7,14 @@ const NAME = "softkv-room-name";
 const OWN = "softkv-room-rows-";
 const JOINED = "softkv-room-joined-";
 
-/** @typedef {{code: string, secret: string, joining: Page.Joining, rows: Page.RoomRow[], query?: string}} Presented a room, and all that opens it again */
+/**
+ * @typedef {object} Presented a room, and all that opens it again
+ * @property {string} code
+ * @property {string} secret
+ * @property {Page.Joining} joining
+ * @property {Page.RoomRow[]} rows
+ * @property {string} [query]
+ */
 
 export class Kept {
   /** @param {Page.Kept} storage of the tab */
@@ -51,7 +58,11 @@ export class Kept {
     this.storage.setItem(NAME, name);
   }
 
-  /** Ids of the rows that this tab sent into a room. @param {string} code @returns {Set<string>} */
+  /**
+   * Ids of the rows that this tab sent into a room.
+   * @param {string} code
+   * @returns {Set<string>}
+   */
   own(code) {
     return new Set(JSON.parse(this.storage.getItem(OWN + code) ?? "[]"));
   }
@@ -66,7 +77,11 @@ export class Kept {
     this.storage.setItem(JOINED + code, "1");
   }
 
-  /** Remember a row that this tab sent. @param {string} code @param {string} id */
+  /**
+   * Remember a row that this tab sent.
+   * @param {string} code
+   * @param {string} id
+   */
   add(code, id) {
     this.storage.setItem(OWN + code, JSON.stringify([...this.own(code), id]));
   }

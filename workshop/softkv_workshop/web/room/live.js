@@ -14,7 +14,15 @@ import { NullKey } from "../shared/nullkey.js";
  * @property {string} verdict
  * @property {boolean} verdict_certain
  */
-/** @typedef {{number: number, query: string, guesses: number, temperature: number, shown_temperature?: number, answer: Answer}} Answered a question with its answer */
+/**
+ * @typedef {object} Answered a question with its answer
+ * @property {number} number
+ * @property {string} query
+ * @property {number} guesses
+ * @property {number} temperature
+ * @property {number} [shown_temperature]
+ * @property {Answer} answer
+ */
 
 /** The number in JSON in place of ∞. */
 const HOTTEST = 1e300;
@@ -52,7 +60,11 @@ export function answerAt(question, temperature = temperatureOf(question)) {
   };
 }
 
-/** Whether so hot that unrelated rows hardly differ. @param {Answered} question @param {number} temperature */
+/**
+ * Whether so hot that unrelated rows hardly differ.
+ * @param {Answered} question
+ * @param {number} temperature
+ */
 export function isBlurred({ answer: { background } }, temperature) {
   return background !== null && new NullKey({ background }).isBlurred(temperature);
 }

@@ -4,7 +4,10 @@ import { SoftkvError, Unreachable } from "../../../../service/softkv_service/web
 import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
 import { say } from "./words.js";
 
-/** @param {Page.API} api @param {() => void} anew what to do when another key was given */
+/**
+ * @param {Page.API} api
+ * @param {() => void} anew what to do when another key was given
+ */
 export function notice(api, anew) {
   const element = h("div", { id: "notice", role: "status" });
   let shown = "";
@@ -29,7 +32,12 @@ export function notice(api, anew) {
     shown = "";
   }
 
-  /** Words that stay until they are cleared. @param {string} name @param {Record<string, string | number>} [places] @param {...Node} more */
+  /**
+   * Words that stay until they are cleared.
+   * @param {string} name
+   * @param {Record<string, string | number>} [places]
+   * @param {...Node} more
+   */
   function tell(name, places, ...more) {
     shown = name;
     fill(element, h("p.notice", {}, say(name, places), more.length ? " " : null, ...more));

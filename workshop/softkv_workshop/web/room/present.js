@@ -103,7 +103,10 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
   /** @type {Set<string>} ids of the rows that were here before */
   let known = new Set();
 
-  /** @param {Page.Room} room @param {string} name of the event that changed it */
+  /**
+   * @param {Page.Room} room
+   * @param {string} name of the event that changed it
+   */
   function show(room, name) {
     put(listeners, say("present.here", { count: count(Math.max(0, room.listeners - 1)) }));
     holds.checked = room.hold;
@@ -141,7 +144,11 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
     if (guessed && question) put(guessed, say("present.guesses", { count: count(question.guesses) }));
   }
 
-  /** The name of a row that was sent flies from the code to its place. @param {Page.Room} room @param {string} name */
+  /**
+   * The name of a row that was sent flies from the code to its place.
+   * @param {Page.Room} room
+   * @param {string} name
+   */
   function arrive({ rows }, name) {
     for (const [id, { key }] of name === "row" ? rows : []) {
       const item = known.has(id) ? null : document.getElementById(`row-${id}`);

@@ -78,12 +78,20 @@ export function why(ask) {
   };
 }
 
-/** By how much a word has moved the similarity up; 0 for one without which nothing is left. @param {Words} words @param {Word} word */
+/**
+ * By how much a word has moved the similarity up; 0 for one without which nothing is left.
+ * @param {Words} words
+ * @param {Word} word
+ */
 function moved({ similarity }, word) {
   return word.similarity === null ? 0 : similarity - word.similarity;
 }
 
-/** One sentence, or two. @param {Words} words @param {string} key */
+/**
+ * One sentence, or two.
+ * @param {Words} words
+ * @param {string} key
+ */
 function because(words, key) {
   const read = words.words.filter((word) => word.similarity !== null).sort((one, other) => moved(words, other) - moved(words, one));
   if (!read.length) return say("why.single", { key, whole: fixed(words.similarity) });

@@ -33,7 +33,11 @@ export class NullKey {
     return new NullKey(background ? { background, keys: attention.keys } : { similarity });
   }
 
-  /** The keys that weigh as much at a temperature. @param {number} temperature @returns {Keys} */
+  /**
+   * The keys that weigh as much at a temperature.
+   * @param {number} temperature
+   * @returns {Keys}
+   */
   at(temperature) {
     if (!this.background) return { similarity: this.similarity, count: 1 };
     const { at_least: least, fades_from: fadesFrom } = this.background;
@@ -45,14 +49,22 @@ export class NullKey {
     return above > 0 ? { similarity: similarity - (1 - share) * above, count } : keys;
   }
 
-  /** @param {Page.Capped} spread @param {number} temperature @returns {Keys} */
+  /**
+   * @param {Page.Capped} spread
+   * @param {number} temperature
+   * @returns {Keys}
+   */
   #capped(spread, temperature) {
     const keys = this.#unrelated(spread, temperature);
     const highest = spread.at_most ? this.#unrelated(spread.at_most, temperature) : keys;
     return levelOf(highest, temperature) < levelOf(keys, temperature) ? highest : keys;
   }
 
-  /** @param {Page.Spread} spread @param {number} temperature @returns {Keys} */
+  /**
+   * @param {Page.Spread} spread
+   * @param {number} temperature
+   * @returns {Keys}
+   */
   #unrelated({ mean, deviation }, temperature) {
     const coldest = FROZEN * deviation;
     const warmth = Math.max(temperature, coldest);
@@ -73,7 +85,11 @@ export class NullKey {
   }
 }
 
-/** The similarity of a single key that weighs as much as these. @param {Keys} keys @param {number} temperature */
+/**
+ * The similarity of a single key that weighs as much as these.
+ * @param {Keys} keys
+ * @param {number} temperature
+ */
 function levelOf({ similarity, count }, temperature) {
   return count > 1 ? similarity + temperature * Math.log(count) : similarity;
 }

@@ -26,20 +26,32 @@ export function recorded(name) {
   return promise;
 }
 
-/** Like `recorded`, of data that is so large that the page must not keep it beside what is made of it. @param {string} name @returns {Promise<any>} */
+/**
+ * Like `recorded`, of data that is so large that the page must not keep it beside what is made of it.
+ * @param {string} name
+ * @returns {Promise<any>}
+ */
 export async function recordedOnce(name) {
   const record = await load(name);
   delete window.softkvRecorded?.[name];
   return record;
 }
 
-/** @param {string} name @returns {Promise<any>} */
+/**
+ * @param {string} name
+ * @returns {Promise<any>}
+ */
 async function load(name) {
   if (!(await runScript(`recorded/${name}.js`))) throw new RecordMissing(`recorded/${name}.js did not load`);
   return window.softkvRecorded?.[name];
 }
 
-/** Weights that were packed as a byte each. @param {string} packed base64 @param {number} across how many there are in a row @returns {number[][]} the rows */
+/**
+ * Weights that were packed as a byte each.
+ * @param {string} packed base64
+ * @param {number} across how many there are in a row
+ * @returns {number[][]} the rows
+ */
 export function unpackedRows(packed, across) {
   const bytes = Array.from(atob(packed), (letter) => letter.charCodeAt(0) / LEVELS);
   return Array.from({ length: bytes.length / across }, (_, i) => bytes.slice(i * across, (i + 1) * across));

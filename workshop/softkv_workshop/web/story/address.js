@@ -8,7 +8,10 @@
 /** @typedef {Record<string, string | number | boolean | null | string[][] | number[][]>} State a chapter's: its defaults have its names */
 /** @typedef {import("../../../../service/softkv_service/web/shared/look.js").Look} Look */
 
-/** @param {string} hash with or without its # @returns {{chapter: string, said: Map<string, string>}} */
+/**
+ * @param {string} hash with or without its #
+ * @returns {{chapter: string, said: Map<string, string>}}
+ */
 export function readAddress(hash) {
   const [chapter, ...others] = hash.replace(/^#/, "").split("&");
   const said = new Map();
@@ -48,7 +51,10 @@ export function stateOf(defaults, said) {
   return state;
 }
 
-/** @param {string} text @param {State[string]} like a value of the kind that is wanted */
+/**
+ * @param {string} text
+ * @param {State[string]} like a value of the kind that is wanted
+ */
 function parsed(text, like) {
   if (typeof like === "number") {
     const number = text === "inf" ? Infinity : Number(text);
@@ -95,7 +101,10 @@ function written(value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-/** @param {unknown} a @param {unknown} b */
+/**
+ * @param {unknown} a
+ * @param {unknown} b
+ */
 function same(a, b) {
   return a === b || JSON.stringify(a) === JSON.stringify(b);
 }

@@ -6,7 +6,12 @@
 
 import recorded from "./recorded.json";
 
-/** @typedef {{similarities: Float64Array, background: ?Page.Background, from: "recorded" | "service" | "browser"}} Answer */
+/**
+ * @typedef {object} Answer
+ * @property {Float64Array} similarities
+ * @property {?Page.Background} background
+ * @property {"recorded" | "service" | "browser"} from
+ */
 /** @typedef {(query: string, keys: string[]) => Promise<{similarities: Float64Array, background: ?Page.Background}>} Source */
 
 /** @type {Record<string, {keys: string[], similarities: number[], background: ?Page.Background}[]>} */
@@ -16,13 +21,21 @@ export class Answers {
   #source;
   #from;
 
-  /** @param {Source} source of what was not recorded @param {"service" | "browser"} from */
+  /**
+   * @param {Source} source of what was not recorded
+   * @param {"service" | "browser"} from
+   */
   constructor(source, from) {
     this.#source = source;
     this.#from = from;
   }
 
-  /** The recorded answer to a question about these keys; null without one. @param {string} query @param {string[]} keys @returns {?Answer} */
+  /**
+   * The recorded answer to a question about these keys; null without one.
+   * @param {string} query
+   * @param {string[]} keys
+   * @returns {?Answer}
+   */
   recorded(query, keys) {
     const known = RECORDED[query]?.find((one) => keys.every((key) => one.keys.includes(key)));
     if (!known) return null;

@@ -62,7 +62,12 @@ export function layer({ heads, X, W_Q, W_K, W_V, W_O }, temperature, isMasked) {
   return { Q, K, V, query, key, value, dot, scaled, tempered, masked, weights, blended, joined, output, sum, normed: sum.map(norm) };
 }
 
-/** A · B. @param {Matrix} a @param {Matrix} b @returns {Matrix} */
+/**
+ * A · B.
+ * @param {Matrix} a
+ * @param {Matrix} b
+ * @returns {Matrix}
+ */
 export function multiply(a, b) {
   return a.map((row) => b[0].map((_, j) => row.reduce((sum, number, k) => sum + number * b[k][j], 0)));
 }
@@ -99,18 +104,30 @@ function divide(scores, temperature, may) {
   });
 }
 
-/** The columns of a matrix, an equal part for each head. @param {Matrix} a @param {number} heads @returns {Matrix[]} */
+/**
+ * The columns of a matrix, an equal part for each head.
+ * @param {Matrix} a
+ * @param {number} heads
+ * @returns {Matrix[]}
+ */
 function split(a, heads) {
   const width = a[0].length / heads;
   return Array.from({ length: heads }, (_, h) => a.map((row) => row.slice(h * width, (h + 1) * width)));
 }
 
-/** @param {Matrix} a @returns {Matrix} */
+/**
+ * @param {Matrix} a
+ * @returns {Matrix}
+ */
 function transpose(a) {
   return a[0].map((_, j) => a.map((row) => row[j]));
 }
 
-/** @param {Matrix} a @param {(number: number) => number} to @returns {Matrix} */
+/**
+ * @param {Matrix} a
+ * @param {(number: number) => number} to
+ * @returns {Matrix}
+ */
 function map(a, to) {
   return a.map((row) => row.map(to));
 }

@@ -25,7 +25,11 @@ export class Choice {
   #doors = h("div.doors");
   element = h("section.choice", {}, this.#ask, this.#doors);
 
-  /** @param {API} api @param {Say} say @param {() => void} close puts the row away */
+  /**
+   * @param {API} api
+   * @param {Say} say
+   * @param {() => void} close puts the row away
+   */
   constructor(api, say, close) {
     this.#api = api;
     this.#say = say;

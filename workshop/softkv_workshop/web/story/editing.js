@@ -37,7 +37,11 @@ function unmarked(text) {
   return text.replace(/_|!./g, (mark) => Object.entries(MARKS).find(([, known]) => known === mark)?.[0] ?? mark);
 }
 
-/** Rows as an address has them; "" for the page's own. @param {Row[]} rows @param {Row[]} home the page's own */
+/**
+ * Rows as an address has them; "" for the page's own.
+ * @param {Row[]} rows
+ * @param {Row[]} home the page's own
+ */
 export function write(rows, home) {
   const texts = rows.map(({ key, value }, i) => `${key === home[i]?.key ? "" : marked(key)}${value === home[i]?.value ? "" : `~${marked(value)}`}`);
   while (texts.length && !texts[texts.length - 1]) texts.pop();
@@ -118,7 +122,12 @@ export class Editor {
     this.#add.hidden = rows.length >= COUNT.most;
   }
 
-  /** @param {"key" | "value"} part @param {HTMLElement} group @param {Box[]} boxes @param {Row[]} rows */
+  /**
+   * @param {"key" | "value"} part
+   * @param {HTMLElement} group
+   * @param {Box[]} boxes
+   * @param {Row[]} rows
+   */
   #fit(part, group, boxes, rows) {
     const buttons = this.#buttons[part];
     if (buttons.length !== boxes.length) {
@@ -133,7 +142,10 @@ export class Editor {
     }
   }
 
-  /** @param {"key" | "value"} part @param {number} row */
+  /**
+   * @param {"key" | "value"} part
+   * @param {number} row
+   */
   #button(part, row) {
     const button = /** @type {HTMLButtonElement} */ (h("button", { type: "button", tabIndex: row ? -1 : 0, onclick: () => this.open(part, row) }));
     for (const kind of ["pointerenter", "focus"]) button.addEventListener(kind, () => this.#edited.threads.point(row));
@@ -142,7 +154,12 @@ export class Editor {
     return button;
   }
 
-  /** Arrows go from row to row, and from keys to values. @param {"key" | "value"} part @param {number} row @param {KeyboardEvent} event */
+  /**
+   * Arrows go from row to row, and from keys to values.
+   * @param {"key" | "value"} part
+   * @param {number} row
+   * @param {KeyboardEvent} event
+   */
   #key(part, row, event) {
     const all = this.#buttons[part];
     const to = {
@@ -161,7 +178,11 @@ export class Editor {
     to.focus();
   }
 
-  /** Edit a text where it stands. @param {"key" | "value"} part @param {number} row */
+  /**
+   * Edit a text where it stands.
+   * @param {"key" | "value"} part
+   * @param {number} row
+   */
   open(part, row) {
     const rows = this.#edited.rows();
     const { threads, hasColours } = this.#edited;
@@ -253,7 +274,10 @@ export class Editor {
   }
 }
 
-/** @param {HTMLElement} element @param {Box} box */
+/**
+ * @param {HTMLElement} element
+ * @param {Box} box
+ */
 function put(element, { x, y, width, height }) {
   for (const [property, number] of Object.entries({ left: x, top: y, width, "min-height": height }))
     if (number) element.style.setProperty(property, `${number}px`);

@@ -26,7 +26,13 @@ export function gloss(part) {
   new MutationObserver(mark).observe(part, { childList: true, subtree: true });
 }
 
-/** Make a button of the first place of a word. @param {Element} text @param {RegExp} written @param {string} word @param {string} line */
+/**
+ * Make a button of the first place of a word.
+ * @param {Element} text
+ * @param {RegExp} written
+ * @param {string} word
+ * @param {string} line
+ */
 function dot(text, written, word, line) {
   const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -40,7 +46,11 @@ function dot(text, written, word, line) {
   }
 }
 
-/** Write a line and place it at its word, before the browser opens it. @param {HTMLElement} word @param {string} line */
+/**
+ * Write a line and place it at its word, before the browser opens it.
+ * @param {HTMLElement} word
+ * @param {string} line
+ */
 function show(word, line) {
   if (!card.isConnected) document.body.append(card);
   fill(card, line);

@@ -32,7 +32,10 @@ export class Handles {
     this.element = h("div.handles", { role: "group", "aria-label": say("handles") });
   }
 
-  /** @param {Box[]} boxes @param {(row: number) => string} name */
+  /**
+   * @param {Box[]} boxes
+   * @param {(row: number) => string} name
+   */
   place(boxes, name) {
     this.#boxes = boxes;
     if (this.#buttons.length !== boxes.length) {
@@ -104,7 +107,10 @@ export class Handles {
     }
   }
 
-  /** @param {number} row @param {KeyboardEvent} event */
+  /**
+   * @param {number} row
+   * @param {KeyboardEvent} event
+   */
   #key(row, event) {
     if (event.key === "Escape") this.#pick(-1);
     const to = { ArrowUp: row - 1, ArrowDown: row + 1, Home: 0, End: this.#buttons.length - 1 }[event.key];

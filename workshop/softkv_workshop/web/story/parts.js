@@ -22,12 +22,20 @@ export function screen({ title, sentence, picture, below = [], hood = null }) {
   return h("section.screen", {}, header, h("div.picture", {}, picture), doing, hood);
 }
 
-/** The folded part under a screen. @param {Say} say @param {...(Node | string)} inside */
+/**
+ * The folded part under a screen.
+ * @param {Say} say
+ * @param {...(Node | string)} inside
+ */
 export function hood(say, ...inside) {
   return h("details.hood", {}, h("summary", {}, say("hood")), h("div.inside", {}, ...inside));
 }
 
-/** A link to a picture that goes deeper than the story. @param {string} picture its name in the address @param {string} text */
+/**
+ * A link to a picture that goes deeper than the story.
+ * @param {string} picture its name in the address
+ * @param {string} text
+ */
 export function toPicture(picture, text) {
   return h("a", { href: `${deeper()}#${picture}` }, text);
 }

@@ -10,13 +10,21 @@ import { ranked } from "../../../../service/softkv_service/web/shared/sentences.
 /** Weights that differ by less are the same. */
 const SAME = 1e-9;
 
-/** The one factor by which the weights of rows have grown; null if none of them has weight in both. @param {ArrayLike<number>} before one a row; NaN for a new row @param {ArrayLike<number>} after */
+/**
+ * The one factor by which the weights of rows have grown; null if none of them has weight in both.
+ * @param {ArrayLike<number>} before one a row; NaN for a new row
+ * @param {ArrayLike<number>} after
+ */
 export function factorOf(before, after) {
   const row = ranked(after).find((i) => before[i] > 0);
   return row !== undefined && after[row] > 0 ? after[row] / before[row] : null;
 }
 
-/** The factor of the rows that are left of earlier ones. @param {?{keys: string[], similarities: ArrayLike<number>}} earlier null without them @param {{keys: string[], weights: ArrayLike<number>, temperature: number}} now */
+/**
+ * The factor of the rows that are left of earlier ones.
+ * @param {?{keys: string[], similarities: ArrayLike<number>}} earlier null without them
+ * @param {{keys: string[], weights: ArrayLike<number>, temperature: number}} now
+ */
 export function factorSince(earlier, { keys, weights, temperature }) {
   if (!earlier) return null;
   const before = weigh(earlier.similarities, { temperature }).weights;
@@ -26,12 +34,22 @@ export function factorSince(earlier, { keys, weights, temperature }) {
   );
 }
 
-/** A sentence, and the factor of other weights if there is one. @param {Say} say @param {string} text @param {?number} factor @param {string} [name] of the words that say of which */
+/**
+ * A sentence, and the factor of other weights if there is one.
+ * @param {Say} say
+ * @param {string} text
+ * @param {?number} factor
+ * @param {string} [name] of the words that say of which
+ */
 export function withFactor(say, text, factor, name = "factor") {
   return factor === null ? text : `${text} ${say(name, { factor: threeDigits(factor) })}`.trim();
 }
 
-/** The number of keys that are equal to a question, as `=` compares them. @param {string} query @param {string[]} keys */
+/**
+ * The number of keys that are equal to a question, as `=` compares them.
+ * @param {string} query
+ * @param {string[]} keys
+ */
 export function equalKeys(query, keys) {
   return keys.filter((key) => key === query).length;
 }
@@ -77,13 +95,21 @@ export function whyNone(say, { similarities, level, temperature, answer: { nullW
   return isRight && temperature < Infinity ? say("predict.why", { share: percent(nullWeight) }) : "";
 }
 
-/** Chapter 4: what a mask leaves. @param {Say} say @param {{masked: number, keys: number}} shown */
+/**
+ * Chapter 4: what a mask leaves.
+ * @param {Say} say
+ * @param {{masked: number, keys: number}} shown
+ */
 export function maskedRows(say, { masked, keys }) {
   if (masked === 0) return "";
   return masked < keys ? say("mask.told", { count: masked }) : say("mask.all");
 }
 
-/** Chapter 5: what happens at a step. @param {Say} say @param {{step: string, temperature: number, isMasked: boolean}} shown */
+/**
+ * Chapter 5: what happens at a step.
+ * @param {Say} say
+ * @param {{step: string, temperature: number, isMasked: boolean}} shown
+ */
 export function layerStep(say, { step, temperature, isMasked }) {
   if (step === "temperature" && temperature === 0) return say("step.temperature.zero");
   if (step === "mask" && !isMasked) return say("step.mask.off");

@@ -190,7 +190,12 @@ export class Sheet {
     return Object.fromEntries([...this.#blocks].map(([name, { matrix }]) => [name, matrix ?? []]));
   }
 
-  /** Write the numbers. @param {Parameters} parameters @param {Layer} layer @param {Shown} shown */
+  /**
+   * Write the numbers.
+   * @param {Parameters} parameters
+   * @param {Layer} layer
+   * @param {Shown} shown
+   */
   draw(parameters, layer, shown) {
     this.#shown = shown;
     this.#drawn = [parameters, layer];
@@ -222,12 +227,19 @@ export class Sheet {
       for (const [j, cell] of row.entries()) set(cell, { "aria-label": this.#hides(result, i) ? "?" : this.#sum(result, i, j) });
   }
 
-  /** @param {string} name of a block @param {number} row */
+  /**
+   * @param {string} name of a block
+   * @param {number} row
+   */
   #hides(name, row) {
     return this.#shown.isCovered && row === 0 && name.startsWith("weights");
   }
 
-  /** Fit a box of pixels. @param {number} width @param {number} height */
+  /**
+   * Fit a box of pixels.
+   * @param {number} width
+   * @param {number} height
+   */
   layout(width, height) {
     if (!width || !height) return;
     this.#size = { width, height };
@@ -243,7 +255,11 @@ export class Sheet {
     this.#show(this.#shot(STEPS[this.#step]));
   }
 
-  /** Show the sheet as far as a step, and move the camera there. @param {number} step @param {boolean} [isFromFar] */
+  /**
+   * Show the sheet as far as a step, and move the camera there.
+   * @param {number} step
+   * @param {boolean} [isFromFar]
+   */
   look(step, isFromFar = false) {
     this.#step = step;
     this.#moving.stop();
@@ -313,7 +329,11 @@ export class Sheet {
     this.#temperature.classList.toggle("cut", !names.has("T"));
   }
 
-  /** The blocks at a step: as many as the screen shows in readable numbers. @param {string} name @returns {string[]} */
+  /**
+   * The blocks at a step: as many as the screen shows in readable numbers.
+   * @param {string} name
+   * @returns {string[]}
+   */
   #blocksOf(name) {
     const shots = SHOTS[/** @type {keyof typeof SHOTS} */ (name)] ?? [[...this.#blocks.keys(), "T"]];
     const readable = this.#readable(READABLE);
@@ -330,7 +350,11 @@ export class Sheet {
     return Math.min(this.#size.width / box.width, this.#size.height / box.height, CLOSEST);
   }
 
-  /** The camera's view at a step, in the shape of the screen. @param {string} name @returns {Box} */
+  /**
+   * The camera's view at a step, in the shape of the screen.
+   * @param {string} name
+   * @returns {Box}
+   */
   #shot(name) {
     const { width, height } = this.#size;
     const box = this.#boxOf(this.#blocksOf(name));
@@ -418,7 +442,11 @@ export class Sheet {
     return this.#temperature;
   }
 
-  /** A line from one block to another. @param {string} from @param {string} to */
+  /**
+   * A line from one block to another.
+   * @param {string} from
+   * @param {string} to
+   */
   #way(from, to) {
     const [a, b] = [/** @type {Block} */ (this.#blocks.get(from)), /** @type {Block} */ (this.#blocks.get(to))];
     if (from === "X") return s("path.way.given", { d: `M${a.x + a.columns * CELL.width} ${a.y + (a.rows * CELL.height) / 2}H${b.x}` });
@@ -447,7 +475,12 @@ export class Sheet {
     this.#told(this.#sum(name, i, j));
   }
 
-  /** The terms of a number. @param {string} name @param {number} i @param {number} j */
+  /**
+   * The terms of a number.
+   * @param {string} name
+   * @param {number} i
+   * @param {number} j
+   */
   #sum(name, i, j) {
     const block = /** @type {Block} */ (this.#blocks.get(name));
     const of = (/** @type {string} */ one) => /** @type {Matrix} */ (this.#blocks.get(one)?.matrix);
@@ -550,7 +583,11 @@ export class Sheet {
     handle.addEventListener("pointercancel", ended, { once: true });
   }
 
-  /** @param {number} row @param {number} column @param {number} number */
+  /**
+   * @param {number} row
+   * @param {number} column
+   * @param {number} number
+   */
   #edit(row, column, number) {
     const rounded = Math.round(Math.max(-MOST, Math.min(MOST, number)) / STEP) * STEP;
     this.#change({ row, column, number: Number(rounded.toFixed(1)) });
@@ -656,7 +693,13 @@ function placed(say, { heads, X, W_Q }, isNarrow) {
   return blocks;
 }
 
-/** The matrix of a block. @param {string} name @param {Parameters} parameters @param {Layer} layer @returns {Matrix} */
+/**
+ * The matrix of a block.
+ * @param {string} name
+ * @param {Parameters} parameters
+ * @param {Layer} layer
+ * @returns {Matrix}
+ */
 function matrixOf(name, parameters, layer) {
   if (name === "added") return parameters.X;
   if (name in parameters) return /** @type {Record<string, Matrix>} */ (/** @type {unknown} */ (parameters))[name];
@@ -700,19 +743,32 @@ function sources(name, i, j, n) {
   return n && name === "joined" ? [[`blended${Math.floor(j / 2)}`, (a, b) => a === i && b === j % 2]] : [];
 }
 
-/** A block with its title and the names of its rows. @param {Block} block @returns {Box} */
+/**
+ * A block with its title and the names of its rows.
+ * @param {Block} block
+ * @returns {Box}
+ */
 function outline({ x, y, rows, columns, areRowsNamed, areColumnsNamed }) {
   const [left, top] = [areRowsNamed ? LABELS : MARGIN, areColumnsNamed ? 64 : TITLE];
   return { x: x - left, y: y - top, width: columns * CELL.width + left + MARGIN, height: rows * CELL.height + top + MARGIN };
 }
 
-/** @param {Box[]} boxes @returns {Box} */
+/**
+ * @param {Box[]} boxes
+ * @returns {Box}
+ */
 function around(boxes) {
   const [x, y] = [Math.min(...boxes.map((box) => box.x)), Math.min(...boxes.map((box) => box.y))];
   return { x, y, width: Math.max(...boxes.map((box) => box.x + box.width)) - x, height: Math.max(...boxes.map((box) => box.y + box.height)) - y };
 }
 
-/** A box on the way from one to another: its size changes by equal factors in equal times. @param {Box} a @param {Box} b @param {number} share @returns {Box} */
+/**
+ * A box on the way from one to another: its size changes by equal factors in equal times.
+ * @param {Box} a
+ * @param {Box} b
+ * @param {number} share
+ * @returns {Box}
+ */
 function between(a, b, share) {
   const width = a.width * (b.width / a.width) ** share;
   const height = a.height * (b.height / a.height) ** share;
@@ -727,7 +783,11 @@ function nameOf({ title }) {
   return title.replace(/, .*/, "");
 }
 
-/** A title with its subscripts. @param {string} title @returns {(SVGTSpanElement | string)[]} */
+/**
+ * A title with its subscripts.
+ * @param {string} title
+ * @returns {(SVGTSpanElement | string)[]}
+ */
 function written(title) {
   return title.split(/_(\w)/).map((part, i) => (i % 2 ? s("tspan", { dy: "0.25em", "font-size": "0.9em" }, part) : part));
 }
@@ -735,7 +795,11 @@ function written(title) {
 /** The temperatures that can be dragged to. */
 const TEMPERATURES = [0, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 100, Infinity];
 
-/** A temperature some steps further. @param {number} temperature @param {number} by */
+/**
+ * A temperature some steps further.
+ * @param {number} temperature
+ * @param {number} by
+ */
 function stepped(temperature, by) {
   const at = TEMPERATURES.findIndex((one) => one >= temperature);
   return TEMPERATURES[Math.max(0, Math.min(TEMPERATURES.length - 1, at + by))];

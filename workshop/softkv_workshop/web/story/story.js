@@ -110,7 +110,11 @@ export class Story {
   /** @type {?Choice} */
   #choice = null;
 
-  /** @param {Chapter[]} chapters @param {?Page.ExportedPage} exported answers in the service's place @param {boolean} [isPaged] whether one chapter is shown at a time */
+  /**
+   * @param {Chapter[]} chapters
+   * @param {?Page.ExportedPage} exported answers in the service's place
+   * @param {boolean} [isPaged] whether one chapter is shown at a time
+   */
   constructor(chapters, exported = null, isPaged = false) {
     this.#chapters = chapters;
     this.#exported = exported;
@@ -179,7 +183,11 @@ export class Story {
     this.#scrollTo(this.#hosts.get(id));
   }
 
-  /** The screen of a chapter that an address is about; the chapter itself for the first one. @param {string} id @param {Map<string, string>} said */
+  /**
+   * The screen of a chapter that an address is about; the chapter itself for the first one.
+   * @param {string} id
+   * @param {Map<string, string>} said
+   */
   #shown(id, said) {
     const { screens = {} } = /** @type {Chapter} */ (this.#chapters.find((one) => one.id === id));
     const last = Math.max(1, ...Array.from(said.keys(), (name) => screens[name] ?? 1));
@@ -187,7 +195,11 @@ export class Story {
     return last > 1 ? /** @type {HTMLElement} */ (host?.querySelectorAll(".screen")[last - 1]) : host;
   }
 
-  /** Scroll to a chapter, and stay there while the data of those above comes and they grow. @param {HTMLElement | undefined} host @param {ScrollBehavior} [behavior] */
+  /**
+   * Scroll to a chapter, and stay there while the data of those above comes and they grow.
+   * @param {HTMLElement | undefined} host
+   * @param {ScrollBehavior} [behavior]
+   */
   #scrollTo(host, behavior = "auto") {
     if (!host) return;
     this.#leave();
@@ -241,7 +253,11 @@ export class Story {
     return speaker({ en: {}, zh: {} }, this.#look.lang);
   }
 
-  /** Show a step of the lesson. The way back begins where the chapter does, so that no later guess is left. @param {import("../lesson/steps.js").Step} step @param {boolean} isBack */
+  /**
+   * Show a step of the lesson. The way back begins where the chapter does, so that no later guess is left.
+   * @param {import("../lesson/steps.js").Step} step
+   * @param {boolean} isBack
+   */
   #step({ chapter = "", screen = 1, state = {}, guess, play, hood }, isBack) {
     const host = this.#hosts.get(chapter);
     if (!host) return;
@@ -385,7 +401,10 @@ export class Story {
     document.title = `${this.#chapters.find((one) => one.id === id)?.words[this.#look.lang].title} · softkv`;
   }
 
-  /** @param {string} id @param {Partial<State>} patch */
+  /**
+   * @param {string} id
+   * @param {Partial<State>} patch
+   */
   #change(id, patch) {
     const before = /** @type {State} */ (this.#states.get(id));
     const changed = Object.keys(patch).filter((name) => patch[name] !== before[name]);
@@ -450,7 +469,12 @@ export class Story {
     this.#write();
   }
 
-  /** @template T @param {Promise<T>} promise @param {HTMLElement} host the chapter, whose picture fades while it is no answer @returns {Promise<T | null>} */
+  /**
+   * @template T
+   * @param {Promise<T>} promise
+   * @param {HTMLElement} host the chapter, whose picture fades while it is no answer
+   * @returns {Promise<T | null>}
+   */
   async #patiently(promise, host) {
     const say = this.#say();
     try {
@@ -536,7 +560,10 @@ export class Story {
     fill(this.#notice, ...offer(this.#look.lang, load, () => this.#again()));
   }
 
-  /** @param {Element} element @param {(width: number, height: number) => void} told */
+  /**
+   * @param {Element} element
+   * @param {(width: number, height: number) => void} told
+   */
   #sized(element, told) {
     // On paper a picture is scaled, and not laid out anew.
     const observer = new ResizeObserver(([{ contentRect }]) => window.matchMedia("print").matches || told(contentRect.width, contentRect.height));

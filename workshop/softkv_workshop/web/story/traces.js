@@ -22,7 +22,11 @@ export function recordedTrace({ layers, heads, texts }, text) {
   return { tokens: found.tokens.map((token) => token.text), attention: byHead(weights, layers, heads, found.tokens.length) };
 }
 
-/** The service as what traces. @param {{post: (path: string, body: object) => Promise<any>}} api @returns {Tracer} */
+/**
+ * The service as what traces.
+ * @param {{post: (path: string, body: object) => Promise<any>}} api
+ * @returns {Tracer}
+ */
 export function tracingService(api) {
   return async (text) => {
     const { tokens, attention } = await api.post("/v1/trace", { text, layers: Array.from({ length: LAYERS }, (_, i) => i), vector_format: "base64" });
@@ -31,7 +35,13 @@ export function tracingService(api) {
   };
 }
 
-/** @param {Float64Array} weights @param {number} layers @param {number} heads @param {number} n @returns {Float64Array[][]} */
+/**
+ * @param {Float64Array} weights
+ * @param {number} layers
+ * @param {number} heads
+ * @param {number} n
+ * @returns {Float64Array[][]}
+ */
 function byHead(weights, layers, heads, n) {
   const one = (/** @type {number} */ at) => weights.subarray(at * n * n, (at + 1) * n * n);
   return Array.from({ length: layers }, (_, layer) => Array.from({ length: heads }, (__, head) => one(layer * heads + head)));

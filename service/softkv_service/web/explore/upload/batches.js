@@ -14,8 +14,19 @@ import { csvLine, inertText } from "./csv.js";
 /** @typedef {import("./table.js").Row} Row */
 /** @typedef {import("./table.js").Flaw} Flaw */
 /** @typedef {"running" | "waiting" | "stopping" | "stopped" | "failed" | "done"} State `waiting`: the service does not answer */
-/** @typedef {{line: number, fields: Record<string, unknown>, flaw: Flaw | string}} Refused a text is the service's own reason */
-/** @typedef {{table: import("./table.js").Table, mapping: import("./columns.js").Mapping, rows: number, collection: string}} Plan `rows`: how many there are */
+/**
+ * @typedef {object} Refused a text is the service's own reason
+ * @property {number} line
+ * @property {Record<string, unknown>} fields
+ * @property {Flaw | string} flaw
+ */
+/**
+ * @typedef {object} Plan `rows`: how many there are
+ * @property {import("./table.js").Table} table
+ * @property {import("./columns.js").Mapping} mapping
+ * @property {number} rows
+ * @property {string} collection
+ */
 
 const [FEWEST, FIRST, MOST] = [20, 100, 1000];
 /** The intended time of a batch: progress is reported after each, and a stop waits for one. */
@@ -46,7 +57,10 @@ export class Upload extends EventTarget {
   /** Ends a pause early. */
   #wake = () => {};
 
-  /** @param {import("../../shared/api.js").API} api @param {Plan} plan */
+  /**
+   * @param {import("../../shared/api.js").API} api
+   * @param {Plan} plan
+   */
   constructor(api, plan) {
     super();
     this.plan = plan;
@@ -163,7 +177,11 @@ export class Upload extends EventTarget {
     }
   }
 
-  /** Wait; return false if the upload is stopped meanwhile. @param {number} milliseconds @returns {Promise<boolean>} */
+  /**
+   * Wait; return false if the upload is stopped meanwhile.
+   * @param {number} milliseconds
+   * @returns {Promise<boolean>}
+   */
   #paused(milliseconds) {
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(true), milliseconds);

@@ -8,11 +8,36 @@ import { isObject } from "../text.js";
 /** @typedef {import("./table.js").Table} Table */
 /** @typedef {import("./kinds.js").ColumnType} ColumnType */
 /** @typedef {"text" | "number" | "boolean" | "list" | "object" | "vector" | "mixed" | "empty"} Kind what all filled cells of a column are */
-/** @typedef {{name: string, kind: Kind, filled: number, letters: number, dated: boolean, formal: boolean, type?: ColumnType}} Column `letters`: how long its texts are, on average; `dated`: whether all are dates; `formal`: whether all look like dates or numbers; `type`: of a column of CSV */
-/** @typedef {{rows: number, flawed: number, columns: Column[], first: Row[], filled: Map<string, number> | null, coded: boolean}} Survey `coded`: whether the first column has a code in each row, each once; the first rows are those that are shown; `filled`: the number of rows by the columns that are filled in them, as JSON; null for too many combinations */
+/**
+ * @typedef {object} Column `letters`: how long its texts are, on average; `dated`: whether all are dates; `formal`: whether all look like dates or numbers; `type`: of a column of CSV
+ * @property {string} name
+ * @property {Kind} kind
+ * @property {number} filled
+ * @property {number} letters
+ * @property {boolean} dated
+ * @property {boolean} formal
+ * @property {ColumnType} [type]
+ */
+/**
+ * @typedef {object} Survey `coded`: whether the first column has a code in each row, each once; the first rows are those that are shown; `filled`: the number of rows by the columns that are filled in them, as JSON; null for too many combinations
+ * @property {number} rows
+ * @property {number} flawed
+ * @property {Column[]} columns
+ * @property {Row[]} first
+ * @property {Map<string, number> | null} filled
+ * @property {boolean} coded
+ */
 /** @typedef {Column & {total: number, texts: number, width: number, noted?: ColumnOfTexts}} Noted */
 /** @typedef {"id" | "key" | "value" | "metadata" | "key_vector" | "value_vector" | "expires" | "skip"} Role */
-/** @typedef {{roles: Record<string, Role>, types: Record<string, ColumnType | undefined>, prefix: string, whole: boolean, fallback?: string, holed?: (string | undefined)[]}} Mapping `holed`: the columns that were not taken as the key and as the id, since they have holes; `fallback`: the column that is the key of rows whose key is empty; `prefix` begins the ids where no column has them; `whole`: the rows are documents already */
+/**
+ * @typedef {object} Mapping `holed`: the columns that were not taken as the key and as the id, since they have holes; `fallback`: the column that is the key of rows whose key is empty; `prefix` begins the ids where no column has them; `whole`: the rows are documents already
+ * @property {Record<string, Role>} roles
+ * @property {Record<string, ColumnType | undefined>} types
+ * @property {string} prefix
+ * @property {boolean} whole
+ * @property {string} [fallback]
+ * @property {(string | undefined)[]} [holed]
+ */
 
 /** @type {readonly Role[]} */
 export const ROLES = ["key", "value", "id", "metadata", "key_vector", "value_vector", "expires", "skip"];
@@ -98,13 +123,21 @@ export async function survey(table, signal, told) {
   };
 }
 
-/** @param {string} name @param {string} [decimals] @returns {Noted} */
+/**
+ * @param {string} name
+ * @param {string} [decimals]
+ * @returns {Noted}
+ */
 function blank(name, decimals) {
   const noted = decimals === undefined ? undefined : new ColumnOfTexts(name, decimals);
   return { name, kind: "empty", filled: 0, letters: 0, dated: true, formal: true, total: 0, texts: 0, width: 0, noted };
 }
 
-/** @param {Noted} column @param {unknown} value null of a cell that marks a missing value @param {number} letters */
+/**
+ * @param {Noted} column
+ * @param {unknown} value null of a cell that marks a missing value
+ * @param {number} letters
+ */
 function note(column, value, letters) {
   column.filled++;
   column.total += letters;
@@ -121,7 +154,10 @@ function note(column, value, letters) {
   column.dated &&= typeof value === "string" && INSTANT.test(value) && instantOf(value) !== null;
 }
 
-/** @param {unknown} value @returns {Kind} */
+/**
+ * @param {unknown} value
+ * @returns {Kind}
+ */
 function kindOf(value) {
   if (Array.isArray(value)) return value.length > 1 && value.every(isNumber) ? "vector" : "list";
   if (isNumber(value)) return "number";
@@ -134,7 +170,10 @@ function isNumber(value) {
   return typeof value === "number" || isExactNumber(value);
 }
 
-/** @param {unknown} value @returns {value is {rawJSON: string}} */
+/**
+ * @param {unknown} value
+ * @returns {value is {rawJSON: string}}
+ */
 function isExactNumber(value) {
   return typeof value === "object" && value !== null && "rawJSON" in value && Object.isFrozen(value);
 }
@@ -144,12 +183,21 @@ function isBlank(cell) {
   return cell === null || cell === undefined || cell === "";
 }
 
-/** Guess the part of a document that each column becomes. @param {Table} table @param {Survey} surveyed @param {boolean} encodes whether the collection has an encoder @returns {Mapping} */
+/**
+ * Guess the part of a document that each column becomes.
+ * @param {Table} table
+ * @param {Survey} surveyed
+ * @param {boolean} encodes whether the collection has an encoder
+ * @returns {Mapping}
+ */
 export function guess(table, { columns, rows, flawed, coded }, encodes) {
   /** @type {Record<string, Role>} */
   const roles = Object.fromEntries(columns.map(({ name }) => [name, "metadata"]));
   const free = new Set(columns);
-  /** @param {Role} role @param {(column: Column) => boolean} fits */
+  /**
+   * @param {Role} role
+   * @param {(column: Column) => boolean} fits
+   */
   const take = (role, fits) => {
     for (const wanted of NAMED[role] ?? []) {
       const column = [...free].find((one) => one.name.trim().toLowerCase() === wanted && fits(one));
@@ -200,7 +248,11 @@ export function noticesAbout(mapping) {
   return [...left, ...typed];
 }
 
-/** The rows that have no key or no id, and so will be refused; null if the survey does not have them. @param {Survey} survey @param {Mapping} mapping */
+/**
+ * The rows that have no key or no id, and so will be refused; null if the survey does not have them.
+ * @param {Survey} survey
+ * @param {Mapping} mapping
+ */
 export function holes({ filled, columns }, mapping) {
   const [key, vector, id] = [columnOf(mapping, "key"), columnOf(mapping, "key_vector"), columnOf(mapping, "id")];
   if (mapping.whole || !filled || (key ?? vector) === undefined) return null;
@@ -230,7 +282,13 @@ function prefixOf(name) {
   return `${[...stem].slice(0, 100).join("") || "row"}-`;
 }
 
-/** Give a column a part; another column that had it becomes metadata. @param {Mapping} mapping @param {string} name @param {Role} role @returns {Mapping} */
+/**
+ * Give a column a part; another column that had it becomes metadata.
+ * @param {Mapping} mapping
+ * @param {string} name
+ * @param {Role} role
+ * @returns {Mapping}
+ */
 export function assigned(mapping, name, role) {
   const roles = Object.fromEntries(
     Object.entries(mapping.roles).map(([other, now]) => [other, now === role && SINGLE.has(role) ? /** @type {Role} */ ("metadata") : now]),
@@ -239,7 +297,11 @@ export function assigned(mapping, name, role) {
   return { ...mapping, roles: { ...roles, [name]: role }, fallback };
 }
 
-/** The column that has a part; undefined if none has. @param {Mapping} mapping @param {Role} role */
+/**
+ * The column that has a part; undefined if none has.
+ * @param {Mapping} mapping
+ * @param {Role} role
+ */
 export function columnOf(mapping, role) {
   return Object.keys(mapping.roles).find((name) => mapping.roles[name] === role);
 }
@@ -294,14 +356,21 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
   return { document };
 }
 
-/** @param {unknown} value @returns {?string} */
+/**
+ * @param {unknown} value
+ * @returns {?string}
+ */
 function textOf(value) {
   if (typeof value === "string") return value;
   if (isExactNumber(value)) return value.rawJSON;
   return typeof value === "number" || typeof value === "boolean" ? String(value) : null;
 }
 
-/** A row that is a document already. @param {Record<string, unknown>} fields @returns {ReturnType<typeof documentOf>} */
+/**
+ * A row that is a document already.
+ * @param {Record<string, unknown>} fields
+ * @returns {ReturnType<typeof documentOf>}
+ */
 function wholeDocument(fields) {
   const document = { ...fields };
   if (Number.isSafeInteger(fields.id) || isExactNumber(fields.id)) document.id = textOf(fields.id);
@@ -343,7 +412,13 @@ function instantOf(value) {
   return `${date}${time.replace(" ", "T")}${zone === "+00:00" ? "Z" : zone}`;
 }
 
-/** A column `metadata` is all of the metadata, also as a text of JSON, and `metadata.year` a field of it, as an export writes them. @param {string} name @param {unknown} value @param {boolean} typed @returns {[string, unknown][]} */
+/**
+ * A column `metadata` is all of the metadata, also as a text of JSON, and `metadata.year` a field of it, as an export writes them.
+ * @param {string} name
+ * @param {unknown} value
+ * @param {boolean} typed
+ * @returns {[string, unknown][]}
+ */
 function metadataOf(name, value, typed) {
   const fields = name === "metadata" && typed && typeof value === "string" && value.startsWith("{") ? (jsonOf(value) ?? value) : value;
   if (name === "metadata" && isObject(fields)) return Object.entries(fields);

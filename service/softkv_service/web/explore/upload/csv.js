@@ -2,7 +2,12 @@
 
 import { h } from "../../shared/element.js";
 
-/** @typedef {{line: number, cells: string[], flaw: string}} CsvRecord the line that it begins in, from 1; `flaw`: the name of a sentence in `upload.json` if it cannot be read */
+/**
+ * @typedef {object} CsvRecord the line that it begins in, from 1; `flaw`: the name of a sentence in `upload.json` if it cannot be read
+ * @property {number} line
+ * @property {string[]} cells
+ * @property {string} flaw
+ */
 
 const DELIMITERS = [",", ";", "\t", "|"];
 const [START, PLAIN, QUOTED, CLOSED] = [0, 1, 2, 3];
@@ -26,14 +31,21 @@ export class CsvReader {
   #flaw = "";
   #held = "";
 
-  /** @param {string} delimiter one character @param {boolean} [quoted] whether quotation marks enclose cells; otherwise they are part of them */
+  /**
+   * @param {string} delimiter one character
+   * @param {boolean} [quoted] whether quotation marks enclose cells; otherwise they are part of them
+   */
   constructor(delimiter, quoted = true) {
     this.#delimiter = delimiter;
     this.#mark = quoted ? '"' : "";
     this.#special = new RegExp(`[${delimiter === "|" ? "\\|" : delimiter}\r\n]`, "g");
   }
 
-  /** Read a piece of the text, and return the records that end in it. Empty lines are skipped. @param {string} piece @returns {CsvRecord[]} */
+  /**
+   * Read a piece of the text, and return the records that end in it. Empty lines are skipped.
+   * @param {string} piece
+   * @returns {CsvRecord[]}
+   */
   read(piece) {
     let text = this.#held + piece;
     // A return at the end may be the first half of a line end.
@@ -50,7 +62,10 @@ export class CsvReader {
     return [...records, ...this.#record()];
   }
 
-  /** @param {string} text @returns {CsvRecord[]} */
+  /**
+   * @param {string} text
+   * @returns {CsvRecord[]}
+   */
   #read(text) {
     /** @type {CsvRecord[]} */
     const records = [];
@@ -85,7 +100,11 @@ export class CsvReader {
     return records;
   }
 
-  /** Read up to the quotation mark that closes a cell, and return where that was. @param {string} text @param {number} from */
+  /**
+   * Read up to the quotation mark that closes a cell, and return where that was.
+   * @param {string} text
+   * @param {number} from
+   */
   #quoted(text, from) {
     const mark = text.indexOf('"', from);
     const end = mark < 0 ? text.length : mark;
@@ -112,7 +131,11 @@ export class CsvReader {
   }
 }
 
-/** The delimiter of a CSV: the one that splits its first records into the same number of cells, and into most; titles above them do not count. @param {string} beginning @param {boolean} whole whether that is all of it */
+/**
+ * The delimiter of a CSV: the one that splits its first records into the same number of cells, and into most; titles above them do not count.
+ * @param {string} beginning
+ * @param {boolean} whole whether that is all of it
+ */
 export function delimiterOf(beginning, whole) {
   const splits = DELIMITERS.map((delimiter) => {
     const reader = new CsvReader(delimiter);
@@ -142,7 +165,10 @@ export async function unquotedLine(pieces) {
   const [quoted, plain] = [new CsvReader("\t"), new CsvReader("\t", false)];
   const widths = new Set();
   let [longer, before] = [0, 0];
-  /** @param {CsvRecord[]} records @param {CsvRecord[]} lines */
+  /**
+   * @param {CsvRecord[]} records
+   * @param {CsvRecord[]} lines
+   */
   function flawed(records, lines) {
     for (const { cells } of lines) widths.add(cells.length);
     for (const { line, cells, flaw } of records) {
@@ -174,7 +200,11 @@ export function inertText(cell) {
   return /^\s*[+-]?[\d.,]+\s*$/.test(cell) ? cell : inert(cell);
 }
 
-/** Hand the reader a file that the page made. @param {string} text @param {string} name */
+/**
+ * Hand the reader a file that the page made.
+ * @param {string} text
+ * @param {string} name
+ */
 export function download(text, name) {
   const url = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" })); // spreadsheets read UTF-8 only with this mark
   h("a", { href: url, download: name }).click();

@@ -4,7 +4,18 @@ import { exactInteger, parseExactly } from "../../vendor/softkv/softkv.js";
 
 /** @typedef {"text" | "number" | "boolean" | "json"} TextKind */
 /** @typedef {"numbers" | "text" | "decimal" | "missing" | "dates" | "odd"} Remark numbers in another spelling, or cells that keep a column text */
-/** @typedef {{kind: TextKind, cells: number, missing: number, mark: string, remark?: Remark, example: string, formats: readonly string[], thousands?: string, line?: number}} ColumnType `cells`: the filled ones that are not missing; `mark`: the first of the missing; `example`: the reason of the remark; `formats`: those that fit its dates; `thousands`: the mark between groups of three digits; `line`: where the example of `odd` is */
+/**
+ * @typedef {object} ColumnType `cells`: the filled ones that are not missing; `mark`: the first of the missing; `example`: the reason of the remark; `formats`: those that fit its dates; `thousands`: the mark between groups of three digits; `line`: where the example of `odd` is
+ * @property {TextKind} kind
+ * @property {number} cells
+ * @property {number} missing
+ * @property {string} mark
+ * @property {Remark} [remark]
+ * @property {string} example
+ * @property {readonly string[]} formats
+ * @property {string} [thousands]
+ * @property {number} [line]
+ */
 
 /** Texts, in small letters, that mark a cell without a value. */
 const MISSING = new Set(["n/a", "na", "#n/a", "nan", "null", "-", "–", "—"]);
@@ -76,13 +87,21 @@ export class ColumnOfTexts {
   /** @type {Set<number>} */
   #places = new Set();
 
-  /** @param {string} name @param {string} decimals the characters that may be the decimal point */
+  /**
+   * @param {string} name
+   * @param {string} decimals the characters that may be the decimal point
+   */
   constructor(name, decimals) {
     this.#name = name;
     this.#decimals = decimals;
   }
 
-  /** Take a filled cell into account; return its JSON while all are JSON, null if it is missing, else its text. @param {string} cell @param {number} line @returns {unknown} */
+  /**
+   * Take a filled cell into account; return its JSON while all are JSON, null if it is missing, else its text.
+   * @param {string} cell
+   * @param {number} line
+   * @returns {unknown}
+   */
   note(cell, line) {
     if (isMissing(cell)) {
       this.#missing++;
@@ -121,7 +140,11 @@ export class ColumnOfTexts {
     return this.#thousands.length > 0 || !this.#grouped;
   }
 
-  /** Note the decimals of a number; of one that cannot be read without its groups of digits, that. @param {string} cell @param {string} bare */
+  /**
+   * Note the decimals of a number; of one that cannot be read without its groups of digits, that.
+   * @param {string} cell
+   * @param {string} bare
+   */
   #noteDecimals(cell, bare) {
     const point = [",", "."].find((mark) => bare.includes(mark)) ?? "";
     const number = withPoint(bare);
@@ -169,13 +192,23 @@ export class ColumnOfTexts {
     return { ...this.#type("number", "numbers", example), thousands: mark };
   }
 
-  /** @param {TextKind} kind @param {Remark} [remark] @param {string} [example] @returns {ColumnType} */
+  /**
+   * @param {TextKind} kind
+   * @param {Remark} [remark]
+   * @param {string} [example]
+   * @returns {ColumnType}
+   */
   #type(kind, remark, example = "") {
     return { kind, cells: this.#count, missing: 0, mark: "", remark, example, formats: [] };
   }
 }
 
-/** The JSON value of a cell; null if it is missing. @param {string} cell @param {ColumnType} type @returns {unknown} */
+/**
+ * The JSON value of a cell; null if it is missing.
+ * @param {string} cell
+ * @param {ColumnType} type
+ * @returns {unknown}
+ */
 export function read(cell, { kind, missing, thousands = "" }) {
   if (kind === "text") return cell;
   if (missing && isMissing(cell)) return null;
@@ -186,7 +219,12 @@ export function read(cell, { kind, missing, thousands = "" }) {
   return INTEGER.test(number) ? exactInteger(number) : Number(number);
 }
 
-/** The notices about a column, as sentences in `upload.json`. @param {string} column @param {ColumnType} type @returns {import("./table.js").Flaw[]} */
+/**
+ * The notices about a column, as sentences in `upload.json`.
+ * @param {string} column
+ * @param {ColumnType} type
+ * @returns {import("./table.js").Flaw[]}
+ */
 export function noticesOf(column, type) {
   const { kind, cells, missing, mark, remark, formats, line = 0 } = type;
   const example = type.example.length > SHOWN ? `${type.example.slice(0, SHOWN - 1)}…` : type.example;
@@ -207,7 +245,11 @@ function isAmount(column) {
   return words.some((word) => AMOUNTS.has(word.toLowerCase()));
 }
 
-/** The unit of a number, a percent sign or a currency, and the number without it. @param {string} text @returns {[string, string]} */
+/**
+ * The unit of a number, a percent sign or a currency, and the number without it.
+ * @param {string} text
+ * @returns {[string, string]}
+ */
 function splitUnit(text) {
   const [, sign, before, number, after] = UNIT.exec(text.trim()) ?? [];
   return before || after ? [before + after, sign + number] : ["", text];
@@ -218,14 +260,20 @@ function withPoint(text) {
   return text.includes(".") ? text : text.replaceAll(",", ".");
 }
 
-/** @param {string} text @param {string} format */
+/**
+ * @param {string} text
+ * @param {string} format
+ */
 function isDate(text, format) {
   const { year, month, day } = PATTERNS.get(format)?.exec(text.trim())?.groups ?? {};
   if (!Number(year) || !Number(month) || !Number(day) || Number(month) > 12) return false;
   return Number(day) <= new Date(Date.UTC(2000 + (Number(year) % 400), Number(month), 0)).getUTCDate(); // the calendar repeats after 400 years
 }
 
-/** @param {string} cell @returns {unknown} undefined if it is not JSON */
+/**
+ * @param {string} cell
+ * @returns {unknown} undefined if it is not JSON
+ */
 export function jsonOf(cell) {
   try {
     return parseExactly(cell);

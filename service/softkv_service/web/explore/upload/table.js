@@ -8,8 +8,17 @@ import { parseExactly } from "../../vendor/softkv/softkv.js";
 import { isObject } from "../text.js";
 import { CsvReader, belowTitles, delimiterOf, unquotedLine } from "./csv.js";
 
-/** @typedef {{name: string, places?: Record<string, string | number>}} Flaw the name of a sentence in `upload.json`, and what fills it */
-/** @typedef {{line: number, fields: Record<string, unknown>, flaw?: Flaw | string}} Row `line` in the file, or the number of the row where a file has no lines; from 1 */
+/**
+ * @typedef {object} Flaw the name of a sentence in `upload.json`, and what fills it
+ * @property {string} name
+ * @property {Record<string, string | number>} [places]
+ */
+/**
+ * @typedef {object} Row `line` in the file, or the number of the row where a file has no lines; from 1
+ * @property {number} line
+ * @property {Record<string, unknown>} fields
+ * @property {Flaw | string} [flaw]
+ */
 /** @typedef {"csv" | "ndjson" | "json" | "other"} Format */
 /**
  * @typedef {object} Table
@@ -23,12 +32,20 @@ import { CsvReader, belowTitles, delimiterOf, unquotedLine } from "./csv.js";
  * @property {boolean} lined whether a row is named by its line; otherwise by its number
  * @property {(signal: AbortSignal, told?: (share: number) => void) => AsyncGenerator<Row[], void, undefined>} rows of the file, some at a time
  */
-/** @typedef {{encoding?: string, named?: boolean, header?: number}} Reading how to read a file: the encoding of CSV, whether a line has the names of the columns, and which, from 1; lines above are left out */
+/**
+ * @typedef {object} Reading how to read a file: the encoding of CSV, whether a line has the names of the columns, and which, from 1; lines above are left out
+ * @property {string} [encoding]
+ * @property {boolean} [named]
+ * @property {number} [header]
+ */
 /** @typedef {(file: File) => AsyncIterable<import("../../vendor/softkv/softkv.js").TableLine>} ReadByService */
 
 /** A file that cannot be read as a table; the name of a sentence says why. */
 export class UnreadableFile extends Error {
-  /** @param {string} name @param {Record<string, string | number>} [places] */
+  /**
+   * @param {string} name
+   * @param {Record<string, string | number>} [places]
+   */
   constructor(name, places = {}) {
     super(name);
     this.flaw = { name, places };
@@ -106,7 +123,11 @@ async function* textOf(file, encoding, signal, told) {
   }
 }
 
-/** @param {TextDecoder} decoder @param {Uint8Array<ArrayBuffer> | undefined} value undefined at the end @param {string} encoding */
+/**
+ * @param {TextDecoder} decoder
+ * @param {Uint8Array<ArrayBuffer> | undefined} value undefined at the end
+ * @param {string} encoding
+ */
 function decoded(decoder, value, encoding) {
   try {
     return decoder.decode(value, { stream: value !== undefined });
@@ -116,7 +137,13 @@ function decoded(decoder, value, encoding) {
   }
 }
 
-/** The text of a CSV, whose first line is empty if it names the delimiter. @param {File} file @param {string} encoding @param {AbortSignal} signal @param {(share: number) => void} [told] */
+/**
+ * The text of a CSV, whose first line is empty if it names the delimiter.
+ * @param {File} file
+ * @param {string} encoding
+ * @param {AbortSignal} signal
+ * @param {(share: number) => void} [told]
+ */
 async function* csvTextOf(file, encoding, signal, told) {
   let isFirst = true;
   for await (const piece of textOf(file, encoding, signal, told)) {
@@ -125,7 +152,13 @@ async function* csvTextOf(file, encoding, signal, told) {
   }
 }
 
-/** @param {File} file @param {string} encoding @param {string} beginning @param {Reading} reading @returns {Promise<Table>} */
+/**
+ * @param {File} file
+ * @param {string} encoding
+ * @param {string} beginning
+ * @param {Reading} reading
+ * @returns {Promise<Table>}
+ */
 async function csvTable(file, encoding, beginning, reading) {
   const [, mark] = NAMES_DELIMITER.exec(beginning) ?? [];
   const text = beginning.replace(NAMES_DELIMITER, "\n");
@@ -140,7 +173,10 @@ async function csvTable(file, encoding, beginning, reading) {
   const columns = hasNames ? unique(first.cells) : first.cells.map((_, i) => String(i + 1));
   const unnamed = columns.filter((_, i) => hasNames && !first.cells[i].trim());
 
-  /** @param {import("./csv.js").CsvRecord} record @returns {Row} */
+  /**
+   * @param {import("./csv.js").CsvRecord} record
+   * @returns {Row}
+   */
   function rowOf({ line, cells, flaw }) {
     const fields = Object.fromEntries(columns.map((column, i) => [column, cells[i] === NULL ? "" : (cells[i] ?? "")]));
     if (flaw) return { line, fields, flaw: { name: flaw } };
@@ -180,7 +216,11 @@ export function looksLikeNames(cells) {
   return filled.length > 0 && filled.every((cell) => Number.isNaN(Number(cell)));
 }
 
-/** Names of columns; one without a name is named by its number. @param {string[]} cells @throws {UnreadableFile} two are the same */
+/**
+ * Names of columns; one without a name is named by its number.
+ * @param {string[]} cells
+ * @throws {UnreadableFile} two are the same
+ */
 function unique(cells) {
   const names = cells.map((cell, i) => cell.trim() || String(i + 1));
   const twice = names.find((name, i) => names.indexOf(name) !== i);
@@ -188,7 +228,12 @@ function unique(cells) {
   return names;
 }
 
-/** NDJSON: an object a line. @param {File} file @param {string} encoding @returns {Table} */
+/**
+ * NDJSON: an object a line.
+ * @param {File} file
+ * @param {string} encoding
+ * @returns {Table}
+ */
 function linesTable(file, encoding) {
   return {
     name: file.name,
@@ -210,7 +255,11 @@ function linesTable(file, encoding) {
   };
 }
 
-/** @param {string} text @param {number} line @returns {Row[]} none of an empty line */
+/**
+ * @param {string} text
+ * @param {number} line
+ * @returns {Row[]} none of an empty line
+ */
 function lineRow(text, line) {
   if (!text.trim()) return [];
   try {
@@ -221,13 +270,21 @@ function lineRow(text, line) {
   }
 }
 
-/** @param {unknown} value @param {number} line @returns {Row} */
+/**
+ * @param {unknown} value
+ * @param {number} line
+ * @returns {Row}
+ */
 function jsonRow(value, line) {
   if (isObject(value)) return { line, fields: value };
   return { line, fields: { value }, flaw: { name: "flaw.object", places: { text: JSON.stringify(value).slice(0, SHOWN) } } };
 }
 
-/** @param {File} file @param {string} encoding @returns {Promise<Table>} */
+/**
+ * @param {File} file
+ * @param {string} encoding
+ * @returns {Promise<Table>}
+ */
 async function arrayTable(file, encoding) {
   const rows = await arrayOf(file, encoding);
   return {
@@ -244,7 +301,11 @@ async function arrayTable(file, encoding) {
   };
 }
 
-/** @param {File} file @param {string} encoding @returns {Promise<unknown[]>} */
+/**
+ * @param {File} file
+ * @param {string} encoding
+ * @returns {Promise<unknown[]>}
+ */
 async function arrayOf(file, encoding) {
   let text = "";
   for await (const piece of textOf(file, encoding, new AbortController().signal)) text += piece;
@@ -256,7 +317,12 @@ async function arrayOf(file, encoding) {
   }
 }
 
-/** A file that the service reads. Its rows are kept as a file, which the browser may keep on disk. @param {File} file @param {ReturnType<ReadByService>} lines @returns {Promise<Table>} */
+/**
+ * A file that the service reads. Its rows are kept as a file, which the browser may keep on disk.
+ * @param {File} file
+ * @param {ReturnType<ReadByService>} lines
+ * @returns {Promise<Table>}
+ */
 async function serviceTable(file, lines) {
   /** @type {string[]} */
   const parts = [];
@@ -278,7 +344,10 @@ async function serviceTable(file, lines) {
   };
 }
 
-/** @param {Record<string, unknown>} line @returns {Row} */
+/**
+ * @param {Record<string, unknown>} line
+ * @returns {Row}
+ */
 function serviceRow({ line, cells, id, detail }) {
   if (isObject(cells)) return { line: Number(line), fields: cells };
   return { line: Number(line), fields: id === null ? {} : { id }, flaw: String(detail) };

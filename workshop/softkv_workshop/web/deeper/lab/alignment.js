@@ -30,7 +30,10 @@ export function alignment(say) {
         }),
       ),
     );
-    /** @param {number} i @param {number} j */
+    /**
+     * @param {number} i
+     * @param {number} j
+     */
     function tell(i, j) {
       fill(
         told,
@@ -64,7 +67,11 @@ export function alignment(say) {
     fill(told, say.rich("lab.alignment.point"));
   }
 
-  /** @param {KeyboardEvent} event @param {number} i @param {number} j */
+  /**
+   * @param {KeyboardEvent} event
+   * @param {number} i
+   * @param {number} j
+   */
   function walk(event, i, j) {
     const by = STEPS[event.key];
     if (!by || event.altKey || event.ctrlKey || event.metaKey) return;
@@ -79,7 +86,11 @@ export function alignment(say) {
   return { element, show };
 }
 
-/** A token as it is read out. @param {import("../parts.js").Say} say @param {string} token */
+/**
+ * A token as it is read out.
+ * @param {import("../parts.js").Say} say
+ * @param {string} token
+ */
 export function named(say, token) {
   return token === "<end>" ? say("lab.end") : token;
 }

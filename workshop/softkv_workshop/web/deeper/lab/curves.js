@@ -9,7 +9,10 @@ const LOWEST = 180;
 const EDGE = { left: 3, right: 1, top: 1.2, bottom: 3 };
 const FIRST_LOSS = 3;
 
-/** @param {import("../parts.js").Say} say @returns {{element: SVGElement, draw: (first: {name: string, kind: string, points: [number, number][]}[], second: number) => void, leave: () => void}} */
+/**
+ * @param {import("../parts.js").Say} say
+ * @returns {{element: SVGElement, draw: (first: {name: string, kind: string, points: [number, number][]}[], second: number) => void, leave: () => void}}
+ */
 export function curves(say) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   element.setAttribute("class", "chart curves");
@@ -21,7 +24,10 @@ export function curves(say) {
   const watcher = new ResizeObserver(() => last && draw(...last));
   watcher.observe(element);
 
-  /** @param {{name: string, kind: string, points: [number, number][]}[]} networks their points [seconds, loss] @param {number} seconds at least as many across */
+  /**
+   * @param {{name: string, kind: string, points: [number, number][]}[]} networks their points [seconds, loss]
+   * @param {number} seconds at least as many across
+   */
   function draw(networks, seconds) {
     last = [networks, seconds];
     const width = element.clientWidth || 600;

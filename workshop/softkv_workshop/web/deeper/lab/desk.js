@@ -8,7 +8,12 @@ import { attend, busy, run, stop, train } from "./session.js";
 /** @typedef {import("../parts.js").Say} Say */
 /** @typedef {import("./session.js").Trained} Trained */
 /** @typedef {import("./session.js").Training} Training */
-/** @typedef {{name: string, body: Training, shown: string}} Plan a training: its name, what is asked, and what the network is called */
+/**
+ * @typedef {object} Plan a training: its name, what is asked, and what the network is called
+ * @property {string} name
+ * @property {Training} body
+ * @property {string} shown
+ */
 
 const SECONDS = [5, 10, 30, 60, 120];
 const [LEAST, MOST] = [1, 120];
@@ -21,7 +26,11 @@ export function budget({ seconds, steps }) {
   return steps > 0 ? { seconds: whole, steps: Math.round(steps) } : { seconds: whole };
 }
 
-/** The choice of seconds; one of the address is among them. @param {Context} context @param {string} [label] the name of its words */
+/**
+ * The choice of seconds; one of the address is among them.
+ * @param {Context} context
+ * @param {string} [label] the name of its words
+ */
 export function secondsChoice({ say, state, set }, label = "lab.seconds.most") {
   const own = budget(state).seconds;
   const options = [...new Set([...SECONDS, own])].sort((a, b) => a - b);

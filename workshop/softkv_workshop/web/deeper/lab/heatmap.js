@@ -85,7 +85,11 @@ export function heatmap(say) {
   return { element, told, show };
 }
 
-/** For each query, whether its largest weight is on its own key. @param {number[][]} weights [n, n] @returns {boolean[]} */
+/**
+ * For each query, whether its largest weight is on its own key.
+ * @param {number[][]} weights [n, n]
+ * @returns {boolean[]}
+ */
 export function rightIn(weights) {
   return weights.map((row, i) => row.indexOf(Math.max(...row)) === i);
 }

@@ -19,7 +19,10 @@ export function outcome(say) {
     h("div.scrolling", { tabIndex: 0, role: "region", "aria-label": say("lab.lengths") }, lengths),
   );
 
-  /** @param {import("./session.js").Network[]} networks that have begun @param {string} task */
+  /**
+   * @param {import("./session.js").Network[]} networks that have begun
+   * @param {string} task
+   */
   function show(networks, task) {
     const columns = ["parameters", "step_ms", "steps", "loss", "accuracy", "aligned"];
     fill(sums, networks.length ? [head(["network", ...columns].map((name) => say(`lab.column.${name}`))), h("tbody", {}, networks.map(line))] : null);
@@ -41,7 +44,10 @@ function head(names) {
   return h("thead", {}, h("tr", {}, cells));
 }
 
-/** @param {import("./session.js").Network} network @param {HTMLElement[]} cells */
+/**
+ * @param {import("./session.js").Network} network
+ * @param {HTMLElement[]} cells
+ */
 function row({ kind, name }, cells) {
   return h("tr", { "data-network": kind }, h("th", { scope: "row" }, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), name), cells);
 }
@@ -62,7 +68,11 @@ function line(network) {
   return row(network, shown);
 }
 
-/** @param {import("./session.js").Network} network @param {number[]} all @param {number} most */
+/**
+ * @param {import("./session.js").Network} network
+ * @param {number[]} all
+ * @param {number} most
+ */
 function byLength(network, all, most) {
   const known = new Map((network.run.tested?.lengths ?? []).map((one) => [one.length, one.accuracy]));
   const cells = all.map((length) => {

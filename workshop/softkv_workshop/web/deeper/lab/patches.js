@@ -14,7 +14,10 @@ export function painted(picture) {
   return canvas;
 }
 
-/** @param {HTMLCanvasElement} canvas @param {number[][]} picture */
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {number[][]} picture
+ */
 function paint(canvas, picture) {
   const pen = penOf(canvas);
   pen.clearRect(0, 0, SIDE, SIDE);
@@ -28,7 +31,10 @@ function paint(canvas, picture) {
   pen.globalAlpha = 1;
 }
 
-/** @param {import("../parts.js").Say} say @param {{patch: (patch: number) => void, pixel: (y: number, x: number) => void}} pressed */
+/**
+ * @param {import("../parts.js").Say} say
+ * @param {{patch: (patch: number) => void, pixel: (y: number, x: number) => void}} pressed
+ */
 export function patches(say, pressed) {
   const canvas = painted([]);
   const cells = Array.from({ length: ACROSS * ACROSS }, (_, at) =>
@@ -47,7 +53,10 @@ export function patches(say, pressed) {
   const pad = h("div.pad", { hidden: true }, dots);
   const element = h("div.patches", {}, canvas, grid, pad);
 
-  /** @param {KeyboardEvent} event @param {number} at */
+  /**
+   * @param {KeyboardEvent} event
+   * @param {number} at
+   */
   function walk(event, at) {
     const by = { ArrowUp: -SIDE, ArrowDown: SIDE, ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const next = by && !event.altKey && !event.ctrlKey && !event.metaKey ? dots[at + by] : null;
@@ -58,7 +67,12 @@ export function patches(say, pressed) {
     next.focus();
   }
 
-  /** @param {number[][]} picture @param {?number[]} weights of each patch @param {number} chosen the patch that looks, or −1 @param {boolean} isDrawing */
+  /**
+   * @param {number[][]} picture
+   * @param {?number[]} weights of each patch
+   * @param {number} chosen the patch that looks, or −1
+   * @param {boolean} isDrawing
+   */
   function show(picture, weights, chosen, isDrawing) {
     paint(canvas, picture);
     pad.hidden = !isDrawing;

@@ -53,7 +53,11 @@ export function player(say, shown, own) {
     element,
     play,
     stop,
-    /** @param {number[]} at the steps of the training at each moment @param {number} moment @param {boolean} isRecorded whether the recorded training is what is shown */
+    /**
+     * @param {number[]} at the steps of the training at each moment
+     * @param {number} moment
+     * @param {boolean} isRecorded whether the recorded training is what is shown
+     */
     show(at, moment, isRecorded) {
       steps = at;
       slider.max = String(at.length - 1);

@@ -6,7 +6,13 @@ import { unpackedRows } from "../../shared/recorded.js";
 export const FEW_STEPS = 200;
 
 /** @typedef {[step: number, seconds: number, loss: number, accuracy: number]} Moment */
-/** @typedef {{text: string, tokens: string[], probabilities: number[], weights?: string}} Written what was written at a moment */
+/**
+ * @typedef {object} Written what was written at a moment
+ * @property {string} text
+ * @property {string[]} tokens
+ * @property {number[]} probabilities
+ * @property {string} [weights]
+ */
 /**
  * @typedef {object} Recorded a training
  * @property {number} parameters
@@ -40,7 +46,11 @@ export function runAt(recorded, model, moment) {
   };
 }
 
-/** The output of a network at a moment, as `/v1/lab/decode` answers it. @param {Written} output @param {string[]} source */
+/**
+ * The output of a network at a moment, as `/v1/lab/decode` answers it.
+ * @param {Written} output
+ * @param {string[]} source
+ */
 export function decodedAt(output, source) {
   return {
     text: output.text,

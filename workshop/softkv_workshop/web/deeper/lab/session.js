@@ -7,7 +7,13 @@ import { Refused, SoftkvError, Unreachable } from "../../../../../service/softkv
 /** @typedef {{id: string, task: string, model: string, accuracy: number, seconds: number}} Model */
 /** The models of the lab: see `GET /v1/lab`. @typedef {{open: boolean, models: Model[]}} Lab */
 /** @typedef {{step: number, seconds: number, loss: number, step_ms: number}} Step */
-/** @typedef {{step: number, seconds: number, accuracy: number, lengths: {length: number, accuracy: number}[]}} Tested */
+/**
+ * @typedef {object} Tested
+ * @property {number} step
+ * @property {number} seconds
+ * @property {number} accuracy
+ * @property {{length: number, accuracy: number}[]} lengths
+ */
 /**
  * A network, while it is trained or recorded.
  *
@@ -100,7 +106,12 @@ export async function train(api, name, body) {
   return told;
 }
 
-/** An event of the service: what it tells, by its kind. @param {Run} told @param {string} kind @param {any} data */
+/**
+ * An event of the service: what it tells, by its kind.
+ * @param {Run} told
+ * @param {string} kind
+ * @param {any} data
+ */
 function take(told, kind, data) {
   if (kind === "begun") told.begun = data;
   else if (kind === "step") told.steps.push(data);

@@ -7,7 +7,10 @@ import { LEVELS, SIDE } from "./picture.js";
 const DIM = 0.3;
 const LIT = [255, 90, 200];
 
-/** @param {string} name for screen readers @param {Node[]} caption */
+/**
+ * @param {string} name for screen readers
+ * @param {Node[]} caption
+ */
 export function panel(name, caption) {
   const canvas = h("canvas", { width: SIDE, height: SIDE, role: "img", "aria-label": name });
   const mark = h("span.patch-mark", { hidden: true });
@@ -15,7 +18,11 @@ export function panel(name, caption) {
   const element = h("figure.panel", {}, frame, h("figcaption", {}, caption));
   const context = penOf(canvas, { willReadFrequently: true });
 
-  /** @param {ArrayLike<number>} levels [SIDE, SIDE, 3] @param {number} [from] of the first pixel that is drawn @param {number} [to] */
+  /**
+   * @param {ArrayLike<number>} levels [SIDE, SIDE, 3]
+   * @param {number} [from] of the first pixel that is drawn
+   * @param {number} [to]
+   */
   function draw(levels, from = 0, to = SIDE * SIDE) {
     const image = context.getImageData(0, 0, SIDE, SIDE);
     for (let at = from; at < to; at++) {

@@ -12,7 +12,10 @@ export function madePicture() {
   return Uint8ClampedArray.from(places().flatMap(([x, y]) => COLOURS[thing(x, y)]));
 }
 
-/** @param {number} x @param {number} y */
+/**
+ * @param {number} x
+ * @param {number} y
+ */
 function thing(x, y) {
   if (y >= 24) return y % 8 < 2 || (x + (Math.floor(y / 8) % 2) * 8) % 16 < 2 ? "joint" : "stone";
   if (x >= 24 && y < 20) return Math.floor(x / 4) % 2 ? "light" : "red";
@@ -41,19 +44,30 @@ function normals(count) {
   return Float64Array.from({ length: count }, () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
 }
 
-/** A patch for each pixel, row by row; at the border the picture is mirrored. @returns {number[][]} [SIDE², 27] @param {ArrayLike<number>} levels */
+/**
+ * A patch for each pixel, row by row; at the border the picture is mirrored.
+ * @returns {number[][]} [SIDE², 27]
+ * @param {ArrayLike<number>} levels
+ */
 export function patchesOf(levels) {
   const mirrored = (/** @type {number} */ at) => (at < 0 ? -at : at >= SIDE ? 2 * SIDE - 2 - at : at);
   const steps = Array.from({ length: 2 * REACH + 1 }, (_, i) => i - REACH);
   return places().map(([x, y]) => steps.flatMap((down) => steps.flatMap((across) => pixel(levels, mirrored(y + down) * SIDE + mirrored(x + across)))));
 }
 
-/** The pixels, row by row. @returns {number[][]} [SIDE², 3] @param {ArrayLike<number>} levels */
+/**
+ * The pixels, row by row.
+ * @returns {number[][]} [SIDE², 3]
+ * @param {ArrayLike<number>} levels
+ */
 export function pixelsOf(levels) {
   return places().map((_, i) => pixel(levels, i));
 }
 
-/** @param {ArrayLike<number>} levels @param {number} at */
+/**
+ * @param {ArrayLike<number>} levels
+ * @param {number} at
+ */
 function pixel(levels, at) {
   return [levels[3 * at], levels[3 * at + 1], levels[3 * at + 2]];
 }

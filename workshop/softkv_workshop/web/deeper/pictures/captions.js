@@ -23,7 +23,13 @@ const HELD_SHOWN = 12;
 
 /** @typedef {import("../lab/session.js").Lab} Lab */
 /** @typedef {import("../lab/runs.js").Written} Written */
-/** @typedef {{accuracy: number, pictures: {picture: string, target: string}[], written: (Written & {weights: string})[], patches: string[]}} Recording */
+/**
+ * @typedef {object} Recording
+ * @property {number} accuracy
+ * @property {{picture: string, target: string}[]} pictures
+ * @property {(Written & {weights: string})[]} written
+ * @property {string[]} patches
+ */
 /** @typedef {{picture: number[][], target: string}} Sample */
 /**
  * @typedef {object} Decoded what a network wrote of a picture
@@ -123,7 +129,10 @@ export const captions = {
     );
     const [looking, decoding] = [latest(context), latest(context, seen)];
 
-    /** @param {number} y @param {number} x */
+    /**
+     * @param {number} y
+     * @param {number} x
+     */
     function turn(y, x) {
       set({ picture: shown().map((row, i) => (i === y ? row.map((ink, j) => (j === x ? (ink > 0.5 ? 0 : 1) : ink)) : row)), to: -1 });
     }
@@ -150,7 +159,11 @@ export const captions = {
       return model() === null;
     }
 
-    /** The recorded network's output for the picture, as the service answers it. @param {Recording} own @returns {Decoded} */
+    /**
+     * The recorded network's output for the picture, as the service answers it.
+     * @param {Recording} own
+     * @returns {Decoded}
+     */
     function recordedAnswer({ written, patches: packedPatches }) {
       const output = written[chosen];
       const across = samples[chosen].picture.length;
@@ -210,7 +223,11 @@ export const captions = {
       if (answer) attended(answer);
     }
 
-    /** Put pictures to choose on the shelf, and return them. @param {boolean} isOld @returns {Sample[]} */
+    /**
+     * Put pictures to choose on the shelf, and return them.
+     * @param {boolean} isOld
+     * @returns {Sample[]}
+     */
     function exampleList(isOld) {
       const own = run(NAME)?.trained;
       const examples = isOld ? samples : (own?.examples.slice(0, HELD_SHOWN) ?? samples);
@@ -269,7 +286,12 @@ export const captions = {
   },
 };
 
-/** One row of one head, or of the mean of all of them. @param {number[][][]} heads @param {number} head @param {number} row */
+/**
+ * One row of one head, or of the mean of all of them.
+ * @param {number[][][]} heads
+ * @param {number} head
+ * @param {number} row
+ */
 function rowOf(heads, head, row) {
   if (head >= 0) return heads[head][row];
   return heads[0][row].map((_, j) => heads.reduce((sum, one) => sum + one[row][j], 0) / heads.length);

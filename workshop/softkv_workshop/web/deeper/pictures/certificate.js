@@ -24,8 +24,20 @@ const REST_MS = 250;
 
 /** @typedef {{name: string, documents: number, dimension?: ?number}} Collection */
 /** @typedef {{id: string, key?: ?string, weight: number}} Match */
-/** @typedef {{matches: Match[], keys: number, took_ms: number, certificate: {method: keyof typeof BYTES, total_variation: number}}} Answer */
-/** @typedef {{q: string, t: number, source: string, codes: number}} State `codes` is a place in STOPS; an empty `source` is the largest collection */
+/**
+ * @typedef {object} Answer
+ * @property {Match[]} matches
+ * @property {number} keys
+ * @property {number} took_ms
+ * @property {{method: keyof typeof BYTES, total_variation: number}} certificate
+ */
+/**
+ * @typedef {object} State `codes` is a place in STOPS; an empty `source` is the largest collection
+ * @property {string} q
+ * @property {number} t
+ * @property {string} source
+ * @property {number} codes
+ */
 
 /** @type {import("../parts.js").Picture} */
 export const certificate = {
@@ -111,7 +123,10 @@ export const certificate = {
       });
     }
 
-    /** @param {Answer[]} answers @param {Answer} exact */
+    /**
+     * @param {Answer[]} answers
+     * @param {Answer} exact
+     */
     function show(answers, exact) {
       const [answer] = answers;
       const { method, total_variation: most } = answer.certificate;

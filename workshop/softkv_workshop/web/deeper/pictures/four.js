@@ -84,7 +84,10 @@ export const four = {
       );
     }
 
-    /** @param {typeof columns[number]} column @param {Page.Schemas["SQLAnswer"]} found */
+    /**
+     * @param {typeof columns[number]} column
+     * @param {Page.Schemas["SQLAnswer"]} found
+     */
     function database({ headline, how, list }, { statement, rows }) {
       put(headline, say("rows", { count: rows.length }));
       const where = statement.split("\n").find((clause) => DECIDING.test(clause)) ?? statement;

@@ -40,7 +40,11 @@ const BODY = {
 };
 
 /** @typedef {{width: number, rank: number, g: string}} State */
-/** @typedef {{intermediates: {value: number[][][], weights: number[][][], concatenated: number[][]}, output: number[][]}} Computed */
+/**
+ * @typedef {object} Computed
+ * @property {{value: number[][][], weights: number[][][], concatenated: number[][]}} intermediates
+ * @property {number[][]} output
+ */
 
 /** @type {import("../parts.js").Picture} */
 export const lowRank = {
@@ -84,7 +88,10 @@ export const lowRank = {
     );
     const asking = latest(context);
 
-    /** @param {string} name @param {number[]} values */
+    /**
+     * @param {string} name
+     * @param {number[]} values
+     */
     function choice(name, values) {
       const select = /** @type {HTMLSelectElement} */ (
         h(
@@ -157,17 +164,30 @@ export const lowRank = {
   },
 };
 
-/** A · B = C. @param {Parameters<typeof matrix>[0]} a @param {Parameters<typeof matrix>[0]} b @param {Parameters<typeof matrix>[0]} c */
+/**
+ * A · B = C.
+ * @param {Parameters<typeof matrix>[0]} a
+ * @param {Parameters<typeof matrix>[0]} b
+ * @param {Parameters<typeof matrix>[0]} c
+ */
 function equation(a, b, c) {
   return [matrix(a), h("span.sign", {}, "·"), matrix(b), h("span.sign", {}, "="), matrix(c)];
 }
 
-/** @param {number[][]} a @param {number[][]} b */
+/**
+ * @param {number[][]} a
+ * @param {number[][]} b
+ */
 function product(a, b) {
   return a.map((row) => b[0].map((_, j) => row.reduce((sum, value, k) => sum + value * b[k][j], 0)));
 }
 
-/** @param {string} kind @param {string} text @param {number} across @param {number} down shares of the full width */
+/**
+ * @param {string} kind
+ * @param {string} text
+ * @param {number} across
+ * @param {number} down shares of the full width
+ */
 function box(kind, text, across, down) {
   const drawn = h(`div.box.${kind}`, { style: { "--across": String(across), "--down": String(down) } });
   return h("figure.shape", {}, drawn, h("figcaption.number", {}, text));

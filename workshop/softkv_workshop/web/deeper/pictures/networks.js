@@ -36,8 +36,22 @@ const TYPING_MS = 350;
 /** @typedef {import("../lab/session.js").Lab} Lab */
 /** @typedef {import("../lab/session.js").Network} Network */
 /** @typedef {import("../lab/runs.js").Recorded & {written: import("../lab/runs.js").Written[][]}} RecordedRun its output for each source at each moment */
-/** @typedef {{sources: {text: string, tokens: string[]}[], runs: Record<string, RecordedRun>}} Recording of a task, its runs by their models */
-/** @typedef {{task: string, text: string, model: string, aligned: boolean, moment: number, seconds: number, steps: number, g: string}} State `moment` is −1 until a reader chooses one */
+/**
+ * @typedef {object} Recording of a task, its runs by their models
+ * @property {{text: string, tokens: string[]}[]} sources
+ * @property {Record<string, RecordedRun>} runs
+ */
+/**
+ * @typedef {object} State `moment` is −1 until a reader chooses one
+ * @property {string} task
+ * @property {string} text
+ * @property {string} model
+ * @property {boolean} aligned
+ * @property {number} moment
+ * @property {number} seconds
+ * @property {number} steps
+ * @property {string} g
+ */
 
 /** @type {import("../parts.js").Picture} */
 export const networks = {
@@ -222,7 +236,10 @@ export const networks = {
       });
     }
 
-    /** @param {{model: string}} one @param {ReturnType<typeof decodedAt>} decoded */
+    /**
+     * @param {{model: string}} one
+     * @param {ReturnType<typeof decodedAt>} decoded
+     */
     function draw(one, { text, source: tokens, tokens: output, attention }) {
       const least = Math.min(...output.map((token) => token.probability));
       const name = attention.length ? "lab.written" : "lab.written.none";
@@ -273,7 +290,11 @@ export const networks = {
       if (old) drawRecorded(old);
     }
 
-    /** Sources to try: those of the recording, or those that the network never saw. @param {?Recording} old @param {string | undefined} id */
+    /**
+     * Sources to try: those of the recording, or those that the network never saw.
+     * @param {?Recording} old
+     * @param {string | undefined} id
+     */
     function sourcesOf(old, id) {
       if (old) return old.sources.map(({ text }) => text);
       const trained = NETWORKS.map((kind) => run(`${state.task} ${kind}`)?.trained).find((one) => one && one.id === id);
@@ -291,7 +312,10 @@ export const networks = {
       draw({ model: name }, decodedAt(own.runs[name].written[place][moment], own.sources[place].tokens));
     }
 
-    /** @param {Recording} own @returns {Network[]} */
+    /**
+     * @param {Recording} own
+     * @returns {Network[]}
+     */
     function recordedNetworks({ runs }) {
       return NETWORKS.map((kind) => {
         const name = kind === "transformer" || !state.aligned ? kind : `${kind}_attention`;
@@ -312,7 +336,11 @@ export const networks = {
       return Math.max(...recordedNetworks(own).flatMap(({ run: { body } }) => own.runs[body.model ?? ""].moments.slice(-1).map(([, took]) => took)));
     }
 
-    /** Explain the figures, or say that there were too few steps to judge. @param {Network[]} shown @param {boolean} isOld */
+    /**
+     * Explain the figures, or say that there were too few steps to judge.
+     * @param {Network[]} shown
+     * @param {boolean} isOld
+     */
     function noteOn(shown, isOld) {
       const fewest = Math.min(...shown.flatMap(({ run: { tested } }) => (tested ? [tested.step] : [])));
       if (!isOld && fewest < FEW_STEPS) return say("lab.few", { steps: count(fewest) });
@@ -342,7 +370,11 @@ export const networks = {
   },
 };
 
-/** @param {string} kind @param {string} name @param {number} [loss] */
+/**
+ * @param {string} kind
+ * @param {string} name
+ * @param {number} [loss]
+ */
 function stroke(kind, name, loss) {
   return h("span", {}, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), loss === undefined ? name : `${name} ${fixed(loss, 3)}`);
 }
@@ -357,7 +389,11 @@ function namesOwn({ model }) {
   return model !== "" && !model.startsWith(OLD);
 }
 
-/** The state, of a task that exists. @param {State} state @returns {State} */
+/**
+ * The state, of a task that exists.
+ * @param {State} state
+ * @returns {State}
+ */
 function stateOf(state) {
   return { ...state, task: state.task in TASKS ? state.task : "dates" };
 }

@@ -35,7 +35,14 @@ const [RIGHT, PAIRS] = [0, 20];
  * @property {number[]} held_out
  * @property {(Step & {weights: string})[]} steps
  */
-/** @typedef {{pairs: string[][], moment: number, seconds: number, steps: number, g: string}} State `pairs` is empty until a reader edits them; `moment` is −1 until one is chosen */
+/**
+ * @typedef {object} State `pairs` is empty until a reader edits them; `moment` is −1 until one is chosen
+ * @property {string[][]} pairs
+ * @property {number} moment
+ * @property {number} seconds
+ * @property {number} steps
+ * @property {string} g
+ */
 
 /** @type {import("../parts.js").Picture} */
 export const pairs = {
@@ -224,7 +231,11 @@ export const pairs = {
       }
     }
 
-    /** @param {number} row @param {number} side @param {string} kind */
+    /**
+     * @param {number} row
+     * @param {number} side
+     * @param {string} kind
+     */
     function fieldOf(row, side, kind) {
       const field = /** @type {HTMLInputElement} */ (
         h(`input.${kind}`, { type: "text", maxLength: 200, "aria-label": say(`field.${kind}`, { row: row + 1 }), oninput: () => edit(row, side, field.value) })
@@ -232,7 +243,11 @@ export const pairs = {
       return h("td", {}, field);
     }
 
-    /** @param {number} row @param {number} side @param {string} text */
+    /**
+     * @param {number} row
+     * @param {number} side
+     * @param {string} text
+     */
     function edit(row, side, text) {
       set({ pairs: listed().map((pair, i) => (i === row ? pair.map((old, j) => (j === side ? text : old)) : pair)) });
     }
@@ -259,7 +274,11 @@ function heldOut(pairs) {
   return new Set(pairs.flatMap((_, i) => ((i + 1) % HELD_OUT ? [] : [i])));
 }
 
-/** −mean log of the weight on the own key, among the pairs that are learned from, as the service's loss. @param {number[][]} weights @param {Set<number>} out */
+/**
+ * −mean log of the weight on the own key, among the pairs that are learned from, as the service's loss.
+ * @param {number[][]} weights
+ * @param {Set<number>} out
+ */
 function lossOf(weights, out) {
   const own = weights.flatMap((row, i) => (out.has(i) ? [] : [row[i] / row.reduce((sum, weight, j) => sum + (out.has(j) ? 0 : weight), 0)]));
   return -own.reduce((sum, weight) => sum + Math.log(weight), 0) / own.length;

@@ -103,7 +103,10 @@ export const patches = {
       return drawn;
     }
 
-    /** @param {number[][]} queries @param {string[]} include */
+    /**
+     * @param {number[][]} queries
+     * @param {string[]} include
+     */
     function body(queries, include) {
       const { patches: key, pixels: value } = noisy();
       return { query: queries, key, value, similarity: "gaussian", temperature: onTheWire(state.t * LEVELS ** 2), include };

@@ -37,7 +37,13 @@ const POINTS = [
 ];
 const GRID = Array.from({ length: LINE + 1 }, (_, i) => RANGE[0] + (i / LINE) * (RANGE[1] - RANGE[0]));
 
-/** @typedef {{t: number, at: number, points: number[][], g: string}} State `points` is empty until a reader moves one */
+/**
+ * @typedef {object} State `points` is empty until a reader moves one
+ * @property {number} t
+ * @property {number} at
+ * @property {number[][]} points
+ * @property {string} g
+ */
 
 /** @type {import("../parts.js").Picture} */
 export const regression = {

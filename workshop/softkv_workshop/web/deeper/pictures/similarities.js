@@ -14,7 +14,13 @@ import words from "./similarities.json";
 const WINNERS = { dot: "a", cosine: "b", gaussian: "c", bilinear: "d", additive: "e" };
 
 /** @typedef {{scores: number[], weights: number[], output: number}} Retrieved what one similarity answers */
-/** @typedef {{t: number, spots: number[][], similarity: string, g: string}} State `spots` is empty until a reader moves one */
+/**
+ * @typedef {object} State `spots` is empty until a reader moves one
+ * @property {number} t
+ * @property {number[][]} spots
+ * @property {string} similarity
+ * @property {string} g
+ */
 
 /** @type {import("../parts.js").Picture} */
 export const similarities = {
@@ -91,7 +97,10 @@ export const similarities = {
   },
 };
 
-/** @param {{intermediates: {similarities: number[][]}, weights: number[][], output: number[][]}} reply @returns {Retrieved} */
+/**
+ * @param {{intermediates: {similarities: number[][]}, weights: number[][], output: number[][]}} reply
+ * @returns {Retrieved}
+ */
 function retrieved({ intermediates, weights, output }) {
   return { scores: intermediates.similarities[0], weights: weights[0], output: output[0][0] };
 }
@@ -134,7 +143,10 @@ function spotsOf({ spots }) {
   return spots.length === SPOTS.length ? spots : SPOTS;
 }
 
-/** @param {State} state @param {typeof MEASURES[0]} measure */
+/**
+ * @param {State} state
+ * @param {typeof MEASURES[0]} measure
+ */
 function body(state, { name, parameters }) {
   const [query, ...key] = spotsOf(state);
   return {

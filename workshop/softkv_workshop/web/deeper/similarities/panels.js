@@ -5,7 +5,10 @@ import { fixed, percent } from "../../../../../service/softkv_service/web/shared
 import { subscripted } from "../../../../../service/softkv_service/web/shared/words.js";
 import { LETTERS, MEASURES } from "./measures.js";
 
-/** @param {import("../parts.js").Say} say @param {(similarity: string) => void} choose called with the similarity that was chosen */
+/**
+ * @param {import("../parts.js").Say} say
+ * @param {(similarity: string) => void} choose called with the similarity that was chosen
+ */
 export function panels(say, choose) {
   const parts = MEASURES.map((measure) => {
     const title = h("button.measure", { type: "button", onclick: () => choose(measure.name) }, say(measure.name));
@@ -38,7 +41,10 @@ export function panels(say, choose) {
     parts.map((part) => part.element),
   );
 
-  /** @param {Object<string, {scores: number[], weights: number[], output: number}>} answers by similarity @param {string} chosen */
+  /**
+   * @param {Object<string, {scores: number[], weights: number[], output: number}>} answers by similarity
+   * @param {string} chosen
+   */
   function show(answers, chosen) {
     for (const { measure, title, body, output, element: panel } of parts) {
       title.setAttribute("aria-pressed", String(measure.name === chosen));

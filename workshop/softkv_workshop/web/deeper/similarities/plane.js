@@ -51,7 +51,10 @@ export function plane(say, moved) {
     return inside([(at.x / UNITS) * REACH, (-at.y / UNITS) * REACH]);
   }
 
-  /** @param {number[][]} spots @param {?number[]} weights of the keys */
+  /**
+   * @param {number[][]} spots
+   * @param {?number[]} weights of the keys
+   */
   function draw(spots, weights) {
     last = spots;
     const x = (/** @type {number[]} */ spot) => (spot[0] / REACH) * UNITS;

@@ -277,7 +277,11 @@ export const hard = {
   },
 };
 
-/** The picture at three temperatures, side by side. @param {import("../story.js").Context} context @param {Float64Array} similarities */
+/**
+ * The picture at three temperatures, side by side.
+ * @param {import("../story.js").Context} context
+ * @param {Float64Array} similarities
+ */
 function stills({ say, sized }, similarities) {
   const figures = STILLS.map((temperature) => {
     const threads = new Threads(say, null);

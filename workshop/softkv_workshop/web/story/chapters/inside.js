@@ -135,12 +135,20 @@ export const inside = {
   },
 };
 
-/** The words of a text with the space after each; a Chinese character is a word. @param {string} text @returns {string[]} */
+/**
+ * The words of a text with the space after each; a Chinese character is a word.
+ * @param {string} text
+ * @returns {string[]}
+ */
 function piecesOf(text) {
   return text.trim().match(/[\u3400-\u9fff]\s*|[^\s\u3400-\u9fff]+\s*/gu) ?? [];
 }
 
-/** A number of an address, from 1, as an index. @param {number} number @param {number} count */
+/**
+ * A number of an address, from 1, as an index.
+ * @param {number} number
+ * @param {number} count
+ */
 function within(number, count) {
   return Math.max(0, Math.min(count - 1, Math.round(number) - 1 || 0));
 }

@@ -24,7 +24,16 @@ const WIDE = 700;
 /** Below this width of a column, in rem, the words above it are slanted. */
 const SLANTED = 3.25;
 
-/** @typedef {{step: number, tokens: string[], right: boolean[], weights: number[][], wrong: number, rivalWrong: number, attendedWrong: number}} Moment */
+/**
+ * @typedef {object} Moment
+ * @property {number} step
+ * @property {string[]} tokens
+ * @property {boolean[]} right
+ * @property {number[][]} weights
+ * @property {number} wrong
+ * @property {number} rivalWrong
+ * @property {number} attendedWrong
+ */
 /** @typedef {{moment: number, g: string}} State `moment` is −1 until the reader moves it */
 
 /** @type {import("../story.js").Chapter} */
@@ -79,7 +88,10 @@ export const learns = {
       drawing.draw(moments, at);
     }
 
-    /** @param {number} to @param {number} seconds */
+    /**
+     * @param {number} to
+     * @param {number} seconds
+     */
     function play(to, seconds) {
       const from = at;
       playing.stop();
@@ -337,17 +349,26 @@ function picture(say, move) {
 
   return {
     element,
-    /** @param {string[]} tokens of the sentence that is read @param {number} of how many steps the training has */
+    /**
+     * @param {string[]} tokens of the sentence that is read
+     * @param {number} of how many steps the training has
+     */
     take(tokens, of) {
       source = tokens;
       steps = of;
     },
-    /** @param {number} wide @param {number} tall */
+    /**
+     * @param {number} wide
+     * @param {number} tall
+     */
     layout(wide, tall) {
       [width, height, rem] = [wide, tall, parseFloat(getComputedStyle(document.documentElement).fontSize)];
       base();
     },
-    /** @param {Moment[]} all @param {number} moment */
+    /**
+     * @param {Moment[]} all
+     * @param {number} moment
+     */
     draw(all, moment) {
       at = moment;
       if (moments !== all) {

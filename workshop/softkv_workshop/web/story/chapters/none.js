@@ -21,7 +21,15 @@ const BEGINNING = 0.05;
 /** Warm enough that three rows share. */
 const MASKED = 0.1;
 
-/** @typedef {{t: number, q: string, level: number, masked: string[][], mt: number, g: string}} State `level` below −1: as the service has it */
+/**
+ * @typedef {object} State `level` below −1: as the service has it
+ * @property {number} t
+ * @property {string} q
+ * @property {number} level
+ * @property {string[][]} masked
+ * @property {number} mt
+ * @property {string} g
+ */
 
 /** @type {import("../story.js").Chapter} */
 export const none = {

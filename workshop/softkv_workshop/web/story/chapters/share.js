@@ -103,7 +103,11 @@ function rowsOfALibrary(context) {
     ),
   });
 
-  /** @param {number} n of rows @param {number} temperature @param {object} [more] */
+  /**
+   * @param {number} n of rows
+   * @param {number} temperature
+   * @param {object} [more]
+   */
   function frame(n, temperature, more = {}) {
     const { weights } = weigh(similarities.subarray(0, n), { temperature });
     const drawn = drawnOf(n);
@@ -127,14 +131,20 @@ function rowsOfALibrary(context) {
     else place(n);
   }
 
-  /** @param {{x: number, y: number, width: number, height: number}} box @param {number} row */
+  /**
+   * @param {{x: number, y: number, width: number, height: number}} box
+   * @param {number} row
+   */
   function pick({ x, y, width, height }, row) {
     const button = h("button", { type: "button", "aria-label": rows[row].key, "aria-pressed": String(picked.has(row)), onclick: () => choose(row, button) });
     for (const [property, number] of Object.entries({ left: x, top: y, width, height })) button.style.setProperty(property, `${number}px`);
     return button;
   }
 
-  /** @param {number} row @param {HTMLElement} button */
+  /**
+   * @param {number} row
+   * @param {HTMLElement} button
+   */
   function choose(row, button) {
     if (picked.has(row)) picked.delete(row);
     else picked.add(row);
@@ -202,7 +212,10 @@ function rowsOfALibrary(context) {
     show();
   }
 
-  /** @param {ArrayLike<number>} all similarities in the library's order @param {number[]} first the rows that are drawn */
+  /**
+   * @param {ArrayLike<number>} all similarities in the library's order
+   * @param {number[]} first the rows that are drawn
+   */
   function arrange(all, first) {
     const { rows: known } = /** @type {{rows: Row[]}} */ (library);
     const order = [...first, ...Array.from(known.keys()).filter((i) => !first.includes(i))];

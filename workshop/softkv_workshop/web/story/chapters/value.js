@@ -144,7 +144,11 @@ export const value = {
       return keys.map((key, i) => ({ key, value: shownAt(i).value }));
     }
 
-    /** Take rows as they were edited: the values go back to the rows that they had before they moved. @param {import("../editing.js").Row[]} edited @param {typeof import("../editing.js").write} write */
+    /**
+     * Take rows as they were edited: the values go back to the rows that they had before they moved.
+     * @param {import("../editing.js").Row[]} edited
+     * @param {typeof import("../editing.js").write} write
+     */
     function edit(edited, write) {
       const before = shownRows();
       const next = edited.map(({ key }, i) => ({ key, value: rows[i].value }));
@@ -163,7 +167,12 @@ export const value = {
       frame();
     }
 
-    /** The values of two rows change places. @param {number} a @param {number} b @param {Partial<typeof context.state>} [more] of the state */
+    /**
+     * The values of two rows change places.
+     * @param {number} a
+     * @param {number} b
+     * @param {Partial<typeof context.state>} [more] of the state
+     */
     function swap(a, b, more = {}) {
       const next = [...order];
       [next[a], next[b]] = [next[b], next[a]];
@@ -270,13 +279,20 @@ function isPicture(value) {
   return OWN.some((row) => row.value === value);
 }
 
-/** The name of the picture that a text names, as the page says it or shorter; else the text. @param {string} text @param {import("../../../../../service/softkv_service/web/shared/words.js").Say} say */
+/**
+ * The name of the picture that a text names, as the page says it or shorter; else the text.
+ * @param {string} text
+ * @param {import("../../../../../service/softkv_service/web/shared/words.js").Say} say
+ */
 function named(text, say) {
   const lower = text.toLowerCase();
   return OWN.find(({ value }) => [value, say(`picture.${value}`)].includes(lower))?.value ?? text;
 }
 
-/** @param {string} text digits, each row once; anything else is the beginning @returns {number[]} */
+/**
+ * @param {string} text digits, each row once; anything else is the beginning
+ * @returns {number[]}
+ */
 function orderOf(text) {
   return Array.from([...text].sort().join("") === HOME ? text : HOME, Number);
 }

@@ -20,7 +20,14 @@ const USES = { self: ["text", 3], masked: ["text", 3], cross: ["translation", 8]
 /** The pixels across a patch. */
 const PATCH = 4;
 
-/** @typedef {{asking: string[], read: string[], query: {base64: string}, key: {base64: string}, picture?: string}} Head */
+/**
+ * @typedef {object} Head
+ * @property {string[]} asking
+ * @property {string[]} read
+ * @property {{base64: string}} query
+ * @property {{base64: string}} key
+ * @property {string} [picture]
+ */
 
 /** @param {import("../story.js").Context} context of a chapter whose state has `use` and `asker`, which is −1 for the first one */
 export function kinds({ say, set, sized, recorded, state }) {
@@ -96,7 +103,11 @@ function weightsOf({ asking, read, query, key }, isMasked) {
   });
 }
 
-/** A patch of a picture, whose middle is where a text has its line. @param {number[][]} picture @param {number} at row by row */
+/**
+ * A patch of a picture, whose middle is where a text has its line.
+ * @param {number[][]} picture
+ * @param {number} at row by row
+ */
 function patch(picture, at) {
   const [top, left] = [Math.floor(at / (SIDE / PATCH)), at % (SIDE / PATCH)].map((place) => place * PATCH);
   const pixels = Array.from({ length: PATCH ** 2 }, (_, i) => [Math.floor(i / PATCH), i % PATCH]);

@@ -33,7 +33,12 @@ const PIXELS = 220;
 /** One for the page, which is drawn anew in another language. @type {?Promise<LanguageModel>} */
 let loading = null;
 
-/** @typedef {{Threads: typeof import("../../../../../service/softkv_service/web/shared/threads.js").Threads, read: typeof import("../../shared/recorded.js").recordedOnce, about: HTMLElement}} Shared what the story's script has already, and where the text about the model stands */
+/**
+ * @typedef {object} Shared what the story's script has already, and where the text about the model stands
+ * @property {typeof import("../../../../../service/softkv_service/web/shared/threads.js").Threads} Threads
+ * @property {typeof import("../../shared/recorded.js").recordedOnce} read
+ * @property {HTMLElement} about
+ */
 
 /**
  * @param {HTMLElement} place where the picture stands
@@ -102,7 +107,11 @@ async function mount(place, doing, context, { Threads, read: readRecord, about }
   });
   drags(frame, () => state.z, to);
 
-  /** Move the camera to a level, through a half of the layer. @param {number} level @param {number} [half] */
+  /**
+   * Move the camera to a level, through a half of the layer.
+   * @param {number} level
+   * @param {number} [half]
+   */
   function go(level, half = 1) {
     moving.stop();
     context.set({ half });
@@ -238,14 +247,23 @@ async function mount(place, doing, context, { Threads, read: readRecord, about }
   };
 }
 
-/** Read the last words of a text with the model. @param {LanguageModel} model @param {string} text */
+/**
+ * Read the last words of a text with the model.
+ * @param {LanguageModel} model
+ * @param {string} text
+ */
 function read(model, text) {
   const { ids, words, unknown } = model.tokens(text);
   const guesses = model.halves(ids).map((logits) => model.next(logits, 1, 1)[0]);
   return { trace: model.trace(ids), guesses, labels: words.map((word) => word.text), unknown };
 }
 
-/** Let a drag on the picture, or a pinch, move the camera. @param {HTMLElement} element @param {() => number} from @param {(z: number) => void} to */
+/**
+ * Let a drag on the picture, or a pinch, move the camera.
+ * @param {HTMLElement} element
+ * @param {() => number} from
+ * @param {(z: number) => void} to
+ */
 function drags(element, from, to) {
   element.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
@@ -276,7 +294,11 @@ function zOf({ z, half }) {
   return Math.max(half === 2 ? NEAR : 0, Math.min(LAST, Number.isFinite(z) ? z : 0));
 }
 
-/** A number of an address, from 1, as an index. @param {number} number @param {number} count */
+/**
+ * A number of an address, from 1, as an index.
+ * @param {number} number
+ * @param {number} count
+ */
 function within(number, count) {
   return Math.max(0, Math.min(count - 1, Math.round(number) - 1 || 0));
 }

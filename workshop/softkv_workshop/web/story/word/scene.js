@@ -119,7 +119,11 @@ export class Scene {
     this.draw(this.#z);
   }
 
-  /** Fit a box of pixels. @param {number} width @param {number} height */
+  /**
+   * Fit a box of pixels.
+   * @param {number} width
+   * @param {number} height
+   */
   layout(width, height) {
     if (!width || !height) return;
     this.#size = { width, height };
@@ -166,7 +170,11 @@ export class Scene {
     }
   }
 
-  /** The picture of a level, alone. @param {number} level @returns {SVGSVGElement} */
+  /**
+   * The picture of a level, alone.
+   * @param {number} level
+   * @returns {SVGSVGElement}
+   */
   pictureOf(level) {
     return this.#levels[level].picture;
   }
@@ -208,7 +216,11 @@ export class Scene {
     this.#lookup.draw({ temperature: 1, weights, similarities: weights, othersWeight: othersShare });
   }
 
-  /** Words may be larger here than in chapter 1: they are clipped again, with room for a share. @param {InstanceType<typeof import("../../../../../service/softkv_service/web/shared/threads.js").Threads>} threads @param {import("../../../../../service/softkv_service/web/shared/threads.js").Content} content */
+  /**
+   * Words may be larger here than in chapter 1: they are clipped again, with room for a share.
+   * @param {InstanceType<typeof import("../../../../../service/softkv_service/web/shared/threads.js").Threads>} threads
+   * @param {import("../../../../../service/softkv_service/web/shared/threads.js").Content} content
+   */
   #show(threads, content) {
     const { width, height } = this.#size;
     const show = (/** @type {typeof content} */ shown) => {
@@ -260,7 +272,12 @@ export class Scene {
     this.#button(1, { ...last, width: cell.width * n }, "z=0", this.#say("see.row"));
   }
 
-  /** A matrix of weights, whose cells are as the chosen head's are. @param {Float32Array} weights @param {number} n @param {number} scale */
+  /**
+   * A matrix of weights, whose cells are as the chosen head's are.
+   * @param {Float32Array} weights
+   * @param {number} n
+   * @param {number} scale
+   */
   #shaded(weights, n, scale) {
     const group = s("g.shaded");
     for (let i = 0; i < n; i++) {
@@ -295,7 +312,15 @@ export class Scene {
     }
   }
 
-  /** One of several pictures in the next level: the chosen one stands whole in its place. @param {number} level @param {Box} box @param {boolean} isChosen @param {string} press @param {string} label @param {() => SVGElement} drawn */
+  /**
+   * One of several pictures in the next level: the chosen one stands whole in its place.
+   * @param {number} level
+   * @param {Box} box
+   * @param {boolean} isChosen
+   * @param {string} press
+   * @param {string} label
+   * @param {() => SVGElement} drawn
+   */
   #nest(level, box, isChosen, press, label, drawn) {
     const { shapes } = this.#levels[level];
     if (isChosen) this.#slots[level - 1] = box;
@@ -304,7 +329,15 @@ export class Scene {
     this.#button(level, box, isChosen ? `z=${level - 1}` : press, label, isChosen);
   }
 
-  /** A text of a level, on its base line. @param {number} level @param {string} kind @param {number} x @param {number} y @param {string} text @param {"start" | "middle" | "end"} [anchor] */
+  /**
+   * A text of a level, on its base line.
+   * @param {number} level
+   * @param {string} kind
+   * @param {number} x
+   * @param {number} y
+   * @param {string} text
+   * @param {"start" | "middle" | "end"} [anchor]
+   */
   #write(level, kind, x, y, text, anchor = "start") {
     const element = s(`text.${kind}`, { x, y, "text-anchor": anchor }, text);
     this.#levels[level].texts.append(element);
@@ -478,7 +511,14 @@ export class Scene {
     this.#button(LAST, slot, "z=4", this.#say("see.layers"), true);
   }
 
-  /** A part that can be pressed. @param {number} level @param {Box} box @param {string} press @param {string} label @param {boolean} [isChosen] */
+  /**
+   * A part that can be pressed.
+   * @param {number} level
+   * @param {Box} box
+   * @param {string} press
+   * @param {string} label
+   * @param {boolean} [isChosen]
+   */
   #button(level, box, press, label, isChosen = false) {
     const { x, y, width, height } = box;
     const hit = s("rect.press", { x, y, width, height, rx: 5, role: "button", tabindex: 0, "aria-label": label, "data-press": press });
@@ -495,13 +535,21 @@ export class Scene {
     return true;
   }
 
-  /** The last words of a text that have room; of one word its letters. @param {string} text @param {number} width @returns {string} */
+  /**
+   * The last words of a text that have room; of one word its letters.
+   * @param {string} text
+   * @param {number} width
+   * @returns {string}
+   */
   #ending(text, width) {
     const [, rest] = text.match(/^…?\S+ (.+)$/) ?? [];
     return rest && this.#widthOf(text) > width ? this.#ending(`…${rest}`, width) : this.#clipped(text, width);
   }
 
-  /** @param {string} text @param {number} width */
+  /**
+   * @param {string} text
+   * @param {number} width
+   */
   #clipped(text, width) {
     if (this.#widthOf(text) <= width) return text;
     const letters = Array.from(text);
@@ -515,18 +563,34 @@ export class Scene {
   }
 }
 
-/** @param {number} x @param {number} y @param {number} width @param {number} height @returns {Box} */
+/**
+ * @param {number} x
+ * @param {number} y
+ * @param {number} width
+ * @param {number} height
+ * @returns {Box}
+ */
 function centred(x, y, width, height) {
   return { x: x - width / 2, y: y - height / 2, width, height };
 }
 
-/** The opacity, 0 to 1, of a picture that is scaled by k. @param {typeof TEXTS} limits @param {number} k */
+/**
+ * The opacity, 0 to 1, of a picture that is scaled by k.
+ * @param {typeof TEXTS} limits
+ * @param {number} k
+ */
 function shareOf({ from, whole, least, gone }, k) {
   const share = k < 1 ? (k - from) / (whole - from) : Math.log(gone / k) / Math.log(gone / least);
   return Math.max(0, Math.min(1, share));
 }
 
-/** A box on the way from one to another of the same shape, whose size changes by equal factors. @param {Box} a @param {Box} b @param {number} share @returns {Box} */
+/**
+ * A box on the way from one to another of the same shape, whose size changes by equal factors.
+ * @param {Box} a
+ * @param {Box} b
+ * @param {number} share
+ * @returns {Box}
+ */
 function between(a, b, share) {
   const width = a.width * (b.width / a.width) ** share;
   const moved = (width - a.width) / (b.width - a.width);
