@@ -93,7 +93,9 @@ DOCUMENTS = dict.fromkeys(("/", "/index.html", "/explore"), "explore.html")  # a
 REFERENCE = "docs.html"  # which `documentation.py` serves
 MISSING = "missing.html"  # for a person whose browser asks for a page that does not exist
 PICTURES = frozenset({"/", "/index.html", "/deeper"})
-"""The paths of pages that show a picture alone if their address says `embed=1`, without a key and without writing."""
+"""The paths of pages that any site may frame if their query is `embed=1`: they are a picture, without a key."""
+EMBEDDED = b"embed=1"
+"""The whole query of a picture. Scripts do not read it: the document has the mark `data-embed`."""
 DEEPER = "/deeper"  # which a part has; without it, documents tell their scripts that they are alone
 DEMO = "library"  # which a visitor of an empty service may load
 LINK = re.compile(r"""((?:href|src)=")(?:\./)?""")
@@ -138,6 +140,7 @@ class Files:
         marks = (["data-keyed"] if keyed else []) + ([] if DEEPER in self._names else ["data-alone"])
         for mark in marks:
             self._documents = {name: _with_mark(document, mark) for name, document in self._documents.items()}
+        self._pictures = {name: _with_mark(document, "data-embed") for name, document in self._documents.items()}
         self._version = f"{self._assets.digest}{'-keyed' if keyed else ''}"
         self.reference = render_page(self._assets, REFERENCE, "en")
 
@@ -149,8 +152,7 @@ class Files:
             query = scope["query_string"].decode("ascii")
             await RedirectResponse(f"{root}{self._moved[path]}{query and f'?{query}'}", 308)(scope, receive, send)
             return
-        is_picture = path in PICTURES and b"embed=1" in scope["query_string"].split(b"&")
-        answer = await self._answer(path, headers, self._picture_policy if is_picture else self._policy)
+        answer = await self._answer(path, headers, is_picture=scope["query_string"] == EMBEDDED)
         if answer is None and "text/html" in headers.get("accept", ""):
             answer = self._missing(root, headers)
         await (answer or NOWHERE.not_found)(scope, receive, send)
@@ -163,18 +165,19 @@ class Files:
         page_headers = EACH_TIME | {"Vary": "Accept, Accept-Language", "Content-Type": MEDIA_TYPES[".html"]}
         return Response(content, 404, page_headers)
 
-    async def _answer(self, path: str, headers: Mapping[str, str], policy: str) -> Response | None:
+    async def _answer(self, path: str, headers: Mapping[str, str], *, is_picture: bool) -> Response | None:
         if path in self._names:
             language = choose_language(headers.get("accept-language", ""))
-            tag = f'W/"{self._version}-{language}"'
+            documents = self._pictures if is_picture else self._documents
+            tag = f'W/"{self._version}{"-embed" if is_picture else ""}-{language}"'
             page_headers = EACH_TIME | {
                 "ETag": tag,
                 "Vary": "Accept-Language, Accept-Encoding",
-                "Content-Security-Policy": policy,
+                "Content-Security-Policy": self._picture_policy if is_picture and path in PICTURES else self._policy,
             }
             if tag in headers.get("if-none-match", ""):
                 return Response(status_code=304, headers=page_headers)
-            return await send_asset(self._documents[self._names[path], language], page_headers, headers)
+            return await send_asset(documents[self._names[path], language], page_headers, headers)
         name = path.removeprefix(f"/assets/{self._assets.digest}/")
         if (file := self._assets.files.get(name)) is None or name in (
             *self._names.values(),

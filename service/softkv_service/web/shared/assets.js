@@ -5,9 +5,13 @@ export function isExported() {
   return document.documentElement.dataset.exported !== undefined;
 }
 
-/** Whether the page is a picture in a frame of any site. Then it takes no key, sends no cookie and writes nothing. */
+/**
+ * Whether the page is a picture in a frame of any site. Then it takes no key, sends no cookie and writes nothing.
+ *
+ * The service decides it with the policy on frames, and marks the document. An exported page has no service.
+ */
 export function isEmbedded() {
-  return new URLSearchParams(window.location.search).get("embed") === "1";
+  return isExported() ? window.location.search === "?embed=1" : document.documentElement.dataset.embed !== undefined;
 }
 
 /** Let a link of a picture in a frame open beside the other page, without the mark of a frame. @param {?HTMLAnchorElement} link */

@@ -44,6 +44,44 @@ def test_everything_a_document_links_to_is_there_for_ever_and_for_any_origin(cli
         assert answer.headers["content-type"].startswith(kinds[Path(file).suffix])
 
 
+NO_PICTURES = [
+    "embed=0&embed=1",
+    "embed=1&embed=0",
+    "embed&embed=1",
+    "embed=&embed=1",
+    "%65mbed=0&embed=1",
+    "%65mbed=1",
+    "embed=%31",
+    "embed=1&",
+    "&embed=1",
+    "embed=1&theme=dark",
+    "EMBED=1",
+    "embed=1;embed=0",
+    "",
+]
+
+
+@pytest.mark.parametrize("path", ["/", "/index.html", "/deeper"])
+def test_the_service_alone_decides_what_is_a_picture_in_a_frame(client, path):
+    picture = client.get(f"{path}?embed=1")
+    assert "frame-ancestors *;" in picture.headers["content-security-policy"]
+    assert '<html data-embed="" ' in picture.text
+    for query in NO_PICTURES:
+        page = client.get(f"{path}?{query}")
+        assert "frame-ancestors 'self';" in page.headers["content-security-policy"], query
+        assert "data-embed" not in page.text, query
+        assert page.headers["etag"] != picture.headers["etag"], query
+    stored = {"if-none-match": picture.headers["etag"]}
+    assert client.get(f"{path}?embed=1", headers=stored).status_code == 304
+    assert client.get(path, headers=stored).status_code == 200
+
+
+def test_the_explorer_is_a_picture_in_frames_of_its_own_site_only(client):
+    picture = client.get("/explore?embed=1")
+    assert "frame-ancestors 'self';" in picture.headers["content-security-policy"]
+    assert '<html data-embed="" ' in picture.text
+
+
 def test_files_have_one_digest_and_no_other_version_is_there(client):
     digests = {file.split("/")[2] for path in ("/", "/lesson.html", "/docs/api") for file in linked(client.get(path))}
     assert len(digests) == 1

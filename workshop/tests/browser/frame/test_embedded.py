@@ -92,6 +92,17 @@ def test_nothing_that_writes_is_framed(chromium: Any, service: RunningService, p
     assert any("frame-ancestors" in text for text in refused)
 
 
+@pytest.mark.parametrize("query", ["embed=0&embed=1", "embed&embed=1", "%65mbed=0&embed=1", "embed=1&embed=0"])
+def test_an_address_that_is_nearly_that_of_a_picture_is_not_framed(
+    chromium: Any, service: RunningService, query: str
+) -> None:
+    test_nothing_that_writes_is_framed(chromium, service, f"/deeper?{query}")
+    page = chromium.new_page()
+    page.goto(f"{service.url}/deeper?{query}")
+    assert page.evaluate("document.documentElement.dataset.embed") is None
+    page.close()
+
+
 def test_a_frame_sends_no_key_and_no_write(chromium: Any, service: RunningService) -> None:
     page = chromium.new_page()
     page.goto(f"{service.url}/")
