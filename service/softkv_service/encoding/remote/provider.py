@@ -12,13 +12,15 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.request import getproxies
 
 import httpx2
 import numpy as np
 import orjson
 import structlog
 
-from softkv_service.encoding.errors import ProviderUnavailable
+from softkv_service.addresses import is_loopback
+from softkv_service.encoding.errors import ModelUnusable, ProviderUnavailable
 from softkv_service.encoding.provider_counts import Failure, ProviderCounts
 from softkv_service.encoding.remote.answers import (
     AnswerInvalid,
@@ -138,6 +140,9 @@ class Provider:
     Attributes:
         dimension: the width of its vectors; None until the first answer.
         counts: counts of its calls.
+
+    Raises:
+        ModelUnusable: the environment names a proxy that cannot be used.
     """
 
     def __init__(self, settings: RemoteSettings, dimension: int | None = None) -> None:
@@ -154,7 +159,23 @@ class Provider:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json"}
         if settings.api_key is not None:
             headers["Authorization"] = f"Bearer {settings.api_key}"
-        self._client = httpx2.AsyncClient(headers=headers, timeout=timeout, limits=limits, follow_redirects=False)
+        url = httpx2.URL(settings.endpoint)
+        # The environment's proxy cannot reach this machine's loopback address, and would get the texts and the key.
+        self._may_be_proxied = not is_loopback(url.host)
+        try:
+            self._client = httpx2.AsyncClient(
+                headers=headers,
+                timeout=timeout,
+                limits=limits,
+                follow_redirects=False,
+                trust_env=self._may_be_proxied,
+                verify=httpx2.create_ssl_context() if url.scheme == "https" else True,
+            )
+        except (ImportError, ValueError):
+            raise ModelUnusable(
+                f"Expected a proxy of HTTP for encoder {settings.name!r}, got {_describe_proxies()}. Name one that "
+                f"begins with http:// or https://, or add {url.host} to NO_PROXY."
+            ) from None
         weakref.finalize(self, _close, self._client).atexit = False
 
     async def embed(self, texts: Sequence[str], seconds: float, purpose: Purpose = "document") -> Embeddings:
@@ -273,6 +294,8 @@ class Provider:
         reason = str(failed)
         if failed.failure == "too slow" and before is not None:  # the time may have been spent on what failed before
             reason += f"; the attempt before failed, too: {before}"
+        if self._may_be_proxied and (proxies := _describe_proxies()):
+            reason += f". The environment has the proxy {proxies}, which may be what answered"
         name, reason = self._settings.name, self._redact(reason)
         if failed.text:
             return _Refused(reason)
@@ -372,6 +395,17 @@ class Provider:
         """Return a text of the provider without the key, which some providers repeat."""
         key = self._settings.api_key
         return text if key is None else text.replace(key, "[key]")
+
+
+def _describe_proxies() -> str:
+    """Return the proxies of the environment for HTTP, HTTPS and all, without passwords; empty without any."""
+    proxies = {scheme: proxy for scheme, proxy in getproxies().items() if scheme in ("http", "https", "all")}
+    return ", ".join(f"{scheme.upper()}_PROXY={_without_password(proxy)}" for scheme, proxy in sorted(proxies.items()))
+
+
+def _without_password(proxy: str) -> str:
+    scheme, separator, address = proxy.rpartition("://")
+    return f"{scheme}{separator}{address.rpartition('@')[2]}"
 
 
 def _close(client: httpx2.AsyncClient) -> None:

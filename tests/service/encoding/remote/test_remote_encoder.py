@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from softkv_service.encoding import InvalidText, InvalidTokens, ProviderUnavailable, TextRefused, TokensUnknown
+from softkv_service.encoding import (
+    InvalidText,
+    InvalidTokens,
+    ModelUnusable,
+    ProviderUnavailable,
+    TextRefused,
+    TokensUnknown,
+)
 from softkv_service.encoding.encoder import Measurements
 from softkv_service.encoding.remote import RemoteSettings
 from softkv_service.encoding.remote import provider as provider_module
@@ -20,7 +27,7 @@ from softkv_service.encoding.remote.encoder import RemoteEncoder, load_remote, r
 from softkv_service.encoding.tokens import Content
 from softkv_service.storage import SQLiteStore
 from tests.service.encoding.remote.conftest import KEY
-from tests.service.encoding.remote.provider import DROPPED, TOO_MANY, WIDTH, Call, Reply, vector_of
+from tests.service.encoding.remote.provider import DROPPED, TOO_MANY, WIDTH, Call, Reply, StubProvider, vector_of
 
 TEXTS = ["a relational database", "a cat asleep in the sun", "Wie geht es dir?"]
 
@@ -62,6 +69,40 @@ def test_operations_on_tokens_are_refused_for_a_remote_encoder(encoder_at):
             call()
     with pytest.raises(InvalidTokens, match="Send the text itself"):
         encoder.decode([1, 2])
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """Yield a proxy that the environment names for every address, and that forwards nothing."""
+    for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with StubProvider().running() as provider:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://somebody:a-password@127.0.0.1:{provider.port}")
+        yield provider
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_provider_on_this_machine_is_asked_without_the_proxy(stub, encoder_at, proxy, host):
+    encoder = encoder_at(url=stub.url.replace("127.0.0.1", host), api_key=KEY)
+    np.testing.assert_array_equal(encoder.encode(["a cat"], "query").vectors[0], vector_of("a cat"))
+    assert proxy.calls == []
+
+
+def test_an_error_names_the_proxy_that_may_have_answered(encoder_at, proxy):
+    with pytest.raises(ProviderUnavailable) as caught:
+        encoder_at(url="http://provider.example/v1", api_key=KEY).encode(["a cat"], "query")
+    assert f"HTTP_PROXY=http://127.0.0.1:{proxy.port}" in str(caught.value)
+    assert "a-password" not in str(caught.value)
+    assert len(proxy.calls) == 1
+
+
+@pytest.mark.parametrize("scheme", ["socks4", "socks5"])
+def test_a_proxy_of_another_kind_is_refused_in_one_sentence(stub, encoder_at, proxy, monkeypatch, scheme):
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:1080")
+    with pytest.raises(ModelUnusable, match=f"Expected a proxy of HTTP .*{scheme}://127.0.0.1:1080.* NO_PROXY"):
+        encoder_at(url="https://provider.example/v1")
+    assert encoder_at().encode(["a cat"], "query").vectors.shape == (1, WIDTH)
 
 
 def test_each_purpose_has_its_prefix(stub, encoder_at):
