@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 
 from softkv_attention.lookup import Limits
+from softkv_service import logs
 from softkv_service.api.admission import KINDS, ConnectionLimits
 from softkv_service.api.routes.page import SITE
 from softkv_service.api.telemetry import Tracing
@@ -48,6 +49,7 @@ class RunningService:
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = Settings(port=self.port, **settings)
         opening = None if limits is None else open_in_background(self.settings, limits)
+        logs.configure(self.settings.log_format, self.settings.log_level)
         self.app = create_app(self.settings, opening, tracing, site, connections)
         config = server_config(self.app, protocol_factory(self.app.state.connection_limits), lifespan="on")
         self._server = uvicorn.Server(config)

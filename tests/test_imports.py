@@ -85,6 +85,7 @@ ONLY = {
             "softkv_service.cli",
             "softkv_service.app",
             "softkv_service.lifespan",
+            "softkv_service.local",
             "softkv_service.startup",
             "softkv_service.server.**",
             "softkv_service.commands.**",

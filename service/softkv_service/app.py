@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
-from softkv_service import logs
 from softkv_service.api import openapi, routes
 from softkv_service.api.access_log import FILE_BYTES, AccessLog
 from softkv_service.api.admission import Admission, ConnectionLimits
@@ -35,7 +31,6 @@ from softkv_service.lifespan import lifespan
 from softkv_service.scheduling import FairSemaphore
 from softkv_service.settings import Settings
 from softkv_service.startup import Opening
-from softkv_service.storage.errors import StorageError
 
 
 class UnknownDemo(ValueError):
@@ -79,7 +74,6 @@ def create_app(
     Raises:
         UnknownDemo: the settings name a demo collection that does not exist.
     """
-    logs.configure(settings.log_format, settings.log_level)
     if unknown := [name for name in settings.demo if name not in DEMOS]:
         raise UnknownDemo(f"unknown demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
 
@@ -117,27 +111,6 @@ def _open_access_log(settings: Settings) -> AccessLog | None:
     if settings.access_log is None:
         return None
     return AccessLog(settings.access_log, max_bytes=FILE_BYTES, old_files=settings.access_log_files)
-
-
-class LocalService:
-    """A service that runs inside another program. `Client.local` finds this class by the entry point `softkv.local`.
-
-    Attributes:
-        app: the application.
-        startup_errors: the exceptions of `lifespan` whose messages are for the caller.
-
-    Raises:
-        ValueError: the settings are invalid.
-    """
-
-    startup_errors: tuple[type[Exception], ...] = (StorageError,)
-
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        self.app = create_app(Settings(**settings))
-
-    def lifespan(self) -> AbstractAsyncContextManager[Any]:
-        """Return the context in which the application can be called: it opens the store, and closes it at the end."""
-        return self.app.router.lifespan_context(self.app)
 
 
 def _set_state(app: FastAPI, settings: Settings, tracing: Tracing | None, connections: ConnectionLimits) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import structlog
-
 from softkv_attention.kernels import kernels, kernels_in_numpy, reason_for_numpy, use_encoder, use_kernels
-
-log = structlog.get_logger("softkv")
+from softkv_service.logs import log
 
 Choice = Literal["native", "numpy"]
 

@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 
-import structlog
 from fastapi import FastAPI
 
 from softkv_attention.kernels import one_blas_thread
@@ -20,13 +19,13 @@ from softkv_service.api.parts import find_parts
 from softkv_service.api.state import State
 from softkv_service.api.warmup import warm
 from softkv_service.datasets import DEMOS
+from softkv_service.logs import log
 from softkv_service.retrieval.collections import Catalogue
 from softkv_service.retrieval.documents import ExpirySweep, ReEncodings, Seeding
 from softkv_service.settings import Settings
 from softkv_service.startup import Opening, open_in_background
 from softkv_service.storage.errors import StorageError
 
-log = structlog.get_logger("softkv")
 GC_THRESHOLDS = (10_000, 10, 100)
 """Thresholds of the garbage collector. With the defaults, it would scan the objects of an answer of 640,000 matches
 again and again, and all threads wait for each scan."""

@@ -16,8 +16,7 @@ from threading import Event
 # Everything else is imported in the functions below: in the background thread, beside the imports of the others.
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
+from softkv_service.logs import log
 from softkv_service.memory_limit import memory_limit
 from softkv_service.settings import Settings
 from softkv_service.storage import BALLAST_BYTES, PRIVATE, SharedStore, SQLiteStore, Store, open_shared
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from softkv_attention.lookup import Limits
     from softkv_service.encoding import Encoders, LoadingEncoder, RemoteEncoder, RemoteSettings, RerankerSettings
     from softkv_service.retrieval.collections import Catalogue
-
-log = structlog.get_logger("softkv")
 
 WAIT_SECONDS = 60.0
 """The time that a start waits for a database that cannot be reached yet, since many hosts start both at once."""

@@ -16,7 +16,6 @@ import numpy as np
 import orjson
 import pytest
 from fastapi.routing import APIRoute
-from structlog.testing import capture_logs
 
 from softkv_attention.lookup import Memory
 from softkv_service.app import create_app
@@ -25,6 +24,7 @@ from softkv_service.settings import Settings
 from softkv_service.startup import open_in_background
 from softkv_service.storage import SQLiteStore, shared
 from softkv_service.storage.errors import StorageError, StorageFailed, StoreClosed, StoreUnavailable
+from tests.captured_logs import capture_logs
 from tests.running import RunningService
 from tests.waiting import until
 

@@ -18,7 +18,7 @@ from softkv.methods import AttendMethod, Method, Methods, S, call_method, page_m
 from softkv.sending import AsyncSender, Connections, Sender, SendOptions, adjust_options, http_options, running_loop
 
 if TYPE_CHECKING:
-    from softkv.local import Host
+    from softkv.local import Lease
 
 
 _Attend: TypeAlias = AttendMethod[Answer, list[Answer]]
@@ -163,17 +163,29 @@ class Client(_ClientMethods[Sender], sender=Sender):
         pool = Connections(httpx2.Client, http_options(url, key, connections), transport)
         self._sender = Sender(pool, SendOptions(timeout, RetryPolicy(retries)))
         self._target = ServiceCache()
-        self._host: Host | None = None
+        self._lease: Lease | None = None
 
     @classmethod
-    def local(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
+    def local(
+        cls,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        store: str | None = None,
+        encoder: str | None = "all-MiniLM-L6-v2",
+        **options: Any,
+    ) -> Self:
         """Start a service in this process, and return its client.
 
         It needs the distribution `softkv`. No other process can use the data directory until the client is closed.
+        Clients of the same directory in one program share a service, which stops with the last of them.
+
+        No variable `SOFTKV_…` is read. A relative path begins at the working directory of this call.
 
         Args:
-            path: the data directory; a temporary one, deleted on close, if left out.
-            options: the service's settings in lower case, as `encoder="none"`, and `timeout`, `retries` and
+            directory: the data directory; a temporary one, deleted on close, if left out.
+            store: a PostgreSQL database that has the collections, instead of the directory.
+            encoder: the name or path of the model that encodes texts; None for vectors only.
+            options: further settings of the service in lower case, as `max_queue=30`, and `timeout`, `retries` and
                 `connections` of the client.
 
         Returns:
@@ -181,7 +193,8 @@ class Client(_ClientMethods[Sender], sender=Sender):
 
         Raises:
             ImportError: the service is not installed.
-            Invalid: a setting is unknown or invalid.
+            Invalid: a setting is unknown or invalid, or this program runs a service on the directory with another value
+                of it.
             Error: the data directory cannot be used.
 
         Example:
@@ -190,11 +203,11 @@ class Client(_ClientMethods[Sender], sender=Sender):
         """
         from softkv import local
 
-        host, client_options = local.create_host(path, options)
-        client = cls(local.URL, key="", transport=local.Transport(host), **client_options)
-        client._host = host
+        lease, client_options = local.create_lease(directory, options | {"store": store, "encoder": encoder})
+        client = cls(local.URL, key="", transport=local.Transport(lease), **client_options)
+        client._lease = lease
         try:
-            host.start()
+            lease.open()
             client.wait_until_ready(besides=_OPTIONAL_COMPONENTS)
         except BaseException:
             client.close()
@@ -257,11 +270,11 @@ class Client(_ClientMethods[Sender], sender=Sender):
         """
         other = type(self).__new__(type(self))
         other._sender = self._sender.with_options(adjust_options(self._sender.options, timeout, retries))
-        other._target, other._host = self._target, self._host
+        other._target, other._lease = self._target, self._lease
         return other
 
     def close(self) -> None:
-        """Close the connections, and stop a local service.
+        """Close the connections, and stop a local service that no other client uses.
 
         Example:
             >>> client.close()
@@ -302,14 +315,23 @@ class AsyncClient(_ClientMethods[AsyncSender], sender=AsyncSender):
         pool = Connections(httpx2.AsyncClient, http_options(url, key, connections), transport, running_loop)
         self._sender = AsyncSender(pool, SendOptions(timeout, RetryPolicy(retries)))
         self._target = ServiceCache()
-        self._host: Host | None = None
+        self._lease: Lease | None = None
 
     @classmethod
-    def local(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
+    def local(
+        cls,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        store: str | None = None,
+        encoder: str | None = "all-MiniLM-L6-v2",
+        **options: Any,
+    ) -> Self:
         """Return a client of a service that runs in this process. `async with` starts the service.
 
         Args:
-            path: the data directory; a temporary one, deleted on close, if left out.
+            directory: the data directory; a temporary one, deleted on close, if left out.
+            store: a PostgreSQL database that has the collections, instead of the directory.
+            encoder: the name or path of the model that encodes texts; None for vectors only.
             options: settings of the service and options of the client, as for `Client.local`.
 
         Returns:
@@ -321,9 +343,9 @@ class AsyncClient(_ClientMethods[AsyncSender], sender=AsyncSender):
         """
         from softkv import local
 
-        host, client_options = local.create_host(path, options)
-        client = cls(local.URL, key="", transport=local.AsyncTransport(host), **client_options)
-        client._host = host
+        lease, client_options = local.create_lease(directory, options | {"store": store, "encoder": encoder})
+        client = cls(local.URL, key="", transport=local.AsyncTransport(lease), **client_options)
+        client._lease = lease
         return client
 
     def collection(self, name: str) -> AsyncCollection:
@@ -382,11 +404,11 @@ class AsyncClient(_ClientMethods[AsyncSender], sender=AsyncSender):
         """
         other = type(self).__new__(type(self))
         other._sender = self._sender.with_options(adjust_options(self._sender.options, timeout, retries))
-        other._target, other._host = self._target, None
+        other._target, other._lease = self._target, None
         return other
 
     async def close(self) -> None:
-        """Close the connections, and stop a local service.
+        """Close the connections, and stop a local service that no other client uses.
 
         Example:
             >>> await client.close()
@@ -395,9 +417,9 @@ class AsyncClient(_ClientMethods[AsyncSender], sender=AsyncSender):
             await http.aclose()
 
     async def __aenter__(self) -> Self:
-        if self._host is not None:
+        if self._lease is not None:
             try:
-                await self._host.start_async()
+                await self._lease.open_async()
                 await self.wait_until_ready(besides=_OPTIONAL_COMPONENTS)
             except BaseException:
                 await self.close()

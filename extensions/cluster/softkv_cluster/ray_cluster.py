@@ -19,11 +19,10 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-import structlog
-
 from softkv_cluster.errors import RayUnreachable, ServerLost
 from softkv_cluster.roster import fetch_reports
 from softkv_cluster.server.server import ShardServer
+from softkv_service.logs import log
 from softkv_service.storage import SharedStore, open_shared
 from softkv_service.storage.errors import StoreUnavailable
 
@@ -46,8 +45,6 @@ from ray.exceptions import ActorDiedError, RayError, RayTaskError  # noqa: E402
 from ray.util import placement_group, placement_group_table, remove_placement_group  # noqa: E402
 from ray.util.placement_group import PlacementGroup  # noqa: E402
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: E402
-
-log = structlog.get_logger("softkv")
 
 NAMESPACE = "softkv"
 MAX_CONCURRENT_CALLS = 16

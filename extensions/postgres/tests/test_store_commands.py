@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from structlog.testing import capture_logs
 
 import softkv_service.startup
 from softkv_postgres.schema.version import SCHEMA
@@ -17,6 +16,7 @@ from softkv_service.settings import Settings
 from softkv_service.startup import open_in_background
 from softkv_service.storage import SQLiteStore, compare_collection, open_shared
 from softkv_service.storage.errors import StoreRefused, StoreUnavailable
+from tests.captured_logs import capture_logs
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
 from tests.service.api.problems.test_table_refusals import refused

@@ -16,11 +16,9 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 import orjson
-import structlog
 
 from softkv_service.api.problems.errors import AccessLogUnwritable
-
-log = structlog.get_logger("softkv")
+from softkv_service.logs import log
 
 PRIVATE = 0o600
 """The mode of the file: it names callers, their addresses and documents."""

@@ -13,15 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import structlog
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
+from softkv_service.logs import log
 from softkv_service.schemas.filter import ParsedFilter
 from softkv_service.storage import Restriction
 from softkv_service.storage.conditions import Condition, condition_digest
-
-log = structlog.get_logger("softkv")
 
 Level = Literal["none", "read", "feedback", "write"]
 LEVELS: tuple[Level, ...] = ("none", "read", "feedback", "write")  # each includes those before it

@@ -8,9 +8,7 @@ import inspect
 import re
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_origin
@@ -45,8 +43,7 @@ def serve(**options: Any) -> None:
 
 
 def _serve(options: Mapping[str, Any]) -> None:
-    with _hide("rich"):  # structlog imports it, if it is there, for tracebacks that these logs do not have
-        from softkv_service import logs
+    from softkv_service import logs
     from softkv_service.server.process import (
         ExitDeadline,
         limit_connections,
@@ -73,19 +70,6 @@ def _serve(options: Mapping[str, Any]) -> None:
     finally:
         remove_unix_socket(listener)
         listener.close()
-
-
-@contextmanager
-def _hide(name: str) -> Iterator[None]:
-    """Let imports of a module fail within the `with` block, as if it were not installed."""
-    imported = sys.modules.pop(name, None)
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-        if imported is not None:
-            sys.modules[name] = imported
 
 
 serve.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
@@ -264,11 +248,10 @@ def _answers(path: Path) -> bool:
 def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadline) -> None:
     import asyncio
 
-    import structlog
-
     from softkv.commands.console import messages
     from softkv_attention.kernels import one_blas_thread
     from softkv_service.kernels import KernelsMissing
+    from softkv_service.logs import log
     from softkv_service.startup import open_in_background
     from softkv_service.storage.errors import StorageError
 
@@ -296,20 +279,20 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
             gc.enable()
             host, port = settings.host, settings.port
             if settings.unix_socket is not None and settings.log_format == "json":
-                structlog.get_logger("softkv").info("listening", unix_socket=str(settings.unix_socket))
+                log.info("listening", unix_socket=str(settings.unix_socket))
             elif settings.unix_socket is not None:
                 typer.echo(f"softkv listens on the Unix socket {settings.unix_socket} (Ctrl-C stops it)", err=True)
             elif settings.log_format == "json":
                 urls = network_urls(host, port)
-                structlog.get_logger("softkv").info("listening", url=browser_url(host, port), elsewhere=urls)
+                log.info("listening", url=browser_url(host, port), elsewhere=urls)
             else:
                 typer.echo(announcement(host, port, messages()), err=True)
             for variable in misspelt_variables(settings):
-                structlog.get_logger("softkv").warning("unknown setting", reason=str(variable))
+                log.warning("unknown setting", reason=str(variable))
 
         def report(message: StartupMessage) -> None:
             if settings.log_format == "json":
-                structlog.get_logger("softkv").info(message.event, **message.fields)
+                log.info(message.event, **message.fields)
             else:
                 typer.echo(message.line, err=True)
 

@@ -8,8 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-import structlog
-
 from softkv_service.encoding.background import Backgrounds
 from softkv_service.encoding.encoder import Encoder, TextModel
 from softkv_service.encoding.errors import EncodingError
@@ -17,8 +15,7 @@ from softkv_service.encoding.models.network import Kind, Precision
 from softkv_service.encoding.provider_counts import ProviderCounts
 from softkv_service.encoding.queue import EncodingQueue
 from softkv_service.encoding.reranker import Reranker
-
-log = structlog.get_logger("softkv")
+from softkv_service.logs import log
 
 State = Literal["unloaded", "loading", "ready", "failed"]
 PATIENCE_SECONDS = 30.0

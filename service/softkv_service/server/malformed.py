@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
-
 from softkv_service.api.middleware.requests import UNREADABLE
 from softkv_service.api.problems.errors import AmbiguousLength, APIError, HeadTooLarge, MalformedHost, MalformedRequest
-
-log = structlog.get_logger("softkv")
+from softkv_service.logs import log
 
 MAX_HEAD_BYTES = 32 * 1024
 """The limit of a request line and its headers. A head that arrives in large pieces may exceed it by one piece."""

@@ -18,11 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import structlog
-
+from softkv_service.logs import log
 from softkv_service.settings import heaps_configured
-
-log = structlog.get_logger("softkv")
 
 MAX_DESCRIPTORS = 65_536
 """The most descriptors to ask for: some systems allow a billion, and some programs count up to their limit."""

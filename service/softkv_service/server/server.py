@@ -11,18 +11,16 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
-import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from softkv_service.logs import log
 from softkv_service.server.httptools_protocol import CoalescingTransport, protocol_factory
 from softkv_service.server.process import ExitDeadline, remove_unix_socket
 
 if TYPE_CHECKING:
     from softkv_service.api.shutdown import Shutdown
     from softkv_service.api.state import State
-
-log = structlog.get_logger("softkv")
 
 STREAM_SECONDS = 1.9
 """Seconds after a signal until streams that have not ended are cut."""

@@ -8,12 +8,9 @@ import asyncio
 from collections import Counter
 from typing import Any, Literal, Protocol
 
-import structlog
-
 from softkv_service.api.admission import ConnectionLimits
 from softkv_service.api.problems.errors import APIError, ConnectionsFull, TooSlow
-
-log = structlog.get_logger("softkv")
+from softkv_service.logs import log
 
 WaitReason = Literal["request", "head", "body", "answer"]
 """The action that the client owes: send a first byte, the rest of a head or more of a body, or read the answer."""

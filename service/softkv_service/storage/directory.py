@@ -17,6 +17,8 @@ from softkv_service.storage.errors import DirectoryLocked, DirectoryUnusable
 PRIVATE = 0o700
 """The mode of a new directory with documents: only this user may read it. On Windows, administrators may too."""
 _COPY = "softkv.copy-"
+_locked_here = set[tuple[int, Path]]()
+"""The directories that this process has locked, each with the id of the process: a forked one has none."""
 
 
 class Directory:
@@ -40,12 +42,14 @@ class Directory:
         try:
             self._create()
         except Timeout:
-            raise DirectoryLocked(self.path, self._pid()) from None
+            by_this_process = self._key() in _locked_here
+            raise DirectoryLocked(self.path, self._pid(), by_this_process=by_this_process) from None
         except OSError as error:
             raise DirectoryUnusable(
                 f"the data directory {self.path} cannot be used ({error.strerror or error}): "
                 f"choose one this user may write to"
             ) from error
+        _locked_here.add(self._key())
         for copy in self.path.glob(f"{_COPY}*"):  # of a process that was killed
             copy.unlink(missing_ok=True)
         try:
@@ -57,11 +61,13 @@ class Directory:
     def release(self) -> None:
         """Release the lock on the directory, so that another process may use it."""
         self._owner.unlink(missing_ok=True)
+        _locked_here.discard(self._key())
         self._lock.release()
 
     def withdraw(self) -> None:
         """Release the lock, and remove what `acquire` created, so that a refusal leaves no directories."""
         self._owner.unlink(missing_ok=True)
+        _locked_here.discard(self._key())
         # Removed before the release: a process that has opened the file meanwhile sees that it has no name any more.
         self._remove_created()
         self._lock.release()
@@ -98,6 +104,9 @@ class Directory:
                     path.unlink()
                 else:
                     path.rmdir()
+
+    def _key(self) -> tuple[int, Path]:
+        return os.getpid(), self.path.resolve()
 
     def _pid(self) -> int | None:
         """Return the id of the process that has the lock, or None if that process could not write its id into the lock

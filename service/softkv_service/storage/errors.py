@@ -36,16 +36,27 @@ class DirectoryUnusable(StorageError):
 
 
 class DirectoryLocked(StorageError):
-    """Another process has locked the data directory. `pid` is the id of that process, or None if it is unknown."""
+    """The data directory is locked.
 
-    def __init__(self, directory: Path, pid: int | None) -> None:
+    Attributes:
+        directory: the directory.
+        pid: the id of the process that has locked it, or None if it is unknown.
+    """
+
+    def __init__(self, directory: Path, pid: int | None, *, by_this_process: bool = False) -> None:
+        self.directory = directory
+        self.pid = pid
+        if by_this_process:
+            super().__init__(
+                f"the data directory {directory} is in use, and this program has it open: use that client, or "
+                "`close()` it"
+            )
+            return
         owner = f"process {pid}" if pid is not None else "another process"
         super().__init__(
             f"the data directory {directory} is in use by {owner}: stop it, or choose another directory: "
             "--data-dir DIRECTORY, or SOFTKV_DATA_DIR=DIRECTORY"
         )
-        self.directory = directory
-        self.pid = pid
 
 
 class DatabaseDamaged(StorageError):

@@ -3,29 +3,133 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import subprocess
 import sys
 import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import softkv
 from softkv import AsyncClient, Client
+from softkv_service.settings import Settings
+from softkv_service.storage import SQLiteStore
 from tests.examples import ROOT
 
 
-def test_a_directory_is_one_s_own_until_the_client_is_closed(tmp_path):
-    with Client.local(tmp_path, encoder=None) as client:
-        client.collection("a").create(dimension=2)
-        with pytest.raises(softkv.Error, match="is in use by process"):
-            Client.local(tmp_path, encoder=None)
-    with Client.local(str(tmp_path), encoder=None) as client:
-        assert [item.name for item in client.collections()] == ["a"]
+def threads_named(name: str) -> int:
+    """Count the threads with this name that were not there before this module's first client."""
+    return [thread.name for thread in threading.enumerate()].count(name) - BEFORE[name]
+
+
+BEFORE = Counter(thread.name for thread in threading.enumerate())
+
+
+def test_the_same_directory_is_the_same_service_until_its_last_client_is_closed(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    first = Client.local(tmp_path / "data", encoder=None)
+    second = Client.local(str(tmp_path / "link"), encoder="none", retries=0)
+    first.collection("a").create(dimension=2)
+    assert second.collection("a").exists("x") is False
+    first.close()
+    first.close()
     with pytest.raises(softkv.Unreachable):
-        client.info()
+        first.info()
+    second.collection("a").put("x", key_vector=[1, 0])
+    second.close()
+    with pytest.raises(softkv.Unreachable):
+        second.info()
+    with Client.local(tmp_path / "data", encoder=None) as again:
+        assert again.collection("a").count() == 1
+
+
+def test_other_options_for_a_directory_that_is_open_are_refused_by_name(tmp_path):
+    with Client.local(tmp_path, encoder=None, max_queue=30):
+        Client.local(tmp_path, encoder=None, max_queue=30, received_dir=None, retries=5).close()
+        with pytest.raises(softkv.Invalid, match="another value of encoder, max_queue: give the same, or close the"):
+            Client.local(tmp_path)
+    Client.local(tmp_path, encoder=None).close()
+
+
+def test_a_client_that_was_dropped_unclosed_uses_the_directory_no_longer(tmp_path):
+    dropped = Client.local(tmp_path, encoder=None)
+    dropped.collection("a").create(dimension=2)
+    collection = dropped.collection("a")
+    del dropped
+    gc.collect()
+    assert collection.count() == 0
+    del collection
+    gc.collect()
+    with Client.local(tmp_path, encoder=None, max_queue=30) as client:  # other options: a service of its own
+        assert client.info().limits["requests_at_once"] == 30
+
+
+def test_clients_of_both_kinds_and_of_many_threads_share_a_service(tmp_path):
+    def count(_: int) -> int:
+        with Client.local(tmp_path, encoder=None) as client:
+            client.collection("a").create(dimension=2, exist_ok=True)
+            return threads_named("softkv")
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(count, range(12))) == {1}
+
+    async def ask() -> int:
+        async with AsyncClient.local(tmp_path, encoder=None) as one, AsyncClient.local(tmp_path, encoder=None) as two:
+            with Client.local(tmp_path, encoder=None) as blocking:
+                blocking.collection("a").put("x", key_vector=[1, 0])
+            await one.close()
+            return await two.collection("a").count()
+
+    assert asyncio.run(ask()) == 1
+    assert threads_named("softkv") == 0
+
+
+def test_a_directory_that_cannot_be_used_is_free_again(tmp_path):
+    (tmp_path / "file").touch()
+    for _ in range(2):
+        with pytest.raises(softkv.Error, match="cannot be used"):
+            Client.local(tmp_path / "file", encoder=None)
+    (tmp_path / "file").unlink()
+    Client.local(tmp_path / "file", encoder=None).close()
+
+
+def test_a_directory_that_this_program_has_open_by_other_means_is_named_so(tmp_path):
+    store = SQLiteStore.open(tmp_path)
+    with pytest.raises(softkv.Error, match=r"this program has it open: use that client, or `close\(\)` it"):
+        Client.local(tmp_path, encoder=None)
+    store.close()
+
+
+def test_a_relative_directory_is_that_of_the_call(monkeypatch, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "mine").mkdir()
+    for project in ("other", "mine"):
+        monkeypatch.chdir(tmp_path / project)
+        with Client.local("data", encoder=None) as client:
+            client.collection("a").create()
+            client.collection("a").upsert({"id": str(i), "key_vector": [i, 1], "value": project} for i in range(50))
+    with Client.local("data", encoder=None) as client:
+        monkeypatch.chdir(tmp_path / "other")
+        shelf = client.collection("a")
+        with ThreadPoolExecutor(16) as pool:
+            assert set(pool.map(lambda i: shelf.get(str(i % 50)).value, range(200))) == {"mine"}
+        assert {document.value for document in shelf.find()} == {"mine"}
+        client.collection("b").create()
+    monkeypatch.chdir(tmp_path / "mine")
+
+    async def ask(client: AsyncClient) -> list[str]:
+        async with client:
+            return [item.name async for item in client.collections()]
+
+    client = AsyncClient.local("data", encoder=None, received_dir="received")
+    monkeypatch.chdir(tmp_path / "other")
+    assert asyncio.run(ask(client)) == ["a", "b"]
+    assert not (tmp_path / "other" / "received").exists()
 
 
 def test_a_program_whose_warnings_are_errors_has_one():
@@ -86,13 +190,31 @@ def test_a_local_service_prints_nothing_and_leaves_the_logging_of_the_program(ca
     assert printed.out == printed.err == ""
 
 
-def test_no_key_and_no_setting_of_another_service_is_taken_for_its_own(monkeypatch, tmp_path):
-    for name, setting in {"URL": "http://elsewhere", "API_KEYS": "a", "HOST": "0.0.0.0", "DEMO": "library"}.items():
-        monkeypatch.setenv(f"SOFTKV_{name}", setting)
-    with Client.local(tmp_path, encoder=None, max_queue=30) as client:
-        assert client.access() == "write"
-        assert client.info().limits["requests_at_once"] == 30
-        assert list(client.collections()) == []
+@pytest.mark.parametrize("blocking", [True, False])
+def test_no_variable_of_the_shell_is_a_setting_of_the_local_service(monkeypatch, tmp_path, blocking):
+    values = {"URL": "http://elsewhere", "PORT": "tcp://10.0.0.1:8000", "STORE": "postgresql://softkv@127.0.0.1:1/a"}
+    values |= {"SHARDS": "auto", "HOST": "0.0.0.0", "DATA_DIR": str(tmp_path / "elsewhere"), "KERNELS": "of nobody"}
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"SOFTKV_{name.upper()}", values.get(name.upper(), "no valid value"))
+
+    async def ask() -> list[str]:
+        async with AsyncClient.local(tmp_path / "data", encoder=None) as client:
+            await client.collection("a").create()
+            return [await client.access()] + [item.name async for item in client.collections()]
+
+    if blocking:
+        with Client.local(tmp_path / "data", encoder=None, max_queue=30) as client:
+            client.collection("a").create()
+            assert client.info().limits["requests_at_once"] == 30
+            assert [client.access(), *(item.name for item in client.collections())] == ["write", "a"]
+    else:
+        assert asyncio.run(ask()) == ["write", "a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_store_is_an_argument(tmp_path):
+    with pytest.raises(softkv.Error, match="store: expected the address of a PostgreSQL"):
+        Client.local(tmp_path, store="mysql://a", encoder=None)
 
 
 def run(program, directory):
@@ -147,11 +269,7 @@ def test_a_program_that_closes_nothing_ends_in_silence(tmp_path):
 
 
 def test_the_thread_of_a_local_service_ends_with_it(tmp_path):
-    def threads() -> int:
-        return [thread.name for thread in threading.enumerate()].count("softkv")
-
-    before = threads()
     with Client.local(tmp_path, encoder=None):
-        assert threads() == before + 1
-    assert threads() == before
+        assert threads_named("softkv") == 1
+    assert threads_named("softkv") == 0
     assert not Path(tmp_path, "softkv.pid").exists()

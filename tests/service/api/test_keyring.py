@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from softkv_service.api.keyring import MAX_KEYS, KeyFile, Keyring, KeysUnusable, digest_of, line_of, new_key, read_keys
 from softkv_service.storage import Restriction
 from softkv_service.storage.conditions import parse_condition
+from tests.captured_logs import capture_logs
 
 KEY = "softkv_unmistakable"
 LINE = line_of("app", "read", "docs-", KEY)

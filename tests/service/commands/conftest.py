@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from softkv.cli import program
+from tests.captured_logs import capture_logs
 from tests.running import RunningService
 
 COMMAND = [sys.executable, "-c", "from softkv.scripts import softkv; softkv()"]
@@ -76,7 +76,7 @@ def command_runner(service: RunningService) -> Softkv:
         # The service runs in this process too, and its log is not output of the command.
         logging.disable(logging.INFO)
         try:
-            with structlog.testing.capture_logs():
+            with capture_logs():
                 return CliRunner().invoke(app, [*arguments, "--url", service.url], input=input, env=environment)
         finally:
             logging.disable(logging.NOTSET)

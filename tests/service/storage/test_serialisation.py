@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from softkv_service.retrieval.calibration import Calibration, has_conformal_sets
 from softkv_service.retrieval.collections import Catalogue
@@ -20,6 +19,7 @@ from softkv_service.storage.conditions import Comparison
 from softkv_service.storage.errors import Unstorable, WidthMismatch
 from softkv_service.storage.fields import paths
 from softkv_service.storage.records import DROPPED_CALIBRATION
+from tests.captured_logs import capture_logs
 from tests.service.storage.making import OF_ITSELF, SETTINGS, WITH_SETS, collection, document, plain
 from tests.service.storage.meaning import readings
 from tests.thorough import examples

@@ -56,8 +56,8 @@ class Connection:
     def client(self) -> Client:
         """The blocking client of the service."""
         if self._client is None:
-            host = None if self._given is None else self._given._host
-            transport = None if host is None else Transport(host)
+            lease = None if self._given is None else self._given._lease
+            transport = None if lease is None else Transport(lease)
             self._client = Client(**self._way, transport=transport, **self._options())
         return self._client
 
@@ -65,8 +65,8 @@ class Connection:
     def async_client(self) -> AsyncClient:
         """The asynchronous client of the service."""
         if self._async_client is None:
-            host = None if self._given is None else self._given._host
-            transport = None if host is None else AsyncTransport(host)
+            lease = None if self._given is None else self._given._lease
+            transport = None if lease is None else AsyncTransport(lease)
             self._async_client = AsyncClient(**self._way, transport=transport, **self._options())
         return self._async_client
 

@@ -9,7 +9,6 @@ from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
-import structlog
 
 from softkv_attention.aligned import Array
 from softkv_attention.arrays import I64
@@ -20,6 +19,7 @@ from softkv_cluster.placement import shard_stop
 from softkv_cluster.server.files import ReplicaFiles
 from softkv_cluster.server.replica import FieldTooLarge, LogStep, Replica, VersionCleared, plan_steps, read_written_rows
 from softkv_cluster.server.terms import BiasCache, ReplicaFields, find_forbidden, parse_terms
+from softkv_service.logs import log
 from softkv_service.retrieval.collections import KeyStorage
 from softkv_service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation
 from softkv_service.storage import SharedStore
@@ -28,8 +28,6 @@ from softkv_service.storage.records import CollectionRecord, Extent
 
 Respond: TypeAlias = Callable[..., Message]
 """The signature of `softkv_attention.lookup.respond`."""
-
-log = structlog.get_logger("softkv")
 
 MAX_COMBINATIONS = 8
 """Sets of shards whose combined views are cached, so that the next query can use their masks."""

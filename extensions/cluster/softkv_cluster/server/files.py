@@ -7,13 +7,10 @@ from collections.abc import Collection, Container
 from contextlib import suppress
 from pathlib import Path
 
-import structlog
-
 from softkv_cluster.placement import shard_stop
+from softkv_service.logs import log
 from softkv_service.retrieval.collections import ChecksumStore, SealedBlocks, Span
 from softkv_service.storage import PRIVATE
-
-log = structlog.get_logger("softkv")
 
 UNUSED_SECONDS = 3600.0
 """Lifetime of files whose replicas the server no longer needs."""

@@ -11,10 +11,10 @@ from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
-import structlog
 
 from softkv_attention.lookup import Mask, Memory, Rows, SealedError, View
 from softkv_cluster.placement import shard_stop
+from softkv_service.logs import log
 from softkv_service.retrieval.collections import (
     MAX_COLUMN_BYTES,
     NEVER,
@@ -251,9 +251,6 @@ def _select_rows(rows: KeyRows, lower: int, upper: int) -> KeyRows | None:
         return None
     values = None if rows.values is None else rows.values[begin:end]
     return KeyRows(rows.numbers[begin:end], rows.owners[begin:end], rows.keys[begin:end], values)
-
-
-log = structlog.get_logger("softkv")
 
 
 class Replica:

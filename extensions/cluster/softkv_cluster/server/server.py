@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Event, Semaphore, Thread
 
-import structlog
-
 from softkv_attention.errors import AttentionError
 from softkv_attention.lookup import Limits, SealedError
 from softkv_cluster.errors import ScanTimeout
@@ -20,12 +18,11 @@ from softkv_cluster.placement import place_shard, shard_starts
 from softkv_cluster.server.collection_replicas import CollectionReplicas, CombinedShards, Respond
 from softkv_cluster.server.files import ReplicaFiles
 from softkv_cluster.server.replica import Replica, VersionCleared
+from softkv_service.logs import log
 from softkv_service.retrieval.collections import KeyStorage
 from softkv_service.storage import SharedStore
 from softkv_service.storage.errors import CollectionMissing, StorageError, StoreClosed
 from softkv_service.storage.records import ClusterPlan, Extent
-
-log = structlog.get_logger("softkv")
 
 SYNC_SECONDS = 0.2
 """Interval between two syncs with the store, unless a request waits for a newer version."""

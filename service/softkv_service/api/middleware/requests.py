@@ -17,7 +17,6 @@ from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
-import structlog
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
@@ -39,9 +38,9 @@ from softkv_service.api.problems.errors import (
 from softkv_service.api.problems.handlers import Handlers, answer_error, problem_response
 from softkv_service.api.shutdown import Call, Shutdown
 from softkv_service.api.telemetry import Meters, SlowRequest, SlowRequests, Tracing
+from softkv_service.logs import bound_fields, log
 from softkv_service.request_trace import RequestTrace
 
-log = structlog.get_logger("softkv")
 EVENT_STREAM = "text/event-stream"
 ACCEPTABLE = re.compile(r"[!-~]{1,128}")
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
@@ -188,18 +187,17 @@ class RequestMiddleware:
                 complete_span()  # FastAPI ends it when this message is sent
             await send(message)
 
-        bound = structlog.contextvars.bind_contextvars(request_id=identifier)
         telemetry.meters.under_way.inc()
-        try:
-            with trace:
-                await self._inner(scope, receive, send_and_watch)
-        finally:
-            complete_span()  # if the answer broke off
-            telemetry.meters.under_way.dec()
-            ended = time.perf_counter()
-            telemetry.report(scope, trace, status, started, ended, lasts=lasts)
-            _log(scope, status, ended - started)
-            structlog.contextvars.reset_contextvars(**bound)
+        with bound_fields(request_id=identifier):
+            try:
+                with trace:
+                    await self._inner(scope, receive, send_and_watch)
+            finally:
+                complete_span()  # if the answer broke off
+                telemetry.meters.under_way.dec()
+                ended = time.perf_counter()
+                telemetry.report(scope, trace, status, started, ended, lasts=lasts)
+                _log(scope, status, ended - started)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Track a call and answer it, or refuse it if the shutdown refuses new calls; an ASGI call."""

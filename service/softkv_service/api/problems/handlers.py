@@ -12,7 +12,6 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
@@ -36,6 +35,7 @@ from softkv_service.api.problems.table import (
     title,
 )
 from softkv_service.encoding import ProviderUnavailable
+from softkv_service.logs import log
 from softkv_service.retrieval import CollectionNotFound, Flaw, InvalidContent
 from softkv_service.scheduling import BODIES
 from softkv_service.schemas.document import Document
@@ -178,8 +178,6 @@ def _pointer(path: Sequence[Any], body: Any) -> str:
         steps.append(escape_pointer(f"{step[:MAX_STEP]}…" if isinstance(step, str) and len(step) > MAX_STEP else step))
     return "".join(f"/{step}" for step in steps)
 
-
-log = structlog.get_logger("softkv")
 
 MAX_FLAWS = 100
 MAX_NAMED = 20

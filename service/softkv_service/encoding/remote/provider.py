@@ -17,7 +17,6 @@ from urllib.request import getproxies
 import httpx2
 import numpy as np
 import orjson
-import structlog
 
 from softkv_service.addresses import is_loopback
 from softkv_service.encoding.errors import ModelUnusable, ProviderUnavailable
@@ -34,8 +33,7 @@ from softkv_service.encoding.remote.answers import (
 from softkv_service.encoding.remote.background_loop import PROVIDERS
 from softkv_service.encoding.remote.settings import MAX_DIMENSIONS, RemoteSettings
 from softkv_service.encoding.texts import Purpose
-
-log = structlog.get_logger("softkv")
+from softkv_service.logs import log
 
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 8.0
 """The pause before the first repetition, and the longest one; each is twice as long as the one before."""

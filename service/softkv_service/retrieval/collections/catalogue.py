@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from softkv_attention.lookup import Limits
 from softkv_service.encoding import Encoders
+from softkv_service.logs import log
 from softkv_service.retrieval.calibration import has_conformal_sets
 from softkv_service.retrieval.collections.aliases import Aliases
 from softkv_service.retrieval.collections.collection import MAX_UNLOADED_DOCUMENTS, Collection
@@ -86,8 +85,6 @@ class ClusterStatus:
             return None
         return self.ranges - self.whole - self.unheld
 
-
-log = structlog.get_logger("softkv")
 
 WARMED_SMALL = 16
 """Small collections that are asked a first question at a start."""

@@ -15,10 +15,10 @@ from threading import Lock
 from typing import Any, TypeVar, cast
 
 import numpy as np
-import structlog
 
 from softkv_attention.lookup import Limits, Question, Rows, SealedError, View, answers, sweep
 from softkv_service.encoding import Encoders
+from softkv_service.logs import log
 from softkv_service.request_trace import time_stage
 from softkv_service.retrieval.collections.costs import Costs, estimate_disk_bytes
 from softkv_service.retrieval.collections.expiry import NONE_EXPIRE, Clock, read_clock, read_expirations, with_expiry
@@ -48,7 +48,6 @@ from softkv_service.storage.records import (
 
 T = TypeVar("T")
 
-log = structlog.get_logger("softkv")
 MAX_UNLOADED_DOCUMENTS = 2**14
 """A collection of more documents stays in memory, because reading its keys again takes longer than a moment."""
 

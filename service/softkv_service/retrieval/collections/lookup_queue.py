@@ -12,11 +12,10 @@ from functools import partial
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-import structlog
-
 from softkv_attention.errors import AttentionError
 from softkv_attention.kernels import one_thread
 from softkv_attention.lookup import Answer, Question, View, answers
+from softkv_service.logs import log
 from softkv_service.request_trace import LookupPath, Wait, batch_stage, end_waits, time_stage
 from softkv_service.retrieval.collections.snapshot import (
     LIGHT,
@@ -30,8 +29,6 @@ from softkv_service.retrieval.collections.snapshot import (
 from softkv_service.retrieval.errors import InvalidContent, RetrievalError, SnapshotGone
 from softkv_service.scheduling import CALLER, CORES, FairQueue, FairThreads
 from softkv_service.storage.errors import DocumentDamaged, StorageError
-
-log = structlog.get_logger("softkv")
 
 LOOKUPS = FairThreads("lookups", min(32, CORES + 2))
 """Threads that answer the queries of all collections; each collection scans one batch and finishes another at a time.

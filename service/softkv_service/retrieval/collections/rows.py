@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import structlog
 
 from softkv_attention.lookup import Limits, Memory, Rows, SealedError
+from softkv_service.logs import log
 from softkv_service.retrieval.collections.sealed import RestoredRows, SealedBlocks
 from softkv_service.storage import Reader
 from softkv_service.storage.errors import DocumentDamaged
 from softkv_service.storage.records import CollectionRecord, DocumentRecord, KeyRows
-
-log = structlog.get_logger("softkv")
 
 DOCUMENTS_AT_ONCE = 4096
 """Documents whose keys are read from the store at a time."""

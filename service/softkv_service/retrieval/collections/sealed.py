@@ -29,15 +29,13 @@ from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import structlog
 
 from softkv_attention.lookup import SealedBlock, SealedError, Segment, View, seal, sealable_segments, unseal
+from softkv_service.logs import log
 from softkv_service.storage import KeySums
 from softkv_service.storage.conditions import Condition
 from softkv_service.storage.errors import StorageError
 from softkv_service.storage.records import CollectionRecord, RowNumbers
-
-log = structlog.get_logger("softkv")
 
 _BATCH_ROWS = 2**17
 _SHORT_BATCH_ROWS = 2**10

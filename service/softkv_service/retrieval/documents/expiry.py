@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-import structlog
-
+from softkv_service.logs import log
 from softkv_service.retrieval.collections import Catalogue
 from softkv_service.retrieval.errors import RetrievalError
 from softkv_service.scheduling import CALLER, READS, WRITES
 from softkv_service.storage.errors import StorageError, StoreClosed
-
-log = structlog.get_logger("softkv")
 
 INTERVAL_SECONDS = 5.0
 """Interval at which expired documents are looked for."""

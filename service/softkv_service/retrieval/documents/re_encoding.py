@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import structlog
 
 from softkv_service.encoding import Encoder, EncodingError, EncodingQueue, InvalidText, QueueClosed, TextRefused
+from softkv_service.logs import log
 from softkv_service.retrieval.collections import (
     Catalogue,
     Collection,
@@ -58,8 +58,6 @@ from softkv_service.storage.errors import (
     WidthMismatch,
 )
 from softkv_service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord, Null, RowNumbers
-
-log = structlog.get_logger("softkv")
 
 BATCH = 128
 """Documents that are copied in one transaction."""

@@ -9,16 +9,15 @@ from subprocess import SubprocessError
 from typing import Any, Protocol
 
 import numpy as np
-import structlog
 
 from softkv_service.encoding import EncodingError, QueueClosed
+from softkv_service.logs import log
 from softkv_service.retrieval.collections import Catalogue
 from softkv_service.retrieval.documents.documents import upsert
 from softkv_service.retrieval.documents.prepare import SentDocument
 from softkv_service.retrieval.errors import DemoLoading, RetrievalError
 from softkv_service.storage.errors import StorageError
 
-log = structlog.get_logger("softkv")
 BATCH = 256
 Array = np.ndarray[Any, np.dtype[np.float32]]
 

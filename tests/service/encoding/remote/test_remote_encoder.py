@@ -10,7 +10,6 @@ from email.utils import formatdate
 
 import numpy as np
 import pytest
-from structlog.testing import capture_logs
 
 from softkv_service.encoding import (
     InvalidText,
@@ -26,6 +25,7 @@ from softkv_service.encoding.remote import provider as provider_module
 from softkv_service.encoding.remote.encoder import RemoteEncoder, load_remote, read_measurements, write_measurements
 from softkv_service.encoding.tokens import Content
 from softkv_service.storage import SQLiteStore
+from tests.captured_logs import capture_logs
 from tests.service.encoding.remote.conftest import KEY
 from tests.service.encoding.remote.provider import DROPPED, TOO_MANY, WIDTH, Call, Reply, StubProvider, vector_of
 

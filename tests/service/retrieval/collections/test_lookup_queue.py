@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from structlog.testing import capture_logs
 
 from softkv_attention.lookup import Answer, Question
 from softkv_service.retrieval import CollectionNotFound, InvalidContent
@@ -21,6 +20,7 @@ from softkv_service.retrieval.collections import snapshot as snapshots
 from softkv_service.retrieval.queries import Options, attend_collection, compare_collection, sweep_collection
 from softkv_service.storage.errors import DocumentDamaged
 from softkv_service.storage.records import DocumentRecord
+from tests.captured_logs import capture_logs
 from tests.service.retrieval.making import opened, texts, wait_until_gone
 from tests.waiting import until
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import structlog
 
 from softkv_service.datasets.precomputed_vectors import NO_VECTORS, PrecomputedVectors, text_digest
 from softkv_service.encoding import QueueClosed
 from softkv_service.retrieval.documents import Seeding
 from softkv_service.retrieval.errors import DemoLoading
+from tests.captured_logs import capture_logs
 from tests.service.retrieval.making import opened
 
 
@@ -108,7 +108,7 @@ def test_a_stop_is_not_an_error_and_the_next_start_loads_the_rest(catalogue):
             raise QueueClosed("the service stops")
 
     seeding = Seeding(catalogue, [Stopping("one", ("a",)), Seed("two", ("a",))])
-    with structlog.testing.capture_logs() as lines:
+    with capture_logs() as lines:
         asyncio.run(seeding.run())
     assert [line["log_level"] for line in lines] == ["info"]
     assert (seeding.failures(), seeding.loading()) == ([], ["one (0 of 1)", "two"])

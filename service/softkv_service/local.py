@@ -1,0 +1,74 @@
+"""The service that `Client.local` runs inside another program."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from softkv_service.settings import Settings
+from softkv_service.storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+class LocalSettings(Settings):
+    """The settings of a service inside another program, whose environment is not for the service: none is read."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the arguments as the only source of settings."""
+        return (init_settings,)
+
+
+class LocalService:
+    """A service that runs inside another program. `Client.local` finds this class by the entry point `softkv.local`.
+
+    Attributes:
+        startup_errors: the exceptions of `lifespan` whose messages are for the caller.
+
+    Raises:
+        ValueError: the settings are invalid.
+    """
+
+    startup_errors: tuple[type[Exception], ...] = (StorageError,)
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.settings = LocalSettings(**settings)
+        softkv_log = logging.getLogger("softkv")
+        if softkv_log.level == logging.NOTSET:  # a line for each request is for programs that ask for it
+            softkv_log.setLevel(logging.WARNING)
+
+    @property
+    def directory(self) -> Path:
+        """The data directory, an absolute path."""
+        return self.settings.data_dir
+
+    @cached_property
+    def app(self) -> FastAPI:
+        """The application. It is imported here, because the program may start the service in a thread."""
+        from softkv_service.app import create_app
+
+        return create_app(self.settings)
+
+    def lifespan(self) -> AbstractAsyncContextManager[Any]:
+        """Return the context in which the application can be called: it opens the store, and closes it at the end."""
+        return self.app.router.lifespan_context(self.app)
+
+    def differences(self, other: LocalService) -> list[str]:
+        """Return the names of the settings that differ from those of another service, except for the directory."""
+        names = LocalSettings.model_fields.keys() - {"data_dir"}
+        return sorted(name for name in names if getattr(self.settings, name) != getattr(other.settings, name))
