@@ -33,7 +33,7 @@ def read_parquet(source: File) -> Content:
     _require_held(file, path)
     _refuse_bytes(file.schema_arrow, path.name, source.reading)
     rows = lambda: _rows(file.iter_batches(batch_size=_SLICE_ROWS))  # noqa: E731
-    return Content(file.schema_arrow.names, rows, file.metadata.num_rows)
+    return Content(file.schema_arrow.names, rows, file.metadata.num_rows, kinds=_kinds_of(file.schema_arrow))
 
 
 def read_arrow_file(source: File) -> Content:
@@ -103,10 +103,27 @@ def read_arrow(table: Any, name: str, reading: Reading) -> Content:
         table = pyarrow.Table.from_batches([pyarrow.record_batch(table)])
     if isinstance(table, pyarrow.Table):
         _refuse_bytes(table.schema, name, reading)
-        return Content(table.schema.names, lambda: _rows(table.to_batches()), table.num_rows)
+        kinds = _kinds_of(table.schema)
+        return Content(table.schema.names, lambda: _rows(table.to_batches()), table.num_rows, kinds=kinds)
     reader = pyarrow.RecordBatchReader.from_stream(table)
     _refuse_bytes(reader.schema, name, reading)
     return Content(reader.schema.names, lambda: _rows(reader), getattr(table, "num_rows", None))
+
+
+def _kinds_of(schema: Any) -> dict[str, str]:
+    """Return what the cells of columns are: numbers of any width are one kind, and so are texts."""
+    from pyarrow import types
+
+    kinds = dict[str, str]()
+    for column in schema:
+        kind = column.type.value_type if types.is_dictionary(column.type) else column.type
+        if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+            kinds[column.name] = "numbers"
+        elif types.is_string(kind) or types.is_large_string(kind):
+            kinds[column.name] = "texts"
+        elif not types.is_null(kind):
+            kinds[column.name] = str(kind)
+    return kinds
 
 
 def _refuse_bytes(schema: Any, name: str, reading: Reading) -> None:

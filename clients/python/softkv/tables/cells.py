@@ -26,6 +26,7 @@ LONGEST_NUMBER = 400
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PRINTED_SCALAR = re.compile(r"np\.float\d+\(([^()]*)\)")
+_PACKED = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 # Bytes of JSON by their kind, so that a whole number of 19 digits or more is found faster than by a pattern.
 _KINDS = bytes(ord("d" if byte in b"0123456789" else " " if byte in b"[:,- \t\n\r" else ".") for byte in range(256))
 _LONG_NUMBER = b" " + 19 * b"d"
@@ -242,7 +243,8 @@ def to_vector(cell: Any) -> Any:
     try:
         vector = [float(number) for number in re.split(r"[\s,;]+", inside.strip())]
     except ValueError:
-        raise BadCell(f"wanted a vector such as [0.1, 0.2], got {shorten(text)!r}") from None
+        advice = ": write its numbers as a list, and not in base64" if _PACKED.fullmatch(text) else ""
+        raise BadCell(f"wanted a vector such as [0.1, 0.2], got {shorten(text)!r}{advice}") from None
     if not all(map(math.isfinite, vector)):
         raise BadCell(f"wanted finite numbers, got {shorten(text)}: leave the cell empty")
     return vector

@@ -59,6 +59,7 @@ class Content:
         settings: the settings of the collection that these rows are for, as `create` takes them; empty if unknown.
         name: the name of the exported collection, or None.
         notices: what its reader should hear, of which the name of the table is the beginning.
+        kinds: what the cells of columns are, for formats that say so; of files of one table, they have to be the same.
         matrix: the only column and its vectors, an array [n, d], if there is nothing else; otherwise None.
     """
 
@@ -74,6 +75,7 @@ class Content:
     settings: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
     notices: Sequence[str] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
     matrix: tuple[str, Any] | None = None
 
 

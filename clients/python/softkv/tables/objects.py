@@ -13,7 +13,7 @@ from softkv.problems import invalid_value
 from softkv.tables.cells import parse_json, shorten
 from softkv.tables.content import Content, NumberedRow, encoding_of, own_file, unreadable
 from softkv.tables.packing import BinaryOpener, File
-from softkv.tables.stores import TEXT_BEHIND, Answer, bulk_rows, is_action, names_of, read_columns
+from softkv.tables.stores import TEXT_BEHIND, Answer, bulk_rows, is_action, names_of, read_columns, read_fetched
 
 EXPORT_VERSION = 1
 EXPORT_MARK = "softkv_export"
@@ -120,7 +120,7 @@ def read_array_of_json(file: File) -> Content:
         names = " and ".join(f"{rows.name!r} of {rows.total:,}" for rows in lists)
         raise unreadable(path, f"has several lists of rows, {names}: keep one list a file")
     if not lists:
-        if (table := read_columns(text, path)) is not None:
+        if (table := read_columns(text, path) or read_fetched(text)) is not None:
             return table
         raise unreadable(path, f"is not a JSON array: {_ARRAY}")
     (chosen,) = lists

@@ -95,6 +95,7 @@ def join(paths: list[Path], read: Callable[[Path], Content]) -> Content:
     paths = [path for path in paths if path.is_dir() or path.stat().st_size] or paths
     first, total = read(paths[0]), 0
     notices, mixed = dict[str, None](), dict[str, MixedColumn]()
+    kinds = dict[str, str]()
     for path in paths:
         content = read(path)
         if _sorted(content.columns) != _sorted(first.columns):
@@ -103,6 +104,9 @@ def join(paths: list[Path], read: Callable[[Path], Content]) -> Content:
             raise unreadable(path, f"has other columns than {paths[0].name}, {came}: {advice}")
         total += 0 if content.total is None else content.total
         notices |= dict.fromkeys(content.notices)
+        for column, kind in content.kinds.items():
+            if kinds.setdefault(column, kind) != kind:
+                notices[f"column {column!r} has {kind} in {path.name}, and {kinds[column]} in files before it"] = None
         mixed = {**content.mixed, **mixed}
 
     def rows() -> Iterator[NumberedRow]:

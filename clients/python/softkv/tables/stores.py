@@ -156,6 +156,16 @@ def read_columns(text: str, path: Path) -> Content | None:
     return Content(names, rows, len(lists["ids"]))
 
 
+def read_fetched(text: str) -> Content | None:
+    """Return the rows of an object with vectors by their ids, as `fetch` of Pinecone returns it; else None."""
+    answer = json.loads(text, parse_constant=refuse_constant)
+    vectors = answer.get("vectors") if isinstance(answer, dict) else None
+    if not isinstance(vectors, dict) or not all(isinstance(vector, dict) for vector in vectors.values()):
+        return None
+    cells = [{"id": id_, **vector} for id_, vector in vectors.items()]
+    return Content(None, lambda: enumerate(cells, start=1), len(cells))
+
+
 def is_action(cells: Mapping[str, Any] | str) -> bool:
     """Return whether a line says what Elasticsearch shall do with the next one."""
     return not isinstance(cells, str) and len(cells) == 1 and any(isinstance(cells.get(one), dict) for one in _ACTIONS)

@@ -313,6 +313,12 @@ CASES = [
         options={"key": "text"},
     ),
     Case(
+        "pinecone.json",  # of its method fetch
+        as_json({"vectors": {"a": {"values": [0.5, -1], "metadata": {"text": "cats", "n": 1}}}, "namespace": ""}),
+        [{**TWO[0], "key_vector": [0.5, -1], "metadata": {"n": 1}}],
+        options={"key": "metadata.text", "vector": "values"},
+    ),
+    Case(
         "pinecone.parquet",
         lambda path: pd.DataFrame([{"id": "a", "values": [0.5, -1], "metadata": {"text": "cats", "n": 1}}]).to_parquet(
             path

@@ -208,6 +208,23 @@ def test_a_folder_names_what_it_leaves_out_and_takes_columns_by_name(tmp_path: P
     assert table.notices == [f"{tmp_path.name}: left out, since their format is another: b.csv"]
 
 
+def test_files_of_a_folder_whose_columns_have_other_kinds_are_named(tmp_path: Path) -> None:
+    pd.DataFrame({"id": ["a"], "key": ["cats"], "year": np.int32([1990]), "n": [1.5]}).to_parquet(
+        tmp_path / "1.parquet"
+    )
+    pd.DataFrame({"id": ["b"], "key": ["dogs"], "year": ["1991"], "n": [2]}).to_parquet(tmp_path / "2.parquet")
+    assert open_table(tmp_path).notices == [
+        f"{tmp_path.name}: column 'year' has texts in 2.parquet, and numbers in files before it"
+    ]
+
+
+def test_a_vector_in_base64_is_refused_with_the_way_on(tmp_path: Path) -> None:
+    row = {"id": "a", "vector": "P4AAAEAAAAA="}  # as newer clients of Elasticsearch pack vectors
+    (tmp_path / "t.ndjson").write_text(json.dumps(row))
+    (refused,) = open_table(tmp_path / "t.ndjson", vector="vector")
+    assert refused.flaw.endswith("got 'P4AAAEAAAAA=': write its numbers as a list, and not in base64")
+
+
 def test_an_empty_part_of_a_folder_has_no_rows(tmp_path: Path) -> None:
     (tmp_path / "part-0.csv").write_text("")
     (tmp_path / "part-1.csv").write_text("id,key\na,cats\n")
