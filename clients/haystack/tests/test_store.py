@@ -208,6 +208,10 @@ def test_an_empty_filter_changes_nothing(shelf):
             shelf.delete_by_filter(empty)
         with pytest.raises(FilterError, match="wanted a filter"):
             shelf.update_by_filter(empty, {"a": 1})
+    conditions = {"operator": "AND", "conditions": []}
+    for empty in (conditions, {"operator": "AND", "conditions": [conditions]}, where("meta.year", "not in", [])):
+        with pytest.raises(FilterError, match="one that every document passes"):
+            shelf.delete_by_filter(empty)
     assert shelf.count_documents() == 3
 
 

@@ -18,6 +18,7 @@ from typing_extensions import override
 from langchain_softkv.inputs import convert_errors
 from softkv.calls.call import CollectionRef, ServiceCache
 from softkv.errors import NotFound
+from softkv.filters import Comparison
 from softkv.integrations import Connection
 from softkv.problems import COLLECTION_NOT_FOUND, invalid_value
 from softkv.wire import OMITTED, OmittedType
@@ -39,7 +40,7 @@ two keys of one meaning would share the weight, and neither would be confident.
 BOUND_SECONDS = 60.0
 """Seconds after which the confidence that keeps a promise is read again: the collection may be calibrated anew."""
 
-_EVERYTHING: Mapping[str, Any] = {"operator": "AND", "conditions": []}
+_EVERY_DOCUMENT = Comparison("id", "!=", "")
 
 
 class SoftkvCache(BaseCache):
@@ -170,13 +171,13 @@ class SoftkvCache(BaseCache):
     def clear(self, **kwargs: Any) -> None:
         """Delete all answers. The collection keeps its settings and its calibration."""
         with convert_errors():
-            self.collection.delete(where=_EVERYTHING)
+            self.collection.delete(where=_EVERY_DOCUMENT)
 
     @override
     async def aclear(self, **kwargs: Any) -> None:
         """Delete all answers, asynchronously."""
         with convert_errors():
-            await self.async_collection.delete(where=_EVERYTHING)
+            await self.async_collection.delete(where=_EVERY_DOCUMENT)
 
     def _ask(self, entry: _Entry) -> Answer | None:
         """Return the collection's answer to a question; None if it is not asked by its meaning."""

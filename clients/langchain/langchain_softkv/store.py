@@ -14,6 +14,7 @@ from langchain_softkv.inputs import convert_errors, convert_filter
 from langchain_softkv.search import SearchableStore
 from softkv.answers.documents import Report
 from softkv.errors import Conflict, NotFound
+from softkv.filters import Comparison
 from softkv.integrations import document_text
 from softkv.problems import COLLECTION_NOT_FOUND, invalid_value
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from softkv.answers.info import CollectionInfo
 
 
-_MATCH_ALL: Mapping[str, Any] = {"operator": "AND", "conditions": []}
+_EVERY_DOCUMENT = Comparison("id", "!=", "")
 
 
 class SoftkvVectorStore(SearchableStore):
@@ -187,7 +188,10 @@ class SoftkvVectorStore(SearchableStore):
 
     @override
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """Delete the documents with these ids, those that pass a `filter`, or all. Unknown ids are ignored."""
+        """Delete the documents with these ids, or those that pass a `filter`; without arguments, all of them.
+
+        Unknown ids are ignored. An empty filter is refused.
+        """
         with convert_errors():
             selection = _delete_options(ids, kwargs)
             if selection.get("ids") != []:
@@ -196,7 +200,7 @@ class SoftkvVectorStore(SearchableStore):
 
     @override
     async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """Delete documents by id or by a `filter`, or all, asynchronously."""
+        """Delete documents by id or by a `filter`, or without arguments all, asynchronously."""
         with convert_errors():
             selection = _delete_options(ids, kwargs)
             if selection.get("ids") != []:
@@ -243,7 +247,7 @@ def _delete_options(ids: Sequence[str] | None, options: Mapping[str, Any]) -> di
     """Return the arguments of the client's `delete`.
 
     Raises:
-        Invalid: an argument is unknown, or both ids and a filter were given.
+        Invalid: an argument is unknown, both ids and a filter were given, or the filter is empty.
     """
     if unknown := options.keys() - {"filter"}:
         raise invalid_value("", f"delete has no argument {', '.join(sorted(unknown))}: it has ids, or filter")
@@ -251,8 +255,16 @@ def _delete_options(ids: Sequence[str] | None, options: Mapping[str, Any]) -> di
         raise invalid_value(
             "", "wanted ids or a filter, got both: the documents of some ids that pass are two conditions"
         )
-    condition = convert_filter(options.get("filter"))
-    return {"ids": ids} if ids is not None else {"where": _MATCH_ALL if condition is None else condition}
+    if ids is not None:
+        return {"ids": ids}
+    if "filter" not in options:
+        return {"where": _EVERY_DOCUMENT}
+    condition = convert_filter(options["filter"])
+    if condition is None:
+        raise invalid_value(
+            "/filter", f"Expected a filter with conditions, got {options['filter']!r}. To delete all, call delete()."
+        )
+    return {"where": condition}
 
 
 def build_rows(

@@ -110,6 +110,15 @@ def test_a_delete_that_cannot_be(library, runner):
         ({"where": F.year > 3}, "delete has no argument where: it has ids, or filter"),
         ({"filter": {"year": {"$near": 3}}}, "there is no operator '$near'"),
         ({"ids": [3]}, "id"),
+        ({"filter": None}, "Expected a filter with conditions, got None"),
+        ({"filter": {}}, "Expected a filter with conditions, got {}"),
+        ({"filter": {"$and": []}}, "one that every document passes"),
+        ({"filter": {"$and": [{}, {"$and": []}]}}, "one that every document passes"),
+        ({"filter": {"$or": [{"year": 1970}, {}]}}, "one that every document passes"),
+        ({"filter": {"$not": {"$or": []}}}, "one that every document passes"),
+        ({"filter": {"year": {}}}, "an object as a value"),
+        ({"filter": {"year": {"$nin": []}}}, "one that every document passes"),
+        ({"filter": {"operator": "AND", "conditions": []}}, "one that every document passes"),
     ):
         with pytest.raises(InvalidInput, match=re.escape(detail)):
             library.delete(**options)

@@ -9,7 +9,13 @@ import pickle
 import pytest
 from llama_index.core import Document, StorageContext, VectorStoreIndex
 from llama_index.core.schema import ImageNode, IndexNode, MetadataMode, NodeWithScore, TextNode
-from llama_index.core.vector_stores import FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
+from llama_index.core.vector_stores import (
+    FilterCondition,
+    FilterOperator,
+    MetadataFilter,
+    MetadataFilters,
+    VectorStoreQuery,
+)
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQueryMode
 
 import softkv
@@ -78,6 +84,9 @@ def test_delete_by_document(films, call_store):
     call_store(films, "delete", "doc-2")
     call_store(films, "delete", "nobody's")
     assert ids(films) == {"shawshank", "godfather"}
+    with pytest.raises(ValueError, match="Expected the id of a source document, got None"):
+        call_store(films, "delete", None)
+    assert ids(films) == {"shawshank", "godfather"}
 
 
 def test_delete_nodes(films, call_store):
@@ -92,6 +101,14 @@ def test_delete_nodes(films, call_store):
     for filters in (None, MetadataFilters(filters=[])):
         with pytest.raises(ValueError, match="got neither"):
             call_store(films, "delete_nodes", filters=filters)
+    nested = MetadataFilters(filters=[MetadataFilters(filters=[])])
+    none_of = MetadataFilters(
+        filters=[MetadataFilters(filters=[], condition=FilterCondition.OR)], condition=FilterCondition.NOT
+    )
+    for filters in (nested, none_of):
+        with pytest.raises(ValueError, match="one that every document passes"):
+            call_store(films, "delete_nodes", filters=filters)
+    assert ids(films) == {"godfather"}
 
 
 def test_get_nodes(films, call_store):

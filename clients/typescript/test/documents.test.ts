@@ -154,6 +154,7 @@ test("many are changed and deleted at once", async (t) => {
   assert.equal((await own.get("west")).value, "dusk");
   assert.equal(await own.delete({ filter: F("late", "==", true) }), 2);
   assert.equal(await own.delete({ ids: ["west", "other"] }), 1);
+  await assert.rejects(own.delete({ filter: and() }), /one that every document passes/);
   assert.equal(await own.count(), 1);
   await assert.rejects(own.delete({} as never), Invalid);
 });

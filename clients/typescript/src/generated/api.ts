@@ -93,6 +93,8 @@ export interface paths {
          * Delete documents by id or by filter
          * @description Delete documents by exactly one of `ids` and `filter`; unknown ids are ignored.
          *
+         *     A filter that every document passes, since its conditions are empty, is refused.
+         *
          *     **Scope** of the key: `write`.
          */
         post: operations["delete_documents"];

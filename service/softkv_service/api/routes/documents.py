@@ -40,11 +40,15 @@ from softkv_service.schemas.document import (
 )
 from softkv_service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
 from softkv_service.schemas.wire import MAX_DOCUMENTS, VectorFormat
-from softkv_service.storage.conditions import Condition, Order
+from softkv_service.storage.conditions import Condition, Order, constant_result
 
 router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection", "filtered")
 
 MANY_DOCUMENTS = 1000
+EMPTY_CONDITION = (
+    "expected a filter that names fields, got one that every document passes, such as AND without conditions. To "
+    'delete all documents, send {"field": "id", "operator": "!=", "value": ""}'
+)
 
 
 @router.post(
@@ -135,7 +139,10 @@ async def query_documents(name: NameInPath, body: DocumentQuery, request: Reques
 async def delete_documents(
     name: NameInPath, body: DocumentDelete, request: Request, running: Running, repeatable: Idempotent
 ) -> Response:
-    """Delete documents by exactly one of `ids` and `filter`; unknown ids are ignored."""
+    """Delete documents by exactly one of `ids` and `filter`; unknown ids are ignored.
+
+    A filter that every document passes, since its conditions are empty, is refused.
+    """
 
     access_record.note(ids=body.ids)
 
@@ -144,6 +151,8 @@ async def delete_documents(
         return JSONAnswer({"deleted": deleted} | shape_warnings(warnings))
 
     condition, once = _only_filter(body, request), repeatable.once(answer)
+    if condition is not None and constant_result(condition):
+        raise InvalidContent.at("/filter", EMPTY_CONDITION)
     collection = running.catalogue.collection(name)
     warnings = await READS.run(store.warn_of_selection, collection, condition)
     return answer(await WRITES.run(collection.delete, ids=body.ids, condition=condition, once=once))

@@ -14,6 +14,7 @@ from softkv_service.storage.conditions.condition import (
     Comparison,
     Condition,
     condition_digest,
+    constant_result,
     parse_condition,
 )
 from softkv_service.storage.conditions.ordering import FIRST_KIND, LAST_KIND, Order, Position

@@ -183,6 +183,20 @@ class Combination:
 Condition: TypeAlias = Comparison | Combination
 
 
+def constant_result(condition: Condition) -> bool | None:
+    """Return True if every document passes, False if none does, whatever their fields; None if the fields decide.
+
+    >>> constant_result(Combination("AND", ()))
+    True
+    """
+    if isinstance(condition, Comparison):
+        return None if condition.operator not in MEMBERSHIP or condition.value else condition.operator == "not in"
+    results = [constant_result(part) for part in condition.conditions]
+    decisive = condition.operator == "OR"  # one True decides OR, and one False decides AND and NOT
+    joined = decisive if decisive in results else None if None in results else not decisive
+    return not joined if condition.operator == "NOT" and joined is not None else joined
+
+
 def parse_condition(tree: Any) -> Condition:
     """Parse a condition from a JSON object; the pointer of InvalidCondition is relative to that object.
 

@@ -7,6 +7,7 @@ import pytest
 
 import softkv
 from softkv import F
+from softkv.filters import Combination
 
 
 def test_a_document_comes_back_as_it_was_written(made):
@@ -75,3 +76,12 @@ def test_ids_or_a_filter_and_not_both(shelf, call):
     for which in ({}, {"ids": ["a"], "where": F.id == "a"}):
         with pytest.raises(softkv.Invalid, match="send exactly one of ids and filter"):
             getattr(shelf, call)(**which)
+
+
+def test_an_empty_filter_deletes_nothing(shelf):
+    empty = Combination("AND", ())
+    for where in ({}, empty, empty | (F.id == "a"), F.id.not_in([])):
+        with pytest.raises(softkv.Invalid):
+            shelf.delete(where=where)
+    assert shelf.count() == 3
+    assert shelf.delete(where=F.id != "") == 3

@@ -238,7 +238,22 @@ UPDATES = [
     ({**IDS, "patch": {"key": "k"}}, "/patch/key"),
     ({"filter": {"field": "metadata.i", "operator": "~", "value": 1}, "patch": {}}, "/filter/operator"),
 ]
-DELETIONS = [({"filter": when("contains", "now")}, "/filter/value")]
+EMPTY: dict[str, Any] = {"operator": "AND", "conditions": []}
+NO_ONE_ELSE = {"field": "metadata.i", "operator": "not in", "value": []}
+EMPTY_FILTERS: list[dict[str, Any]] = [
+    EMPTY,
+    NO_ONE_ELSE,
+    {"operator": "AND", "conditions": [EMPTY, NO_ONE_ELSE]},
+    {"operator": "OR", "conditions": [when("<", "now"), EMPTY]},
+    {"operator": "NOT", "conditions": [{"operator": "OR", "conditions": []}]},
+]
+DELETIONS = [
+    ({"filter": when("contains", "now")}, "/filter/value"),
+    ({"filter": None}, "", "send exactly one of ids and filter"),
+    ({"filter": {}}, "/filter/field"),
+    ({"filter": {"$and": []}}, "/filter/$and"),
+    *(({"filter": filter_}, "/filter", "one that every document passes") for filter_ in EMPTY_FILTERS),
+]
 ENCODE = [({"texts": ["a", None]}, "/texts/1")]
 FEEDBACK = [
     ({"query": [1.0] * 3, "id": "a", "right": True}, "/feedback/1/query", "width 3"),

@@ -15,7 +15,7 @@ from tests.service.api.repeats import Write, new, same
 
 TWO = [{"id": "a", "key_vector": [1, 0], "metadata": {"x": 1}}, {"id": "b", "key_vector": [0, 1]}]
 VECTOR = {"key_vector": [3, 4]}
-ALL = {"operator": "AND", "conditions": []}
+ALL = {"field": "id", "operator": "!=", "value": ""}
 
 
 PUT_BACK = Write("POST", "/documents", {"documents": TWO})

@@ -15,6 +15,7 @@ from softkv_service.storage.conditions import (
     Comparison,
     Condition,
     condition_digest,
+    constant_result,
     parse_condition,
 )
 from softkv_service.storage.errors import InvalidCondition
@@ -248,3 +249,24 @@ def test_only_equivalent_filters_have_one_name() -> None:
         *(Combination(operator, ()) for operator in ("AND", "OR", "NOT")),
     ]
     assert len({condition_digest(value) for value in different}) == len(different)
+
+
+def test_a_filter_whose_conditions_are_empty_has_a_constant_result() -> None:
+    year, everything, nothing = Comparison("metadata.year", "==", 1), Combination("AND", ()), Combination("OR", ())
+    results = {
+        everything: True,
+        nothing: False,
+        Combination("NOT", ()): False,
+        Combination("NOT", (nothing, year)): True,
+        Combination("AND", (everything, everything)): True,
+        Combination("AND", (year, nothing)): False,
+        Combination("OR", (year, everything)): True,
+        Combination("AND", (year, everything)): None,
+        Combination("OR", (year, nothing)): None,
+        Combination("NOT", (year, everything)): None,
+        year: None,
+    }
+    assert {condition: constant_result(condition) for condition in results} == results
+    assert constant_result(Comparison("id", "not in", [])) is True
+    assert constant_result(Comparison("id", "in", [])) is False
+    assert constant_result(Comparison("id", "not in", ["a"])) is None

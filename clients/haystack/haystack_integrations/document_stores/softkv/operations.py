@@ -19,12 +19,12 @@ from softkv.calls import collections
 from softkv.calls import documents as calls
 from softkv.calls.call import Call, CollectionRef, Plan
 from softkv.calls.writing import OnConflict
-from softkv.filters import METADATA, Combination
+from softkv.filters import METADATA, Comparison
 from softkv.integrations import CollectionSource, collect_pages
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_MATCH_ALL = Combination("AND", ())
+_EVERY_DOCUMENT = Comparison("id", "!=", "")
 _BATCH_ROWS = 1000
 _CONFLICT_MODES: dict[DuplicatePolicy, OnConflict] = {
     DuplicatePolicy.NONE: "fail",
@@ -110,7 +110,7 @@ def delete_all_documents(source: DocumentSource, /, recreate_collection: bool = 
         with as_store_error():
             yield from source.recreate()
     else:
-        yield from _call_collection(source, calls.delete, where=_MATCH_ALL)
+        yield from _call_collection(source, calls.delete, where=_EVERY_DOCUMENT)
 
 
 def delete_by_filter(source: DocumentSource, /, filters: dict[str, Any]) -> Plan[int]:

@@ -16,10 +16,10 @@ from softkv.answers.documents import Match
 from softkv.calls import arrays
 from softkv.calls import documents as calls
 from softkv.calls.call import Plan
-from softkv.filters import Combination, Comparison, Where
+from softkv.filters import Comparison, Where
 from softkv.integrations import CollectionSource, Retrieval, collect_pages, key_vector_list, select_by_mmr, select_key
 
-_MATCH_ALL = Combination("AND", ())
+_EVERY_DOCUMENT = Comparison("id", "!=", "")
 _BATCH_ROWS = 1000
 _MMR_FACTOR, _MMR_RELEVANCE = 4, 0.5
 
@@ -44,7 +44,13 @@ def add(source: CollectionSource, /, nodes: Sequence[BaseNode], **kwargs: Any) -
 
 
 def delete(source: CollectionSource, /, ref_doc_id: str, **delete_kwargs: Any) -> Plan[None]:
-    """Delete all nodes that belong to a source document."""
+    """Delete all nodes that belong to a source document.
+
+    Raises:
+        ValueError: the id is not a text.
+    """
+    if not isinstance(ref_doc_id, str):
+        raise ValueError(f"Expected the id of a source document, got {ref_doc_id!r}. delete_nodes deletes by node.")
     with as_value_error():
         yield from source.info()
         yield from calls.delete(source.place, where=Comparison(REF_DOC_ID, "==", ref_doc_id))
@@ -115,7 +121,7 @@ def clear(source: CollectionSource, /) -> Plan[None]:
     """Delete all nodes of the collection."""
     with as_value_error():
         yield from source.info()
-        yield from calls.delete(source.place, where=_MATCH_ALL)
+        yield from calls.delete(source.place, where=_EVERY_DOCUMENT)
 
 
 def query(source: CollectionSource, /, query: VectorStoreQuery, **kwargs: Any) -> Plan[VectorStoreQueryResult]:
