@@ -101,7 +101,9 @@ class Checkout:
                     place = setuptools.get("package-dir", {}).get(package, package)
                     folders[package] = prefix if place == "." else f"{prefix}{place}/"
             else:
-                patterns = declared.get("find", {}).get("include", [])
+                found = declared.get("find", {})
+                patterns = found.get("include", [])
+                prefix += "".join(f"{place}/" for place in found.get("where", []))
                 children = {
                     name.removeprefix(prefix).partition("/")[0] for name in self.names if name.startswith(prefix)
                 }
