@@ -88,10 +88,10 @@ are finite as float32. A result that is not finite is `null`.
 
 **Weights.** logit = similarity / temperature; the normaliser turns logits into weights. A low temperature is a lookup,
 a high one an average. The null key is an additional key that means "none of these". With the names `"auto"`,
-`"lenient"` and `"strict"`, it weighs as much as n unrelated documents together. So `null_similarity` depends on the
-temperature and on the number of documents that pass. Unrelated similarities are estimated from the encoder (`lenient`),
-the keys of the collection (`strict`), or both (`auto`): see `background`. The weights of the matches + `rest_weight` +
-`null_weight` = 1.
+`"lenient"` and `"strict"`, it weighs as much as n unrelated documents together. So `null_similarity` differs by
+question, and depends on the temperature and on the number of documents that pass. Unrelated similarities are estimated
+from the encoder (`lenient`), the keys of the collection (`strict`), or both (`auto`): see `background`. The weights of
+the matches + `rest_weight` + `null_weight` = 1.
 
 **Verdict.** `none`: the null key has at least half of all weight. Otherwise `one`: the heaviest document has more than
 half. Otherwise `several`: they share it. `one` says that a document stands out, not that it answers.

@@ -43,6 +43,15 @@ def test_an_example_runs_as_it_stands(docs):
     assert "log_partition" in answer.inner_text()
 
 
+def test_conventions_stand_below_the_calls_and_a_link_leads_home(docs, site):
+    last = docs.locator(".opblock").last.bounding_box()["y"]
+    conventions = docs.locator("#conventions")
+    assert conventions.bounding_box()["y"] > last
+    assert "Numbers are strict" in conventions.inner_text()
+    assert docs.get_by_text("Numbers are strict").count() == 1
+    assert docs.locator("nav.documentation a").first.evaluate("link => link.href") == f"{site.url}/"
+
+
 def test_a_key_can_be_given(docs):
     docs.locator(".auth-wrapper .authorize").click()
     assert docs.locator(".auth-container").count() == 2

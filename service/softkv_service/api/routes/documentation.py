@@ -34,6 +34,14 @@ NOT_BUILT = (
     "This installation has no other pages. In a checkout they are in the folder <code>docs</code>, from "
     "<code>docs/README.md</code> on; <code>make docs</code> builds them for this address."
 )
+OF_CHECKOUT = (
+    'The documentation as text: <a href="README.md">contents</a>, <a href="start/tutorial.md">tutorial</a>, '
+    '<a href="start/spreadsheet.md">load your spreadsheet</a>, <a href="reference/http.md">HTTP</a>, '
+    '<a href="guide/symptoms.md">symptoms</a>. <code>make docs</code> builds it as pages for this address.'
+)
+"""The note of a service that runs from a checkout, whose documentation is not built."""
+CHECKOUT = Path(__file__).parents[4] / "docs"
+MARKDOWN = ".md"
 INDEX_NOT_BUILT = (
     "# softkv\n\n"
     "This installation has no pages for language models. In a checkout they are in the folder docs, from "
@@ -50,7 +58,7 @@ class Documentation:
     document's inline scripts and styles, and the style sheets that the search inserts. One worker may run WebAssembly.
 
     Args:
-        folder: the built site; without it, `/docs/` is the API reference.
+        folder: the built site; without it, `/docs/` is the API reference, and a checkout's pages are sent as text.
         reference: the document of the API reference, whose links are relative to the page's root.
         frame_ancestors: origins that may show the documents in a frame, as in a Content-Security-Policy.
     """
@@ -59,8 +67,9 @@ class Documentation:
         self._folder = folder
         self._frame_ancestors = frame_ancestors
         text = reference.content.decode().replace('="assets/', '="../assets/')
+        not_built = OF_CHECKOUT if (CHECKOUT / "README.md").is_file() else NOT_BUILT
         self._references = [
-            Asset(text.replace(NOTE, note).encode(), reference.media_type) for note in (NOT_BUILT, BUILT)
+            Asset(text.replace(NOTE, note).encode(), reference.media_type) for note in (not_built, BUILT)
         ]
         self._policies: dict[str, str] = {}
 
@@ -72,6 +81,11 @@ class Documentation:
     @cached_property
     def _site(self) -> Assets:
         return Assets(self._folder)
+
+    @cached_property
+    def _checkout(self) -> Assets:
+        """The pages as they are written, for a service that runs from a checkout; no file elsewhere."""
+        return Assets(CHECKOUT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a file of the documentation; an ASGI call."""
@@ -91,7 +105,8 @@ class Documentation:
             reference = self._references[self._is_built]
             return await _send(reference, sha256(reference.content).hexdigest()[:16], {}, headers)
         if not self._is_built:
-            return None
+            is_page = name.endswith(MARKDOWN) and name in self._checkout.files
+            return await _send(self._checkout.files[name], self._checkout.digest, {}, headers) if is_page else None
         if name == "" or name.endswith("/"):
             name += "index.html"
         if name in FOR_MODELS or (file := self._site.files.get(name)) is None:

@@ -197,9 +197,16 @@ function facts(one, aliases, say) {
     ["fact.encoder", one.encoder ?? say("fact.encoder.none")],
     ["fact.similarity", one.similarity],
     ["fact.temperature", String(Number(one.temperature.toPrecision(4)))],
-    ["fact.null", one.null === false ? say("fact.null.off") : `${one.null}${one.null_similarity === null ? "" : ` (${fixed(one.null_similarity, 3)})`}`],
+    ["fact.null", nullLevel(one, say)],
     ["fact.calibration", calibration ? (calibration.outgrown ? say("fact.calibration.old") : kept) : say("fact.calibration.none")],
     ...(stored ? [/** @type {[string, string]} */ (["fact.projection", say(stored.pairs ? "fact.projection.trained" : "fact.projection.sent", stored)])] : []),
   ];
   return each("dl.facts", {}, lines, ([name, text]) => h("div", {}, h("dt", {}, say(name)), h("dd", {}, text)));
+}
+
+/** What the null key of a collection is, and how similar; questions that are near to all keys raise one that has a name. @param {Collection} collection @param {Say} say */
+function nullLevel({ null: choice, null_similarity: similarity }, say) {
+  if (choice === false) return say("fact.null.off");
+  if (similarity === null || typeof choice === "number") return String(choice);
+  return say(choice === "auto" ? "fact.null.raised" : "fact.null.named", { choice, level: fixed(similarity, 3) });
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
@@ -11,6 +12,7 @@ from shutil import copytree
 import httpx
 import pytest
 
+from tests.examples import ROOT
 from tests.running import RunningService
 
 SCRIPT = 'document.body.dataset.found = "1 < 2"'
@@ -60,7 +62,19 @@ def test_without_a_site_the_documentation_is_the_api_reference_which_says_how_to
     page = bare.get("/docs/")
     assert page.text == bare.get("/docs/api").text
     assert page.text.count("make docs") == 1
+    assert '<a href="../">softkv</a>' in page.text
     assert bare.get("/docs/index.html").status_code == bare.get("/docs/guide/").status_code == 404
+
+
+def test_in_a_checkout_the_reference_links_the_pages_as_they_are_written(bare):
+    linked = re.findall(r'href="([\w/]+\.md)"', bare.get("/docs/").text)
+    assert linked[0] == "README.md"
+    for name in linked:
+        page = bare.get(f"/docs/{name}")
+        assert page.headers["content-type"] == "text/plain; charset=utf-8"
+        assert page.text == (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for other in ("start/notebook.ipynb", "site/zensical.toml", "../README.md", "%2e%2e/README.md", "nothing.md"):
+        assert bare.get(f"/docs/{other}").status_code == 404, other
 
 
 def test_with_a_site_it_stands_beside_the_api_reference(built):
