@@ -5,7 +5,7 @@ import type { CalibrateOptions, Calibration, LabelledQuestion } from "./calls/ca
 import { attendMany, attendOne, compare, isMany, sweep } from "./calls/asking.ts";
 import type { AttendOptions, ComparedQuery, CompareOptions, Query, SweepOptions } from "./calls/asking.ts";
 import type { Answer, Comparison, Swept } from "./calls/answer.ts";
-import { decodeFields, encodeFields, readWritten } from "./calls/documents.ts";
+import { countOf, decodeFields, encodeFields, readNothing, readWritten } from "./calls/documents.ts";
 import type {
   Document,
   DocumentBody,
@@ -88,6 +88,7 @@ export class Collection<Value = unknown> {
       new Conflict(detail, { code: "collection_conflict", status: 409, requestId });
     try {
       return await this.#write("PUT", "", body, how, (info: CollectionInfo, { status, requestId }) => {
+        if (typeof info.name !== "string") throw new TypeError("name");
         if (status === 201 || existOk) return info;
         throw conflict(`collection '${this.name}' is there already: say existOk: true to take it, or drop it first`, requestId);
       });
@@ -163,7 +164,7 @@ export class Collection<Value = unknown> {
 
   /** Delete the collection and its documents. */
   drop(how?: How): Promise<void> {
-    return this.#write("DELETE", "", undefined, how, () => undefined);
+    return this.#write("DELETE", "", undefined, how, readNothing);
   }
 
   /**
@@ -210,7 +211,7 @@ export class Collection<Value = unknown> {
 
   /** Say whether documents answer questions; return the number of records stored, without those of missing documents. */
   async giveFeedback(judgements: Iterable<Judgement>, how?: How): Promise<number> {
-    return this.#write("POST", "/feedback", encodeJudgements(judgements), how, (content) => content.kept);
+    return this.#write("POST", "/feedback", encodeJudgements(judgements), how, (content) => countOf(content, "kept"));
   }
 
   /** Return what was said of answers, the oldest first, over all pages; needs a key with write access. */
@@ -220,7 +221,7 @@ export class Collection<Value = unknown> {
 
   /** Delete records of feedback by their numbers, or all; return their number. */
   deleteFeedback(which: SchemaFeedbackDelete, how?: How): Promise<number> {
-    return this.#write("POST", "/feedback/delete", which, how, (content) => content.deleted);
+    return this.#write("POST", "/feedback/delete", which, how, (content) => countOf(content, "deleted"));
   }
 
   /** Write one document, which replaces one with the same id. */
@@ -302,17 +303,17 @@ export class Collection<Value = unknown> {
    * @throws NotFound: the document does not exist; `delete` ignores that
    */
   async remove(id: string, how?: How): Promise<void> {
-    return this.#write("DELETE", documentPath(id), undefined, how, () => undefined);
+    return this.#write("DELETE", documentPath(id), undefined, how, readNothing);
   }
 
   /** Delete documents; return their number. */
   delete(which: Which, how?: How): Promise<number> {
-    return this.#write("POST", "/documents/delete", which, how, (content) => content.deleted);
+    return this.#write("POST", "/documents/delete", which, how, (content) => countOf(content, "deleted"));
   }
 
   /** Merge one change into documents in one transaction; return their number. null removes a field. */
   update(which: Which, patch: ManyPatch, how?: How): Promise<number> {
-    return this.#write("POST", "/documents/update", { ...which, patch }, how, (content) => content.updated);
+    return this.#write("POST", "/documents/update", { ...which, patch }, how, (content) => countOf(content, "updated"));
   }
 
   /**

@@ -9,6 +9,8 @@ import type {
   SchemaMembership,
   SchemaOrdering,
 } from "./generated/api.ts";
+import { invalidContent } from "./problems.ts";
+import { INVALID_DATE, isInvalidDate } from "./wire/body.ts";
 
 /** A condition on documents: a plain object in the form of the wire. */
 export type Filter = SchemaFilter;
@@ -58,8 +60,13 @@ export function ago(duration: Duration): SchemaDateTime {
   return { datetime: `now-${duration}` };
 }
 
-/** Return an operand with instants in place of dates. */
+/**
+ * Return an operand with instants in place of dates.
+ *
+ * @throws Invalid: a date is invalid
+ */
 function operand(value: unknown): unknown {
+  if (isInvalidDate(value)) throw invalidContent("/value", INVALID_DATE);
   if (value instanceof Date) return { datetime: value.toISOString() };
   return Array.isArray(value) ? value.map(operand) : value;
 }

@@ -30,6 +30,20 @@ export function foreignAnswer(reply: Reply): Refused {
   return new (errorClass(status))(detail, reply);
 }
 
+/**
+ * Return the error for an answer that leads to another address.
+ *
+ * @param location that address; null in a browser, which does not tell it
+ * @param path the path of the call, which the address of a service does not have
+ */
+export function redirection(reply: Reply, location: string | null, path: string): Refused {
+  const target = location && new URL(location, reply.url).href;
+  const base = target?.endsWith(path) && target.slice(0, -path.length);
+  const advice = base ? `give ${base} as url` : "give the address of the service itself as url";
+  const detail = `${reply.url} redirects to ${target || "an address that the browser does not tell"}: ${advice}`;
+  return new (errorClass(reply.status))(detail, reply);
+}
+
 /** Return the error for a flaw of a request that was not sent. */
 export function invalidContent(pointer: string, detail: string): Invalid {
   const message = pointer ? `${pointer}: ${detail}` : detail;

@@ -36,6 +36,8 @@ export interface UploadReport {
   acknowledged: number;
   /** The number of these rows that were written. */
   upserted: number;
+  /** The number of written rows whose instant of expiry was over: these documents are absent at once. */
+  expired: number;
   /** Existing ids, whose rows were skipped, with `onConflict: "skip"`. */
   skipped: string[];
   /** Ids of documents whose text is longer than the encoder reads, and was cut; empty if the encoder does not tell. */

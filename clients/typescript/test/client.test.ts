@@ -233,6 +233,9 @@ test("events", async (t) => {
   ];
   assert.deepEqual(await all(own.events("/any")), told);
   assert.deepEqual(await all(own.events("/any", { body: {} })), told);
+  answer = answer.map((each) => each.replaceAll("\n", "\r\n"));
+  assert.deepEqual(await all(own.events("/any")), told, "lines may end in CR LF");
+  answer = answer.map((each) => each.replaceAll("\r\n", "\n"));
   let signal: AbortSignal | null | undefined;
   const seen = new Client({ url, fetch: (to, init) => fetch(to, (signal = init.signal, init)) });
   await all(seen.events("/any"));

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Conflict, F, Invalid, NotFound, and, not, or } from "../src/index.ts";
+import { Conflict, F, Invalid, NotFound, type SoftkvError, and, not, or } from "../src/index.ts";
 import type { DocumentInput, ReEncoding } from "../src/index.ts";
 import { COMPASS, client, collection } from "./service.ts";
 
@@ -270,6 +270,35 @@ test("a move to another encoder is cancelled", async (t) => {
   assert.equal((await own.info()).encoder, null);
 });
 
+test("an invalid date is refused at every door, and never sent as null", async (t) => {
+  const own = await collection(t, VECTORS);
+  await own.put("d", { expires: "30d", metadata: { at: new Date(0) } });
+  const kept = await own.get("d");
+  const date = new Date("");
+  const message = /wanted a date, got an invalid Date: send null/;
+  for (const [call, pointer] of [
+    [() => own.put("d", { expires: date }), "/expires"],
+    [() => own.patch("d", { expires: date }), "/expires"],
+    [() => own.update({ ids: ["d"] }, { expires: date }), "/patch/expires"],
+    [() => own.write([{ id: "d", metadata: { a: [1, { b: date }] } }]), "/documents/0/metadata/a/1/b"],
+    [() => own.put("d", { value: date }), "/value"],
+    [() => own.count({ filter: { field: "metadata.at", operator: "==", value: date as never } }), "/filter/value"],
+    [async () => F("at", ">", date), "/value"],
+    [async () => F("at", "in", [new Date(), date]), "/value"],
+  ] as const) {
+    await assert.rejects(call, (error: SoftkvError) => {
+      assert.deepEqual([error.name, error.errors[0]?.pointer], ["Invalid", pointer]);
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+  const report = await own.upsert([{ id: "a" }, { id: "b", expires: date }]);
+  assert.deepEqual(report.refused.map(({ id, errors }) => [id, errors[0]?.pointer]), [["b", "/expires"]]);
+  assert.deepEqual(await own.get("d"), kept);
+  await own.patch("d", { expires: null });
+  assert.equal((await own.get("d")).expires, undefined);
+});
+
 test("what JSON would change is refused where it stands", async (t) => {
   const own = await collection(t, VECTORS);
   const lost = [
@@ -287,6 +316,9 @@ test("what JSON would change is refused where it stands", async (t) => {
   const report = await own.upsert([{ id: "a" }, { id: "b", metadata: { wei: 2n ** 80n } }, { id: "c", value: 2 ** 53 }]);
   assert.deepEqual([report.upserted, report.refused.map(({ id }) => id)], [1, ["b", "c"]]);
   const most = [Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, 1e21, 0.1];
+  const vector = [1, 2n] as unknown as number[];
+  await assert.rejects(own.put("x", { key_vector: vector }), { name: "Invalid", message: /^\/key_vector: number 1 is a BigInt/ });
+  await assert.rejects(own.attend(new BigInt64Array(2) as never), { name: "Invalid", message: /number 0 is a BigInt/ });
   await own.put("most", { key_vector: [2 ** 60, 1], metadata: { most } });
   const document = await own.get("most", { include: ["metadata", "key_vector"] });
   assert.deepEqual([document.metadata?.["most"], [...document.key_vector!]], [most, [2 ** 60, 1]]);

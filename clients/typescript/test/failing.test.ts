@@ -219,6 +219,53 @@ test("what a proxy answers in its own words", async (t) => {
   await assert.rejects(new Client({ url: other }).collection("a").attend([1]), { message: /not softkv's/ });
 });
 
+test("another program's answer is not the result of a write", async (t) => {
+  for (const text of ["[]", "{}", '{"id": 3}', '"ok"', "1", '{"upserted": "1", "deleted": null, "name": 1}']) {
+    const own = new Client({ url: await server(t, (_, answered) => void answered.end(text)) }).collection("a");
+    for (const call of [
+      () => own.create({ existOk: true }),
+      () => own.put("x", {}),
+      () => own.patch("x", {}),
+      () => own.write([]),
+      () => own.update({ ids: ["x"] }, {}),
+      () => own.delete({ ids: ["x"] }),
+      () => own.remove("x"),
+      () => own.drop(),
+      () => own.upsert([{ id: "x" }]),
+      () => own.giveFeedback([]),
+      () => own.deleteFeedback({ all: true } as never),
+    ]) {
+      await assert.rejects(call, { name: "Refused", message: /not softkv's/ }, text);
+    }
+  }
+});
+
+test("a redirect is refused, with the address to give", async (t) => {
+  const asked: string[] = [];
+  let to = `${URL_OF_SERVICE}/below`;
+  let status = 301;
+  const url = await server(t, (heard, answered) => {
+    asked.push(`${heard.method} ${heard.url}`);
+    answered.writeHead(status, { Location: to + (to.endsWith("login") ? "" : heard.url) }).end();
+  });
+  const own = new Client({ url }).collection("a");
+  for (status of [301, 302, 303, 307, 308]) {
+    for (const call of [() => own.giveFeedback([]), () => own.delete({ ids: ["x"] }), () => own.attend([1]), () => own.info()]) {
+      await assert.rejects(call, (error: Refused) => {
+        assert.deepEqual([error.name, error.status, error.code], ["Refused", status, undefined]);
+        assert.match(error.message, /redirects to http:\S+\/below\/v1\/collections\/a\S*: give http:\S+\/below as url$/);
+        return true;
+      });
+    }
+  }
+  assert.equal(asked.length, 20);
+  [to, status] = ["/login", 302];
+  await assert.rejects(own.delete({ ids: ["x"] }), /redirects to http:\S+\/login: give the address of the service itself as url/);
+  const opaque = { type: "opaqueredirect", status: 0, ok: false, headers: new Headers() } as Response;
+  const browser = new Client({ url, fetch: async (_, init) => (assert.equal(init.redirect, "manual"), opaque) });
+  await assert.rejects(browser.info(), { name: "Refused", message: /redirects to an address that the browser does not tell/ });
+});
+
 test("keys", async (t) => {
   const keys: (string | undefined)[] = [];
   const url = await server(t, (asked, answered) => {
@@ -242,6 +289,10 @@ test("addresses that are none", () => {
   });
   assert.throws(() => new Client({ url: "ftp://localhost" }), /is not an http address/);
   assert.throws(() => new Client({ url: "http://localhost/v1/" }), /ends in \/v1, which the client adds/);
+  assert.throws(() => new Client({ url: "http://me:secret@localhost:1" }), (error: Invalid) => {
+    assert.match(error.message, /the URL of localhost:1 has a user or a password/);
+    return !error.message.includes("secret");
+  });
   assert.throws(() => client.collection("a/b"), Invalid);
 });
 

@@ -74,6 +74,25 @@ test("rows that are wrong keep none back", async (t) => {
   assert.deepEqual((await own.get("good", { include: ["key_vector"] })).key_vector, new Float32Array([1, 2]));
 });
 
+test("rows that had expired before they were sent are counted", async (t) => {
+  const rows = [
+    { id: "microseconds as nanoseconds", expires: 1_767_225 },
+    { id: "text", expires: "2026-01-01T00:00:00Z" },
+    { id: "date", expires: new Date(0) },
+    { id: "ahead", expires: new Date(Date.now() + 86_400_000) },
+    { id: "from now on", expires: "30d" },
+    { id: "never", expires: null },
+    { id: "refused", expires: "soon" },
+    { id: "there", expires: 0 },
+  ];
+  for (const [onConflict, expired] of [["replace", 4], ["skip", 3]] as const) {
+    const own = await collection(t, { encoder: null, dimension: 2 }, [{ id: "there" }]);
+    const report = await own.upsert(rows, { onConflict });
+    assert.equal(report.expired, expired);
+    assert.equal(await own.count(), report.upserted - expired + report.skipped.length);
+  }
+});
+
 test("what is there already is skipped, or ends the upload", async (t) => {
   const own = await collection<number>(t, VECTORS, [{ id: "d1500", key_vector: [9, 9], value: -1 }]);
   const report = await own.upsert(numbered(2000), { onConflict: "skip" });

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.typescript.conftest import HERE
-from tests.examples import SHOWN_URL, Page
+from tests.examples import SHOWN_URL, Page, same_text
 from tests.running import RunningService
 from tools.node import CLIENT, ROOT, checked, node
 
@@ -45,7 +45,7 @@ def test_examples_in_typescript_print_their_comments(page, installed, library):
     printed = checked(node(installed, file)).split(f"{BETWEEN}\n")
     file.unlink()
     for text, came in zip(blocks, printed, strict=True):
-        assert came.strip() == "\n".join(line[3:] for line in text.splitlines() if line.startswith("// ")), text
+        same_text("\n".join(line[3:] for line in text.splitlines() if line.startswith("// ")), came.strip(), text)
 
 
 def test_every_class_and_function_is_documented():

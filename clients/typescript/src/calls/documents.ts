@@ -108,6 +108,18 @@ export function encodeFields(document: Fields<unknown, null>, pointer = ""): Rec
 }
 
 /** Convert the result of a write from the wire. */
-export function readWritten({ upserted, skipped = [], deleted = 0, truncated }: SchemaUpserted): Written {
-  return { upserted, skipped, deleted, truncated };
+export function readWritten(content: SchemaUpserted): Written {
+  const { skipped = [], deleted = 0, truncated } = content;
+  return { upserted: countOf(content, "upserted"), skipped, deleted, truncated };
+}
+
+/** Return a count in the answer to a write; a TypeError, by which the answer is not softkv's, if it is missing. */
+export function countOf<Name extends string>(content: Readonly<Record<Name, number>>, name: Name): number {
+  if (typeof content[name] !== "number") throw new TypeError(name);
+  return content[name];
+}
+
+/** Check that an answer has no content, as that of a service to the deletion of one thing. */
+export function readNothing(content: unknown): void {
+  if (content !== null) throw new TypeError("content");
 }

@@ -16,6 +16,8 @@ export class Report implements UploadReport {
   acknowledged = 0;
   /** The number of these rows that were written. */
   upserted = 0;
+  /** The number of written rows whose instant of expiry was over: these documents are absent at once. */
+  expired = 0;
   /** Existing ids, whose rows were skipped, with `onConflict: "skip"`. */
   skipped: string[] = [];
   /** Ids of documents whose text is longer than the encoder reads, and was cut; empty if the encoder does not tell. */

@@ -1,7 +1,7 @@
 /** Uploads: any number of rows, written in batches one after another, and their report. */
 
 import { JSON_TYPE, Written, json } from "../wire/body.ts";
-import { encodeFields } from "./documents.ts";
+import { countOf, encodeFields, readWritten } from "./documents.ts";
 import type { DocumentInput } from "./documents.ts";
 import { Invalid, SoftkvError, TooLarge } from "../errors.ts";
 import type { SchemaUploadBatch, SchemaUploadEnd, SchemaUploadLine, SchemaUpserted } from "../generated/api.ts";
@@ -29,11 +29,12 @@ export interface UploadOptions {
 
 type Rows = Iterable<DocumentInput> | AsyncIterable<DocumentInput>;
 
-/** A row of a batch: its position among all rows, the id of its document, and its line of JSON. */
+/** A row of a batch: its position among all rows, the id of its document, its line of JSON, and whether it has expired. */
 interface Line {
   readonly row: number;
   readonly id: unknown;
   readonly content: string;
+  readonly isExpired: boolean;
 }
 
 /** Modes of the wire. */
@@ -121,7 +122,7 @@ class Upload {
       this.#waiting >= this.#maxRows || (this.#lines.length > 0 && this.#bytes + bytes >= this.#maxBytes);
     if (isFull) await this.#write();
     if (flaws) this.#refused.push(refusalOf(row, document.id, flaws));
-    else this.#lines.push({ row, id: document.id, content });
+    else this.#lines.push({ row, id: document.id, content, isExpired: isPast(document.expires) });
     this.#bytes += bytes + 1;
     return isFull;
   }
@@ -164,6 +165,8 @@ class Upload {
     }
     report.acknowledged += rows;
     report.upserted += result.upserted;
+    const skipped = new Set<unknown>(result.skipped);
+    report.expired += this.#lines.filter(({ id, isExpired }) => isExpired && !skipped.has(id)).length;
     report.skipped.push(...result.skipped);
     report.truncated.push(...(result.truncated ?? []));
     report.refused.push(...this.#refused.sort((one, other) => one.row - other.row));
@@ -184,7 +187,7 @@ class Upload {
     const body = new Written(this.#lines.map((line) => line.content).join("\n"), NDJSON_TYPE);
     const parts = await this.#send({ body, read, isText: true, repeatable: true });
     this.#refuse(new Map(parts.flatMap((part) => part.refused.map(({ line, errors }) => [line - 1, errors] as const))));
-    const upserted = parts.reduce((sum, part) => sum + part.upserted, 0);
+    const upserted = parts.reduce((sum, part) => sum + countOf(part, "upserted"), 0);
     return { upserted, truncated: parts.flatMap((part) => part.truncated ?? []) };
   }
 
@@ -196,7 +199,7 @@ class Upload {
   #transaction(name: string): Promise<SchemaUpserted> {
     const documents = this.#lines.map((line) => line.content).join(",");
     const body = new Written(`{"mode":"${MODES[this.#target.onConflict]}","documents":[${documents}]}`, JSON_TYPE);
-    return this.#send({ body, once: true, id: `${this.#report.id}-${name}` });
+    return this.#send({ body, read: readWritten, once: true, id: `${this.#report.id}-${name}` });
   }
 
   #send<T>(call: Omit<Call<T>, "method" | "path">): Promise<T> {
@@ -237,6 +240,12 @@ function byRow({ errors }: Invalid): Map<number, Flaw[]> {
     flaws.set(row, [...(flaws.get(row) ?? []), { pointer: rest, detail }]);
   }
   return flaws;
+}
+
+/** Return whether an instant of expiry is over; false for a time from now on, such as "30d", whose text is no date. */
+function isPast(instant: DocumentInput["expires"]): boolean {
+  const time = typeof instant === "number" ? instant * 1000 : typeof instant === "string" ? Date.parse(instant) : instant;
+  return time !== null && time !== undefined && Number(time) <= Date.now();
 }
 
 const encoder = /* @__PURE__ */ new TextEncoder();

@@ -68,10 +68,19 @@ class Unwritable extends Error {
   }
 }
 
-function plain(_name: string, value: unknown): unknown {
+/** Refuses what JSON would change. JSON.stringify gives the value after its toJSON; `this` has it as it was. */
+function plain(this: Record<string, unknown>, name: string, value: unknown): unknown {
+  if (isInvalidDate(this[name])) throw new Unwritable(this[name], INVALID_DATE);
   const problem = problemOf(value);
   if (problem) throw new Unwritable(value, problem);
   return ArrayBuffer.isView(value) && !(value instanceof DataView) ? Array.from(value as Float64Array) : value;
+}
+
+export const INVALID_DATE = "wanted a date, got an invalid Date: send null, or leave the field out";
+
+/** Return whether a value is a Date without a time, which JSON would make null. */
+export function isInvalidDate(value: unknown): boolean {
+  return value instanceof Date && Number.isNaN(value.getTime());
 }
 
 /** Return why JSON cannot have a value; undefined if it can. */

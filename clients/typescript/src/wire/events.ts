@@ -28,7 +28,8 @@ export async function* events<Data>(
       attempt.restart();
       const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
       if ((isOver = done)) return;
-      const blocks = (rest + decoder.decode(value, { stream: true })).split("\n\n");
+      // A line may end in CR LF, of which the next part may bring the LF.
+      const blocks = (rest + decoder.decode(value, { stream: true })).replace(/\r\n|\r(?!$)/g, "\n").split("\n\n");
       rest = blocks.pop() ?? "";
       // The time that the caller takes for an event does not count as silence of the service.
       attempt.suspend();

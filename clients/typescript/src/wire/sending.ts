@@ -3,7 +3,7 @@
 import { JSON_TYPE, Written, json } from "./body.ts";
 import { SoftkvError, TimedOut, Unreachable } from "../errors.ts";
 import type { SchemaLimits, SchemaServiceAnswer } from "../generated/api.ts";
-import { invalidContent, foreignAnswer, refusal } from "../problems.ts";
+import { invalidContent, foreignAnswer, redirection, refusal } from "../problems.ts";
 import { pause, waitBefore } from "./retrying.ts";
 import { authorization } from "./settings.ts";
 import type { Reply } from "../types.ts";
@@ -129,6 +129,10 @@ export class Sender {
           const own = { requestId: id };
           throw tried > 1 ? new SoftkvError(detail, own) : new Unreachable(detail, true, own);
         }
+        // Followed, a POST behind a 301 or 302 would become a GET, which changes nothing.
+        if (response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400)) {
+          throw redirection(head, response.headers.get("location"), call.path);
+        }
         if (response.ok || response.status === call.expected) return await take(response, attempt, head);
         throw refusal({ ...head, text: await response.text() });
       } catch (error) {
@@ -156,7 +160,7 @@ export class Sender {
       ...(once && { "Idempotency-Key": id }),
       ...how.headers,
     };
-    return { method, headers, ...(content && { body: content.content }) };
+    return { method, headers, redirect: "manual", ...(content && { body: content.content }) };
   }
 }
 

@@ -20,7 +20,11 @@ export function address(option: string | URL | undefined): string {
   const url = `${option ?? variable("SOFTKV_URL") ?? DEFAULT_URL}`;
   const example = "give one such as http://127.0.0.1:8000";
   if (!URL.canParse(url)) throw invalidContent("", `'${url}' is not a URL: ${example}`);
-  if (!/^https?:$/.test(new URL(url).protocol)) throw invalidContent("", `'${url}' is not an http address: ${example}`);
+  const { protocol, username, password, host } = new URL(url);
+  if (!/^https?:$/.test(protocol)) throw invalidContent("", `'${url}' is not an http address: ${example}`);
+  if (username || password) {
+    throw invalidContent("", `the URL of ${host} has a user or a password, which fetch does not send: give a key as key`);
+  }
   if (/\/v1\/*$/.test(url)) throw invalidContent("", `'${url}' ends in /v1, which the client adds to each call: leave it out`);
   return url.replace(/\/+$/, "");
 }

@@ -32,6 +32,8 @@ const CHUNK_BYTES = 0x2000;
 export function outgoing(vector: VectorInput, pointer: string): SchemaVector {
   if (typeof vector !== "object" || vector === null) throw invalidContent(pointer, `wanted a vector, got ${typeof vector}`);
   if ("base64" in vector) return vector;
+  const big = (vector as readonly unknown[]).findIndex?.((number) => typeof number === "bigint") ?? -1;
+  if (big >= 0) throw invalidContent(pointer, `number ${big} is a BigInt: send Number(…)`);
   const numbers = Float32Array.from(vector);
   const index = numbers.findIndex((number) => !Number.isFinite(number));
   if (index >= 0) throw invalidContent(pointer, `number ${index} is not finite as float32: keep magnitudes below 3.4e38`);
