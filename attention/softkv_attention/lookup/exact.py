@@ -197,7 +197,7 @@ def _distribution(question: Question, similarities: F64) -> Distribution:
 def _answer(shard: Shard, weighting: Weighting, output: F64 | None) -> Answer:
     in_logits, documents = weighting.in_logits, shard.keys
     variation = bound_variation(shard, weighting)
-    error = None if output is None else bound_exact_output(variation, shard.facts.value_norm, shard.term_count)
+    error = None if output is None else bound_exact_output(variation, shard.value_norm, shard.term_count)
     document_weighting = weighting
     if shard.grouping is not None:
         documents = len(shard.grouping.numbers)
@@ -234,7 +234,7 @@ def bound_variation(shard: Shard, weighting: Weighting) -> float:
     question, similarities, levels = weighting.question, weighting.similarities, weighting.levels
     if not levels.size:
         return 0.0
-    rounding = similarity_slack(shard.facts.similarity, question.vector, shard.facts.key_norm)
+    rounding = similarity_slack(shard.facts.similarity, question.vector, shard.key_norm)
     ties = levels == levels.max()
 
     def are_copies() -> bool:

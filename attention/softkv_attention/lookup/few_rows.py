@@ -173,7 +173,7 @@ class FewRows:
         rows, matches, complete = masses.heads[:listed], min(question.cap, n), True
         first = rows.item(0)
         best, heaviest = similarities.item(first), weights.item(first)
-        rounding = similarity_slack(self._facts.similarity, question.vector, self._facts.key_norm)
+        rounding = similarity_slack(self._facts.similarity, question.vector, self._passing.key_norm)
 
         def are_alike() -> bool:
             return are_copies(self._passing.row_indices, np.flatnonzero(similarities == best))
@@ -192,7 +192,7 @@ class FewRows:
                 heavy_rows = HeavyRows(heavy_numbers, heavy_numbers, heavy_weights)
         error = None
         if output is not None:
-            error = bound_exact_output(variation, self._facts.value_norm, self._passing.term_count)
+            error = bound_exact_output(variation, self._passing.value_norm, self._passing.term_count)
         numbers, head_similarities = self.numbers[rows], similarities[rows]
         head = Head(
             numbers=numbers,

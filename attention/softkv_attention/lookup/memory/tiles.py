@@ -70,6 +70,11 @@ class Tile:
         """float64[r], the lengths ‖k‖ of the keys of the tile's rows."""
         return self.segment.block.norms[self.rows]
 
+    @property
+    def value_norms(self) -> F64:
+        """float64[r], the lengths ‖v‖ of the values of the tile's rows."""
+        return self.segment.block.value_norms[self.rows]
+
     def prefetch_keys(self) -> None:
         """Ask the operating system to read the tile's keys from a file into memory before they are needed."""
         read_ahead(self.segment.block.keys, self.indices)
@@ -219,6 +224,16 @@ class PassingRows:
         Tiles (runs of rows) are added one by one, and within a tile its rows.
         """
         return len(self.tiles) + max((tile.stop - tile.start for tile in self.tiles), default=0)
+
+    @cached_property
+    def key_norm(self) -> float:
+        """The largest length ‖k‖ of a key of the rows."""
+        return max((float(tile.norms.max()) for tile in self.tiles), default=0.0)
+
+    @cached_property
+    def value_norm(self) -> float:
+        """The largest length ‖v‖ of a value of the rows."""
+        return max((float(tile.value_norms.max()) for tile in self.tiles), default=0.0)
 
     def owners(self) -> I64:
         """Return int64[n], the document of each of the rows."""

@@ -78,6 +78,16 @@ class StoredRows:
         """The most numbers that are added one by one in a component of `sum_values`; rounding errors grow with it."""
         return self._passing.term_count
 
+    @property
+    def key_norm(self) -> float:
+        """The largest length ‖k‖ of a key that passes the mask, so that no bound tells of a longer one."""
+        return self._passing.key_norm
+
+    @property
+    def value_norm(self) -> float:
+        """The largest length ‖v‖ of a value that passes the mask, so that no bound tells of a longer one."""
+        return self._passing.value_norm
+
     @cached_property
     def grouping(self) -> DocumentGrouping | None:
         """The document of each row of `rows`; None if no document has several rows."""

@@ -44,6 +44,14 @@ class Shard(Protocol):
         """The most numbers that are added one by one in a component of `sum_values`; rounding errors grow with it."""
 
     @property
+    def key_norm(self) -> float:
+        """The largest length ‖k‖ of a key that passes the mask; of a remote shard, of all keys."""
+
+    @property
+    def value_norm(self) -> float:
+        """The largest length ‖v‖ of a value that passes the mask; of a remote shard, of all values."""
+
+    @property
     def value_residuals(self) -> Residuals:
         """The sum over all passing rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
 

@@ -114,6 +114,16 @@ class RemoteShard:
         return self.keys // TILE_ROWS + 3 * self.facts.blocks + TILE_ROWS
 
     @property
+    def key_norm(self) -> float:
+        """The largest length ‖k‖ of all keys."""
+        return self.facts.key_norm
+
+    @property
+    def value_norm(self) -> float:
+        """The largest length ‖v‖ of all values."""
+        return self.facts.value_norm
+
+    @property
     def rows(self) -> I64:
         """int64[keys], the numbers of the rows that pass the mask, ascending.
 

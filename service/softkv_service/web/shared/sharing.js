@@ -131,7 +131,7 @@ export function linkOf(location, hash) {
 /** The element of HTML that shows an address in another page. @param {string} address */
 export function frameOf(address) {
   const url = new URL(address);
-  url.search = "?embed=1"; // with anything else beside it, the page is no picture
+  url.search = "?embed=1"; // the whole query: beside anything else, the service sends the whole page
   const written = url.href.replaceAll("&", "&amp;").replaceAll('"', "&quot;");
   return `<iframe src="${written}" width="${WIDTH}" height="${HEIGHT}" style="border: 0" loading="lazy" title="softkv"></iframe>`;
 }

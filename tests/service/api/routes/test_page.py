@@ -62,7 +62,7 @@ NO_PICTURES = [
 
 
 @pytest.mark.parametrize("path", ["/", "/index.html", "/deeper"])
-def test_the_service_alone_decides_what_is_a_picture_in_a_frame(client, path):
+def test_the_service_alone_decides_which_page_is_a_picture_in_a_frame(client, path):
     picture = client.get(f"{path}?embed=1")
     assert "frame-ancestors *;" in picture.headers["content-security-policy"]
     assert '<html data-embed="" ' in picture.text
