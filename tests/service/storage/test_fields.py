@@ -122,3 +122,12 @@ def test_kinds_are_those_of_documents_that_are_there(store: Store) -> None:
     assert kinds["b"][:2] == ({Kind.LIST, Kind.NUMBER}, {Kind.TEXT, Kind.NULL, Kind.BOOLEAN})
     assert (kinds["c"].own, kinds["c.d"].own) == ({Kind.OBJECT}, {Kind.TEXT})
     assert kinds["gone"] == kinds["never"] == (frozenset(), frozenset(), False)
+
+
+def test_an_element_counts_once_a_document_and_a_list_is_no_value(store: Store) -> None:
+    fields = [{"x": ["cats", "cats", None]}, {"x": "cats"}, {"x": []}]
+    number = collection(store, [document(str(i), metadata=metadata) for i, metadata in enumerate(fields)])
+    with store.reading() as reader:
+        (facts,) = reader.field_facts(number, ["x"], values=10)
+    assert facts.values == (FieldValue("cats", 2), FieldValue(None, 1))
+    assert (facts.types, facts.count, facts.distinct) == (("text", "null", "list"), 3, 2)

@@ -64,6 +64,20 @@ def test_aliases_are_copied_with_their_collections(store: Store, tmp_path: Path)
         assert "before" not in aliases(store)
 
 
+def test_the_aliases_of_a_deleted_collection_are_deleted_with_it(store: SQLiteStore) -> None:
+    collection(store, name="one")
+    collection(store, name="two")
+    for alias, name in (("a", "one"), ("b", "one"), ("c", "two")):
+        put(store, alias, name)
+    with store.writing() as writer:
+        writer.delete_collection("one")
+        writer.create_collection("a", SETTINGS)
+    assert aliases(store) == {"c": "two"}
+    collection(store, name="one")
+    assert aliases(store) == {"c": "two"}
+    assert list(store.check()) == []
+
+
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True)
 
 

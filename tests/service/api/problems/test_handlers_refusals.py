@@ -255,6 +255,10 @@ DELETIONS = [
     *(({"filter": filter_}, "/filter", "one that every document passes") for filter_ in EMPTY_FILTERS),
 ]
 ENCODE = [({"texts": ["a", None]}, "/texts/1")]
+TRACE = [
+    ({"layers": [0, 99, -99]}, ("/layers/1", "/layers/2"), "the model has the layers 0 to 5"),
+    ({"heads": [12]}, "/heads/0", "the model has the heads 0 to 11, or −12 to −1 from the last; got 12"),
+]
 FEEDBACK = [
     ({"query": [1.0] * 3, "id": "a", "right": True}, "/feedback/1/query", "width 3"),
     ({"query": "a text", "id": "a", "right": True}, "/feedback/1/query", "no encoder"),
@@ -313,6 +317,8 @@ REFUSED = [
     *rows("vectors", "POST documents/delete", {}, DELETIONS),
     *rows("", "POST /v1/encode", {}, ENCODE),
     *rows("", "POST /v1/trace", {}, [({"text": "a\ud800"}, "/text")]),
+    *rows("", "POST /v1/trace", {"text": "a dog"}, TRACE),
+    *rows("vectors", "POST attend", {"query": Q}, [({"full_text": 0.1}, "/full_text", "a vector has no words")]),
     *rows("vectors", "POST feedback", {}, (({"feedback": [RIGHT, wrong]}, at, said) for wrong, at, said in FEEDBACK)),
     *rows("vectors", "POST feedback", {}, [({"feedback": [RIGHT] * 1001}, "/feedback")]),
     *rows("vectors", "POST feedback/delete", {}, [({}, "", "wanted exactly one of numbers")]),

@@ -63,8 +63,8 @@ class Asking:
     finish: Callable[[list[Answer]], Any]
 
 
-def ask_for(catalogue, finish):
-    return catalogue.collection("c").lookups.ask(lambda snapshot: Asking([Question(KEYS[0], 1.0)], finish), size=1)
+def ask_for(catalogue, finish, size=1):
+    return catalogue.collection("c").lookups.ask(lambda snapshot: Asking([Question(KEYS[0], 1.0)], finish), size=size)
 
 
 async def scanning(held_scan, asking):
@@ -95,6 +95,17 @@ async def test_waiting_questions_are_answered_in_one_batch_as_if_alone(catalogue
         best = np.argsort(-logits)[:10]
         assert [json.loads(match.document.value) for match in result.matches] == best.tolist()
         np.testing.assert_allclose([match.weight for match in result.matches], weights[best], rtol=1e-9)
+
+
+async def test_a_batch_ends_before_a_lookup_that_it_has_no_room_for(catalogue, held_scan):
+    gate, sizes = held_scan
+    collection = catalogue.collection("c")
+    first = await scanning(held_scan, ask(catalogue, KEYS[0]))
+    full = [asyncio.create_task(ask_for(catalogue, len, lookups.MAX_BATCH_QUESTIONS)) for _ in range(2)]
+    await waiting(collection, 2)
+    gate.set()
+    await asyncio.gather(first, *full)
+    assert sizes == [1, 1, 1]
 
 
 async def test_a_cancelled_question_leaves_the_batch(catalogue, held_scan):

@@ -171,6 +171,15 @@ async def test_a_collection_moves(store: Store, models: dict[str, Encoder]) -> N
         assert is_exact(result, models["old"], text(7), TEXTS)
 
 
+async def test_a_job_that_its_service_left_is_ended_by_the_next_one(store: Store, models: dict[str, Encoder]) -> None:
+    async with running(store, models, jobs=False) as first:
+        await filled(first)
+        await first.jobs.start(first.collection(), "new")
+    async with running(store, models) as second:
+        assert (await ended(second)).job.state == "done"
+        assert is_exact(await second.attend(text(7)), models["new"], text(7), TEXTS)
+
+
 async def test_no_answer_mixes_encoders_while_callers_write(store: Store, models: dict[str, Encoder]) -> None:
     """Callers ask while one writes, changes and deletes; afterwards both hold what was written, and only that."""
     async with running(store, models) as service:

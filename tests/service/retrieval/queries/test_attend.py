@@ -53,6 +53,13 @@ def test_vectors_of_more_matches_than_an_answer_holds_are_refused(create, monkey
         attending()
 
 
+def test_an_invalid_filter_is_refused_with_a_pointer(create):
+    unknown = {"field": "id", "operator": "??", "value": "a"}
+    with pytest.raises(InvalidContent, match="no operator") as refused:
+        attend(create([document("a")]), np.ones(2, np.float32), filter=unknown)
+    assert [flaw.pointer for flaw in refused.value.flaws] == ["/filter/operator"]
+
+
 @pytest.fixture
 def partly(create):
     """Return a collection of forty documents, fifteen of which are unreachable; and all of them."""

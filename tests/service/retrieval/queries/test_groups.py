@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softkv_attention.lookup import Limits
+from softkv_service.retrieval import InvalidContent
 from softkv_service.retrieval.queries import Grouping, ValueRange
 from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened, weigh, with_keys
@@ -144,3 +145,20 @@ def test_groups_of_no_documents_have_weights_alone(shelf):
     grouped = attend(shelf, QUERY, **ASKED, group_by=Grouping("metadata.x", 2, 0))[0].group_by
     assert [(group.value, group.documents, group.matches) for group in grouped.groups] == [("c", 1, ()), ("b", 2, ())]
     assert grouped.rest_weight > 0
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ([(None, None)], "wanted a range with a bound"),
+        ([("then", None)], "a bound is a number or an ISO 8601 date"),
+        ([(1, "2020-01-01")], "one bound is a number and the other a date"),
+        ([(2, 2)], "no value is from 2 up to 2"),
+        ([("2021-01-01", "2020-01-01")], "no value is from 2021-01-01"),
+        ([(0, 3), (2, 5)], "the range from 2 overlaps the one from 0 up to 3"),
+        ([(None, 3), (None, 1)], "overlaps"),
+    ],
+)
+def test_a_range_that_is_empty_unclear_or_overlaps_another_is_refused(bounds, message):
+    with pytest.raises(InvalidContent, match=message):
+        Grouping("metadata.x", 10, 3, [ValueRange(low, high) for low, high in bounds])

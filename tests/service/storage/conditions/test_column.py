@@ -76,3 +76,13 @@ def test_no_column_that_would_take_more_than_it_may(shared: Store, value: Any) -
         assert column is not None
         assert reader.column(number, "x", most_bytes=column.nbytes // 2) is None
         assert reader.column(number, "x", most_bytes=column.nbytes) is not None
+
+
+def test_a_column_leaves_complements_to_its_caller(shared: Store) -> None:
+    number = collection(shared, [document("a", metadata={"x": 1})])
+    with shared.reading() as reader:
+        column = reader.column(number, "x")
+    assert column is not None
+    for comparison in (Comparison("metadata.x", "!=", 1), Comparison("metadata.x", "not in", [1])):
+        with pytest.raises(ValueError, match=f"comparisons of order, not {comparison.operator}"):
+            column.rows(comparison)
