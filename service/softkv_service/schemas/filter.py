@@ -161,7 +161,9 @@ FilterField = Annotated[
 def _in_metadata(field: str) -> str:
     if not field.startswith(METADATA):
         raise PydanticCustomError(
-            "field", f"wanted {METADATA} and the name of a field, got {{came}}", {"came": field[:60]}
+            "field",
+            f"wanted {METADATA} and the name of a field, got {{came}}: write {METADATA}{{came}}",
+            {"came": field[:60]},
         )
     return field
 

@@ -45,6 +45,8 @@ class _Spoken(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the server of the Model Context Protocol send its response; an ASGI call."""
         endpoint = await scope["app"].state.parts.mcp.endpoint()
+        if "accept" not in Headers(scope=scope):  # the caller takes anything
+            scope = {**scope, "headers": [*scope["headers"], (b"accept", b"application/json")]}
         await endpoint(scope, receive, send)
 
 
@@ -56,6 +58,7 @@ router = APIRouter(
 
 
 @router.post(MCP)
+@router.post(f"{MCP}/")
 async def post_mcp_message(_: Request) -> Response:
     """Answer a message of the Model Context Protocol."""
     return _Spoken()

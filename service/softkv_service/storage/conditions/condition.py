@@ -46,8 +46,9 @@ class Comparison:
 
     def __post_init__(self) -> None:
         if not isinstance(self.field, str) or not (self.field in TEXTS or self.in_metadata):
+            meant = f"write {METADATA}{self.field[:60]}, or " if isinstance(self.field, str) and self.field else "use "
             raise InvalidCondition(
-                f"there is no field {_repr(self.field)}: use id, key, or metadata. and a name", "field"
+                f"there is no field {_repr(self.field)}: {meant}id, key, or metadata. and a name", "field"
             )
         if self.operator not in COMPARISONS:
             raise InvalidCondition(

@@ -62,7 +62,9 @@ def test_too_many_and_too_long(http: Way, library: str) -> None:
 def test_a_refusal_of_the_service_is_worded_for_the_tool(http: Way, library: str) -> None:
     fields = [{"field": "id", "operator": "!=", "value": "x"}, {"field": "year", "operator": "<", "value": 1900}]
     message = http.refused("ask", collection=library, question="cats", where=fields)
-    assert message == "/where/1/field: there is no field 'year': use id, key, or metadata. and a name"
+    assert (
+        message == "/where/1/field: there is no field 'year': write metadata.year, or id, key, or metadata. and a name"
+    )
     message = http.refused("find", collection=library, cursor="nowhere")
     assert "/cursor" in message
 
