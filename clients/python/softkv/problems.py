@@ -9,18 +9,24 @@ import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from softkv.errors import Flaw, Invalid, Refused, error_class
 from softkv.record import Record
 
 
 class Reply(Record):
-    """A response before it is parsed."""
+    """A response before it is parsed.
+
+    Attributes:
+        proxy: the proxy of the environment through which it came; empty without one.
+    """
 
     status: int
     headers: Mapping[str, str]
     content: bytes
     url: object
+    proxy: str = ""
 
     @property
     def request_id(self) -> str | None:
@@ -103,14 +109,34 @@ def problem_error(problem: Mapping[str, Any], reply: Reply) -> Refused:
 
 def foreign_response_error(reply: Reply) -> Refused:
     """Return the error for a response that did not come from softkv, such as a proxy's."""
-    kind = reply.headers.get("content-type", "no content type")
-    slash = ", and that a proxy passes on %2F, the slash of an id" if "%2F" in str(reply.url) else ""
+    url, location = str(reply.url), reply.headers.get("location")
+    if location is not None and 300 <= reply.status < 400:
+        detail = f"{url} redirects to {_redirect_target(url, location)}"
+    else:
+        kind = reply.headers.get("content-type", "no content type")
+        slash = ", and that a proxy passes on %2F, the slash of an id" if "%2F" in url else ""
+        detail = f"{url} answered {reply.status} with {kind}, which is not softkv's: check the address{slash}"
+    if reply.proxy:
+        detail += f". It came through {proxy_advice(reply.proxy, url)}"
     return error_class(reply.status, None)(
-        f"{reply.url} answered {reply.status} with {kind}, which is not softkv's: check the address{slash}",
+        detail,
         status=reply.status,
         request_id=reply.request_id,
         retry_after=reply.retry_after,
     )
+
+
+def _redirect_target(url: str, location: str) -> str:
+    """Return the address of a redirect, and the advice which address to give."""
+    target, path = urljoin(url, location), url[url.find("/v1") :]
+    if "/v1" in url and target.endswith(path):
+        return f"{target}: give {target.removesuffix(path)} as url"
+    return f"{target}: give the address of the service itself as url"
+
+
+def proxy_advice(proxy: str, url: str) -> str:
+    """Return the name of a proxy, and how to do without it."""
+    return f"the environment's proxy {proxy}: add {urlsplit(url).hostname} to NO_PROXY to ask without it"
 
 
 def raise_flaws(flaws: Iterable[Flaw]) -> None:

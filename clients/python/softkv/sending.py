@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cache, lru_cache, partial
+from importlib.util import find_spec
+from ipaddress import IPv6Address, ip_address
+from socket import inet_aton, inet_ntoa
 from typing import Any, Generic, TypeVar
 
 import httpx2
@@ -14,13 +17,12 @@ import httpx2
 from softkv import settings
 from softkv.calls.call import Call, Plan, RetryPolicy
 from softkv.errors import Error, TimedOut, Unreachable
-from softkv.problems import Reply, foreign_response_error, invalid_value
+from softkv.problems import Reply, foreign_response_error, invalid_value, proxy_advice
 from softkv.record import Record
 
 T = TypeVar("T")
 HttpT = TypeVar("HttpT", httpx2.Client, httpx2.AsyncClient)
 CONNECT_TIMEOUT = 5.0
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # The request was not sent, so any call may be repeated.
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
@@ -74,9 +76,12 @@ class Connections(Generic[HttpT]):
         self.url: httpx2.URL = options["base_url"]
         self.headers: Mapping[str, str] = options["headers"]
         self._arguments: tuple[Any, ...] = open_http, options, None, running_loop
-        self._open: Callable[[], HttpT] = partial(open_http, transport=transport, **options)
         self._running_loop = running_loop
         self._is_closed = False
+        is_proxied = transport is None and not _is_loopback(self.url.host)
+        self._proxy = settings.proxy_of(self.url.scheme, self.url.host) if is_proxied else ""
+        _check_proxy(self.proxy, str(self.url))
+        self._open: Callable[[], HttpT] = partial(_open, open_http, self._proxy, transport, options)
         # Those of a parent process stay here unused: closing them might end its TLS sessions.
         self._clients: dict[tuple[int, Any], HttpT] = {}
         self._only = None if transport is None else (os.getpid(), None)
@@ -90,6 +95,12 @@ class Connections(Generic[HttpT]):
                 "need it, such as Client(url) of a service that `softkv serve` started"
             )
         return type(self), self._arguments
+
+    @property
+    def proxy(self) -> str:
+        """The environment's proxy to the service without its password; empty without one."""
+        begin, separator, address = self._proxy.rpartition("://")
+        return f"{begin}{separator}{address.rpartition('@')[2]}"
 
     @property
     def http(self) -> HttpT:
@@ -173,7 +184,7 @@ class Sender:
         while True:
             attempts += 1
             try:
-                with connection_errors(call, http.base_url):
+                with connection_errors(call, http.base_url, self.connections.proxy):
                     reply = self._receive(http, call)
                 return call.answer(reply)
             except Error as error:
@@ -187,11 +198,14 @@ class Sender:
         with closing(http.send(_build_request(http, call, self.options), stream=True)) as response:
             call.require_own_response(response.headers)
             if call.on_chunk is None or not call.is_success(response.status_code):
-                return _to_reply(response, response.read())
-            with _foreign_content(response):
+                return self._reply(response, response.read())
+            with _foreign_content(self._reply(response, b"")):
                 for chunk in response.iter_bytes():
                     call.on_chunk(chunk)
-            return _to_reply(response, b"")
+            return self._reply(response, b"")
+
+    def _reply(self, response: httpx2.Response, content: bytes) -> Reply:
+        return _to_reply(response, content, self.connections.proxy)
 
     def with_options(self, options: SendOptions) -> Sender:
         """Return a sender with other options over the same connections."""
@@ -237,7 +251,7 @@ class AsyncSender:
         while True:
             attempts += 1
             try:
-                with connection_errors(call, http.base_url):
+                with connection_errors(call, http.base_url, self.connections.proxy):
                     reply = await self._receive(http, call)
                 return call.answer(reply)
             except Error as error:
@@ -252,13 +266,16 @@ class AsyncSender:
         try:
             call.require_own_response(response.headers)
             if call.on_chunk is None or not call.is_success(response.status_code):
-                return _to_reply(response, await response.aread())
-            with _foreign_content(response):
+                return self._reply(response, await response.aread())
+            with _foreign_content(self._reply(response, b"")):
                 async for chunk in response.aiter_bytes():
                     call.on_chunk(chunk)
-            return _to_reply(response, b"")
+            return self._reply(response, b"")
         finally:
             await response.aclose()
+
+    def _reply(self, response: httpx2.Response, content: bytes) -> Reply:
+        return _to_reply(response, content, self.connections.proxy)
 
     def with_options(self, options: SendOptions) -> AsyncSender:
         """Return a sender with other options over the same connections."""
@@ -277,9 +294,10 @@ class AsyncSender:
 class connection_errors:  # noqa: N801  # a context manager, called like the functions of contextlib
     """A context manager that converts connection errors in its block to `Unreachable` and `TimedOut`."""
 
-    def __init__(self, call: Call[Any], url: httpx2.URL) -> None:
+    def __init__(self, call: Call[Any], url: httpx2.URL, proxy: str = "") -> None:
         self._call = call
         self._url = url
+        self._proxy = proxy
 
     def __enter__(self) -> None:
         pass
@@ -288,16 +306,18 @@ class connection_errors:  # noqa: N801  # a context manager, called like the fun
         if not isinstance(error, httpx2.TransportError):
             return
         reason = str(error) or type(error).__name__
+        url = self._url.copy_with(userinfo=b"")  # without a password
+        way = f". The way leads through {proxy_advice(self._proxy, str(url))}" if self._proxy else ""
         if isinstance(error, httpx2.TimeoutException) and not isinstance(error, _NOT_SENT):
             unreachable: Unreachable = TimedOut(
-                f"{self._url} did not answer in time ({reason}): allow more with timeout=, or ask for less at once",
+                f"{url} did not answer in time ({reason}): allow more with timeout=, or ask for less at once{way}",
                 request_id=self._call.id,
             )
         else:
             is_timeout = isinstance(error, httpx2.TimeoutException)
             unreachable = (TimedOut if is_timeout else Unreachable)(
-                f"no service answers at {self._url} ({reason}): start one with `softkv serve`, or give its address as "
-                "url= or in SOFTKV_URL",
+                f"no service answers at {url} ({reason}): start one with `softkv serve`, or give its address as "
+                f"url= or in SOFTKV_URL{way}",
                 request_id=self._call.id,
             )
         unreachable.sent = not isinstance(error, _NOT_SENT)
@@ -331,6 +351,10 @@ def http_options(url: str | None, key: str | None, connections: int) -> dict[str
         raise invalid_value("", f"{url!r} is not an http address: give one such as http://127.0.0.1:8000")
     if parsed.path.rstrip("/").endswith("/v1"):
         raise invalid_value("", f"{url!r} ends in /v1, which the client adds to each call: leave it out")
+    if key and parsed.userinfo:
+        raise invalid_value(
+            "", f"the URL of {parsed.host} has a user, which would be sent in place of the key: leave one of them out"
+        )
     if key and not (key.isascii() and key.isprintable()):
         raise invalid_value(
             "", "the key has a line break, or another character that no header takes: see where it comes from"
@@ -340,11 +364,40 @@ def http_options(url: str | None, key: str | None, connections: int) -> dict[str
         "headers": {"User-Agent": f"softkv-client/{settings.VERSION}"}
         | ({"Authorization": f"Bearer {key}"} if key else {}),
         "limits": httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
-        # The environment's proxy cannot reach this machine's loopback address.
-        "trust_env": parsed.host not in _LOOPBACK,
         # Plain HTTP to loopback needs no certificates. Loading them takes most of a client's construction time.
-        "verify": parsed.scheme == "https" or parsed.host not in _LOOPBACK,
+        "verify": parsed.scheme == "https" or not _is_loopback(parsed.host),
     }
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, also as localhost., 127.1, 0.0.0.0 or ::ffff:127.0.0.1."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(inet_ntoa(inet_aton(name)) if name[:1].isdecimal() and ":" not in name else name)
+    except (OSError, ValueError):
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback or (mapped or address).is_unspecified
+
+
+def _open(
+    open_http: Callable[..., HttpT],
+    proxy: str,
+    transport: httpx2.BaseTransport | httpx2.AsyncBaseTransport | None,
+    options: Mapping[str, Any],
+) -> HttpT:
+    """Open an HTTP client, whose proxy is chosen here: httpx2 opens all of the environment, used or not."""
+    verify = httpx2.create_ssl_context() if options["verify"] and transport is None else options["verify"]
+    return open_http(**{**options, "verify": verify}, transport=transport, proxy=proxy or None, trust_env=False)
+
+
+def _check_proxy(proxy: str, url: str) -> None:
+    """Raise Invalid if the environment names a proxy that cannot be used."""
+    scheme = proxy.partition("://")[0]
+    if proxy and not (scheme in ("http", "https") or (scheme in ("socks5", "socks5h") and find_spec("socksio"))):
+        raise invalid_value("", f"wanted a proxy with http:// or https://, got {proxy_advice(proxy, url)}")
 
 
 def _build_request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], options: SendOptions) -> httpx2.Request:
@@ -363,14 +416,14 @@ def _request_url(url: str, path: str) -> httpx2.URL:
     return httpx2.URL(url.rstrip("/") + path)
 
 
-def _to_reply(response: httpx2.Response, content: bytes) -> Reply:
-    return Reply(response.status_code, response.headers, content, response.url)
+def _to_reply(response: httpx2.Response, content: bytes, proxy: str) -> Reply:
+    return Reply(response.status_code, response.headers, content, response.url, proxy)
 
 
 @contextmanager
-def _foreign_content(response: httpx2.Response) -> Iterator[None]:
+def _foreign_content(reply: Reply) -> Iterator[None]:
     """Convert the errors of content that cannot be read to `Refused`, because then the response is not softkv's."""
     try:
         yield
     except (ValueError, KeyError, TypeError) as error:
-        raise foreign_response_error(_to_reply(response, b"")) from error
+        raise foreign_response_error(reply) from error

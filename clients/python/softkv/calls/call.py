@@ -33,8 +33,14 @@ def new_request_id() -> str:
     return _FAMILY + os.urandom(12).hex()
 
 
-def ignore_content(_: Reply) -> None:
-    """Parse no content and return None, for calls whose only result is the status."""
+def ignore_content(reply: Reply) -> None:
+    """Return None, for calls whose only result is the status, and which the service answers without content.
+
+    Raises:
+        ValueError: there is content, so another program answered.
+    """
+    if reply.content:
+        raise ValueError
 
 
 class Call(Record, Generic[T]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from itertools import count
@@ -348,7 +349,7 @@ def _ndjson_call(collection: CollectionRef, content: bytes) -> Call[tuple[list[A
 
     def parse(reply: Reply) -> tuple[list[Any], Refused | None]:
         lines = [line for line in reply.content.split(b"\n") if line]
-        *parts, end = [Reply(reply.status, reply.headers, line, reply.url).json() for line in lines]
+        *parts, end = [json.loads(line) for line in lines]
         if not end["done"]:
             if "problem" not in end:
                 raise foreign_response_error(reply)
