@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from softkv_service.retrieval import SnapshotGone
@@ -45,3 +46,20 @@ class ShardsLost(SnapshotGone):
     def __init__(self, first_rows: Iterable[int], reasons: Iterable[str]) -> None:
         self.first_rows, self.reasons = frozenset(first_rows), tuple(dict.fromkeys(reasons))
         super().__init__(f"{len(self.first_rows)} shards did not answer ({'; '.join(self.reasons)}): ask again")
+
+
+def describe_version_mismatch(address: str, message: str) -> str | None:
+    """Return in one line the versions that Ray's message has on several lines; None for another message.
+
+    Args:
+        address: the address of the cluster.
+        message: the message of Ray's error, first with the versions of the cluster, then with those of this process.
+    """
+    versions = re.findall(r"Ray: (\S+)\s+Python: (\S+)", message)
+    if "version mismatch" not in message.lower() or len(versions) != 2:
+        return None
+    (ray, python), (own_ray, own_python) = versions
+    return (
+        f"the Ray cluster at {address} runs Ray {ray} with Python {python}, this machine Ray {own_ray} with Python "
+        f"{own_python}: use the same Ray and Python, down to the patch release"
+    )

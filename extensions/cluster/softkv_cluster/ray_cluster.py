@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-from softkv_cluster.errors import RayUnreachable, ServerLost
+from softkv_cluster.errors import RayUnreachable, ServerLost, describe_version_mismatch
 from softkv_cluster.roster import fetch_reports
 from softkv_cluster.server.server import ShardServer
 from softkv_service.logs import log
@@ -131,9 +131,11 @@ class RayCluster:
                 _require_head(head)
             ray.init(address=head, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
         except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+            mismatch = describe_version_mismatch(address, str(error))
             raise RayUnreachable(
-                f"no Ray cluster could be joined at {address}: {_reason(error)}: start one with `ray start`, or name "
-                "another with --shards"
+                mismatch
+                or f"no Ray cluster could be joined at {address}: {_reason(error)}: start one with `ray start`, or "
+                "name another with --shards"
             ) from None
         # This thread of Ray prints the head's errors, and without a head it uses a whole core.
         if (stop := getattr(ray._private.worker.global_worker, "threads_stopped", None)) is not None:
