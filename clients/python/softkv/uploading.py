@@ -87,11 +87,12 @@ def run_upload(sender: Sender, upload: Upload) -> Report:
     Raises:
         Error: the upload ended early; the error's `report` says how far it got.
     """
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     if not isinstance(upload.rows, Iterable):
         raise invalid_value("", "these rows are an asynchronous iterable, which only an AsyncClient goes through")
     active: deque[tuple[Batch, Future[BatchResult]]] = deque()
+    can_start_threads = _can_start_threads()
     threads = ThreadPoolExecutor(2, thread_name_prefix="softkv-upload")
     with progress_callback(upload.progress, upload.total) as update:
 
@@ -103,7 +104,12 @@ def run_upload(sender: Sender, upload: Upload) -> Report:
         def send(batch: Batch) -> None:
             while upload.must_wait(batch, [active_batch for active_batch, _ in active]):
                 settle()
-            active.append((batch, threads.submit(lambda: sender.run(upload.send(batch)))))
+            if can_start_threads:
+                active.append((batch, threads.submit(lambda: sender.run(upload.send(batch)))))
+                return
+            sent: Future[BatchResult] = Future()
+            sent.set_result(sender.run(upload.send(batch)))
+            active.append((batch, sent))
 
         try:
             sender.run(upload.prepare())
@@ -127,6 +133,19 @@ def run_upload(sender: Sender, upload: Upload) -> Report:
             threads.shutdown(wait=False, cancel_futures=True)
     _warn_of_lost(upload)
     return upload.report
+
+
+def _can_start_threads() -> bool:
+    """Return whether threads start here; in Pyodide they do not, and one batch is sent after the other."""
+    from threading import Thread
+
+    thread = Thread(target=lambda: None)
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    thread.join()
+    return True
 
 
 async def run_upload_async(sender: AsyncSender, upload: Upload) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -278,3 +279,19 @@ def test_rows_that_had_expired_before_they_were_sent_are_counted(made, on_confli
     assert f"7 of 8 rows written, {expected} expired" in repr(report) or report.skipped == ["there"]
     assert [refusal.id for refusal in report.refused] == ["no-instant"]
     assert shelf.count() == report.upserted - expected + len(report.skipped)
+
+
+def test_rows_are_sent_one_batch_after_the_other_where_no_thread_starts(service, monkeypatch):
+    """As in Pyodide."""
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Client(service.url) as blocking:
+        collection = blocking.collection("uploading-without-threads")
+        collection.create(encoder=None, dimension=2)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", start)
+            report = collection.upsert(rows(2500))
+        assert (report.upserted, report.acknowledged) == (2500, 2500)
+        collection.drop()
