@@ -61,6 +61,8 @@ def create_app(
     tracing: Tracing | None = None,
     site: Path = page.SITE,
     connections: ConnectionLimits | None = None,
+    *,
+    hosted: bool = False,
 ) -> FastAPI:
     """Create the application; at its start it opens the store, then it loads keys and the encoder while it answers.
 
@@ -70,6 +72,8 @@ def create_app(
         tracing: the tracer of requests; by default the one that the settings say.
         site: the folder of the built documentation.
         connections: how slow clients may be; the settings say the number of connections, and how long idle ones stay.
+        hosted: whether another program hosts the service, so that garbage collection stays as that program has it, and
+            nothing is computed that nobody has asked for.
 
     Raises:
         UnknownDemo: the settings name a demo collection that does not exist.
@@ -85,7 +89,7 @@ def create_app(
         openapi_tags=openapi.TAGS,
         generate_unique_id_function=operation_id,
         version=version("softkv"),
-        lifespan=partial(lifespan, settings, opening),
+        lifespan=partial(lifespan, settings, opening, hosted=hosted),
         dependencies=[Depends(require_write_by_default)],
         openapi_url=None,  # page.mount serves the file
         docs_url=None,

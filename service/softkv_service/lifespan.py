@@ -38,7 +38,9 @@ KEY_FILE_SECONDS = 0.5
 
 
 @asynccontextmanager
-async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(
+    settings: Settings, opening: Opening | None, app: FastAPI, *, hosted: bool = False
+) -> AsyncIterator[None]:
     """Run the service's background tasks for the duration of the block: they load its parts while it answers.
 
     At the end, close the store.
@@ -55,7 +57,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 log.warning("the last process did not close the store", **asdict(unclean))
             await asyncio.to_thread(app.state.received.clear)
             app.state.parts = _parts(settings, catalogue)
-            loading = asyncio.create_task(_load(app, catalogue, app.state.parts, opening.keys))
+            loading = asyncio.create_task(_load(app, catalogue, app.state.parts, opening.keys, hosted=hosted))
             loading.add_done_callback(_log_failure)
             re_encoding = asyncio.create_task(_re_encode(app.state.parts, opening.keys))
             re_encoding.add_done_callback(_log_failure)
@@ -144,8 +146,8 @@ def return_free_memory() -> None:
         trim(0)
 
 
-async def _load(app: FastAPI, catalogue: Catalogue, parts: State, keys: Future[None]) -> None:
-    """Load the keys, the encoder and demo collections, and run first queries.
+async def _load(app: FastAPI, catalogue: Catalogue, parts: State, keys: Future[None], *, hosted: bool) -> None:
+    """Load the keys, the encoder and demo collections, and run first queries unless another program hosts the service.
 
     Then check the stored texts of all documents against their checksums, and keys that were not read.
     """
@@ -155,12 +157,13 @@ async def _load(app: FastAPI, catalogue: Catalogue, parts: State, keys: Future[N
         await parts.demo.run()
 
     await asyncio.gather(demos(), catalogue.encoders.start())
-    await warm(app, catalogue)
-    # These objects stay: the garbage collector would scan them again and again and stop every thread.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    if not hosted:
+        await warm(app, catalogue)
+        # These objects stay: the garbage collector would scan them again and again and stop every thread.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        await asyncio.to_thread(return_free_memory)
     parts.warmed.set()
-    await asyncio.to_thread(return_free_memory)
     await asyncio.to_thread(catalogue.check_texts)
     await asyncio.to_thread(catalogue.check_keys)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,11 +63,18 @@ class LocalService:
         """The application. It is imported here, because the program may start the service in a thread."""
         from softkv_service.app import create_app
 
-        return create_app(self.settings)
+        return create_app(self.settings, hosted=True)
 
-    def lifespan(self) -> AbstractAsyncContextManager[Any]:
-        """Return the context in which the application can be called: it opens the store, and closes it at the end."""
-        return self.app.router.lifespan_context(self.app)
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Open the store, so that the application can be called in the block; then close it, and end its threads."""
+        from softkv_service.scheduling import end_idle_threads
+
+        try:
+            async with self.app.router.lifespan_context(self.app):
+                yield
+        finally:
+            await asyncio.to_thread(end_idle_threads)
 
     def differences(self, other: LocalService) -> list[str]:
         """Return the names of the settings that differ from those of another service, except for the directory."""

@@ -124,6 +124,15 @@ class FairSemaphore:
                 turn.set_result(None)
 
 
+_all_threads: list[FairThreads] = []
+
+
+def end_idle_threads() -> None:
+    """End the threads of all `FairThreads` of this process, when they have done what is queued."""
+    for threads in _all_threads:
+        threads.end_idle()
+
+
 class FairThreads:
     """Threads for one kind of work, which callers use in turns.
 
@@ -134,9 +143,11 @@ class FairThreads:
 
     def __init__(self, name: str, size: int) -> None:
         self.size = size
+        self._name = name
         self._threads = ThreadPoolExecutor(size, thread_name_prefix=name)
         self._queue: FairQueue[tuple[Future[Any], Callable[[], Any]]] = FairQueue(share=max(1, size - 1))
         self._lock = Lock()
+        _all_threads.append(self)
 
     async def run(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Do the work in a thread when it is the current caller's turn, and return its result."""
@@ -148,8 +159,14 @@ class FairThreads:
         future: Future[T] = Future()
         with self._lock:
             self._queue.put(caller, (future, work))
-        self._threads.submit(self._work)
+            self._threads.submit(self._work)
         return future
+
+    def end_idle(self) -> None:
+        """End the threads when they have done what is queued. Later work starts others."""
+        with self._lock:
+            threads, self._threads = self._threads, ThreadPoolExecutor(self.size, thread_name_prefix=self._name)
+        threads.shutdown()
 
     def _work(self) -> None:
         """Run queued work in this thread, until the queue is empty or every caller in it has reached its share."""

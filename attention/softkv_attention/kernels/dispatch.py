@@ -177,12 +177,14 @@ class BlasLimit:
             self.callers += 1
 
     def leave(self) -> None:
-        """Count one caller less; the last caller restores the previous number of threads."""
+        """Count one caller less; the last caller restores the previous number of threads, and ends the thread."""
         with self.lock:
             self.callers -= 1
             if not self.callers:
                 self.thread.submit(self.limiter.__exit__, None, None, None).result()
                 self.limiter = None
+                self.thread.shutdown()
+                self.thread = ThreadPoolExecutor(1, thread_name_prefix="blas")
 
 
 _blas_limit = BlasLimit()
