@@ -122,7 +122,7 @@ def test_feedback_counts_for_the_quota_of_bytes(client: httpx.Client) -> None:
     before = client.get(path, headers=as_("all")).json()["costs"]["disk_bytes"]
     assert client.post(f"{path}/feedback", json={"feedback": [judgement]}, headers=as_("short")).status_code == 200
     assert client.get(path, headers=as_("all")).json()["costs"]["disk_bytes"] > before
-    refused = client.post(f"{path}/feedback", json={"feedback": [judgement] * 9}, headers=as_("short"))
+    refused = client.post(f"{path}/feedback", json={"feedback": [judgement] * 30}, headers=as_("short"))
     assert code(refused) == (429, "quota_exceeded")
     assert client.get(f"{path}/feedback", headers=as_("all")).json()["count"] == 1
     client.post(f"{path}/feedback/delete", json={"all": True}, headers=as_("all"))

@@ -137,7 +137,7 @@ def test_a_tilde_is_the_home_directory_where_no_shell_expands_it(monkeypatch: py
         Settings()
 
 
-@pytest.mark.parametrize("name", set(PATHS) - {"encoders"})
+@pytest.mark.parametrize("name", sorted(set(PATHS) - {"encoders"}))
 def test_a_path_is_that_of_the_moment_when_the_settings_are_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
