@@ -64,7 +64,7 @@ def create_app(
     *,
     hosted: bool = False,
 ) -> FastAPI:
-    """Create the application; at its start it opens the store, then it loads keys and the encoder while it answers.
+    """Create the application. At its start it opens the store, then it answers and loads keys and the encoder.
 
     Args:
         settings: the settings.

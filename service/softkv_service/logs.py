@@ -35,7 +35,7 @@ class Log:
         self.write = write
 
     def debug(self, event: str, **fields: object) -> None:
-        """Log what somebody who searches a fault reads."""
+        """Log what helps to find a fault."""
         self.write("debug", event, fields)
 
     def info(self, event: str, **fields: object) -> None:

@@ -184,11 +184,11 @@ async def patch_room(
     if question is not None and question.revealed:
         encoders = running.catalogue.encoders
         await get_encoding_queue(encoders)  # raises EncoderUnavailable without an encoder
-        with room.revealing(question.number, released) as (asked, rows):
-            options = Options(temperature=asked.temperature, top_k=len(rows), output=False)
-            compared = await queries.compare_rows(encoders, _to_documents(rows), asked.query, options, "/question")
+        with room.revealing(question.number, released) as (shown, rows):
+            options = Options(temperature=shown.temperature, top_k=len(rows), output=False)
+            compared = await queries.compare_rows(encoders, _to_documents(rows), shown.query, options, "/question")
             room.release(released)  # refused if another call has released or removed a row meanwhile
-            room.reveal(asked, _answer(compared), question.shown_temperature)
+            room.reveal(shown, _answer(compared), question.shown_temperature)
     else:
         if question is not None and question.shown_temperature is not None:
             room.show_temperature(question.number, question.shown_temperature)

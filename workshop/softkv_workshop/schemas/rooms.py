@@ -128,7 +128,7 @@ class Room(Wire):
 
 
 class QuestionChange(Wire):
-    """What the presenter of a classroom's room changes about the question that is shown."""
+    """A presenter's change of the question that a room shows."""
 
     number: int = Field(description="The number of the question, so that no other one is changed.")
     revealed: Literal[True] | None = Field(
@@ -140,7 +140,7 @@ class QuestionChange(Wire):
 
 
 class RoomChange(Wire):
-    """What the presenter changes in a classroom's room. A field that is left out stays as it is."""
+    """A presenter's change of a room. A field that is left out stays as it is."""
 
     hold: bool | None = Field(
         None, description="Whether new rows and questions wait until the presenter releases them. Those that wait stay."

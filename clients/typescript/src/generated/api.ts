@@ -4452,7 +4452,7 @@ export interface components {
              */
             weight?: number;
         } & (unknown | unknown | unknown);
-        /** @description What the presenter of a classroom's room changes about the question that is shown. */
+        /** @description A presenter's change of the question that a room shows. */
         QuestionChange: {
             /** @description The number of the question, so that no other one is changed. */
             number: number;
@@ -4820,7 +4820,7 @@ export interface components {
             background: components["schemas"]["NullBackground"] | null;
         };
         /**
-         * @description What the presenter changes in a classroom's room. A field that is left out stays as it is.
+         * @description A presenter's change of a room. A field that is left out stays as it is.
          * @example {
          *       "hold": true
          *     }

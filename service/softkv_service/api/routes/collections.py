@@ -88,8 +88,8 @@ def _describe_record(
 def _describe_in_full(collection: Collection) -> dict[str, Any]:
     described = _describe(collection)
     with suppress(DocumentDamaged), collection.reading() as (record, reader):
-        whole = collection.restriction.condition is None
-        job = store.read_last_job(record.name, reader) if whole else None
+        is_unrestricted = collection.restriction.condition is None
+        job = store.read_last_job(record.name, reader) if is_unrestricted else None
         described["re_encode"] = None if job is None else shape_job(job)
         costs = collection.costs(record, reader)
         if costs is not None:
