@@ -105,6 +105,11 @@ def record(similarity: str, documents: int, keyless: int = 0) -> CollectionRecor
     return CollectionRecord(1, "c", settings, documents=documents, keyless=keyless)
 
 
+def test_copies_of_one_key_have_no_background():
+    assert KeyBackground.measure("cosine", np.repeat(unrelated(1), 12, axis=0)) is None
+    assert KeyBackground.measure("cosine", np.repeat(unrelated(3), 4, axis=0)) is not None
+
+
 def test_a_short_question_of_short_keys_has_the_background_of_short_texts():
     texts = ["cats", "red deer", None]
     assert KeyBackground.measure("cosine", unrelated(3), texts).short
