@@ -114,7 +114,7 @@ def plain(value: Any) -> Any:
             }
             for refusal in value.refused
         ]
-        counts = {"rows": value.rows, "acknowledged": value.acknowledged, "upserted": value.upserted}
+        counts = {name: getattr(value, name) for name in ("rows", "acknowledged", "upserted", "expired")}
         return counts | {"skipped": value.skipped, "truncated": value.truncated, "refused": refused}
     if isinstance(value, Record):
         return {name: plain(member) for name, member in vars(value).items()}
