@@ -91,9 +91,9 @@ FORMATS = {
 # Every module, but those that ask for a program of others.
 IMPORT_ALL = """
 import importlib, json, pkgutil, softkv_attention, softkv_service, softkv, softkv_workshop
-extras = ("softkv_workshop.lab.training", "softkv.widget",
-          "softkv_attention.estimators", "softkv_attention.torch",
-          "softkv.mcp.server", "softkv.mcp.tools", "softkv_service.api.mcp.endpoint", "softkv_service.commands.fitting")
+extras = ("softkv_workshop.lab.training", "softkv.widget", "softkv.mcp.", "softkv_attention.estimators",
+          "softkv_attention.torch", "softkv.attention.estimators", "softkv.attention.torch",
+          "softkv_service.api.mcp.endpoint", "softkv_service.commands.fitting")
 names = [each.name for package in (softkv_attention, softkv_service, softkv, softkv_workshop)
          for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda name: None)]
 names = [name for name in names if not name.startswith(extras)]
