@@ -102,7 +102,7 @@ def test_an_example_drops_no_collection_that_its_reader_may_have(page):
         ('x = client.collection("notes")\nx.create()\n', set()),
     ],
 )
-def test_what_an_example_drops_is_read_in_each_language(tmp_path, text, dropped):
+def test_drops_of_an_example_are_read_in_each_language(tmp_path, text, dropped):
     (tmp_path / "page.md").write_text(f"```sh\n{text}softkv load products.csv --id a\n```\n", encoding="utf-8")
     page = Page(str(tmp_path / "page.md"))
     assert dropped_collections(page) == dropped

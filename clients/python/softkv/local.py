@@ -261,10 +261,10 @@ class Lease:
         """Return the host of the directory, which has one more lease now."""
         if self._removal is not None:
             self._removal.detach()
-            own = Host(self._service, None, self._directory)
+            temporary = Host(self._service, None, self._directory)
             with _lock:
-                own.add_lease()
-            return own
+                temporary.add_lease()
+            return temporary
         directory = os.path.realpath(self._directory)
         while True:
             with _lock:

@@ -82,7 +82,7 @@ class Connections(Generic[HttpT]):
         self._proxy = settings.proxy_of(self.url.scheme, self.url.host) if is_proxied else ""
         _check_proxy(self.proxy, str(self.url))
         self._open: Callable[[], HttpT] = partial(_open, open_http, self._proxy, transport, options)
-        # Those of a parent process stay here unused: closing them might end its TLS sessions.
+        # The connections of a parent process stay unused here: closing them might end its TLS sessions.
         self._clients: dict[tuple[int, Any], HttpT] = {}
         self._only = None if transport is None else (os.getpid(), None)
         if self._only is not None:
@@ -307,17 +307,17 @@ class connection_errors:  # noqa: N801  # a context manager, called like the fun
             return
         reason = str(error) or type(error).__name__
         url = self._url.copy_with(userinfo=b"")  # without a password
-        way = f". The way leads through {proxy_advice(self._proxy, str(url))}" if self._proxy else ""
+        route = f". The way leads through {proxy_advice(self._proxy, str(url))}" if self._proxy else ""
         if isinstance(error, httpx2.TimeoutException) and not isinstance(error, _NOT_SENT):
             unreachable: Unreachable = TimedOut(
-                f"{url} did not answer in time ({reason}): allow more with timeout=, or ask for less at once{way}",
+                f"{url} did not answer in time ({reason}): allow more with timeout=, or ask for less at once{route}",
                 request_id=self._call.id,
             )
         else:
             is_timeout = isinstance(error, httpx2.TimeoutException)
             unreachable = (TimedOut if is_timeout else Unreachable)(
                 f"no service answers at {url} ({reason}): start one with `softkv serve`, or give its address as "
-                f"url= or in SOFTKV_URL{way}",
+                f"url= or in SOFTKV_URL{route}",
                 request_id=self._call.id,
             )
         unreachable.sent = not isinstance(error, _NOT_SENT)

@@ -219,10 +219,10 @@ def _warn_of_lost(upload: Upload) -> None:
         )
     if report.refused and not upload.is_followed:
         first = report.refused[0]
-        place = f"row {first.row}" if first.line is None else f"line {first.line:,} of the file"
+        position = f"row {first.row}" if first.line is None else f"line {first.line:,} of the file"
         were = "was" if len(report.refused) == 1 else "were"
         warn_caller(
-            f"{len(report.refused):,} of {report.rows:,} rows {were} refused, the first is {place}: "
+            f"{len(report.refused):,} of {report.rows:,} rows {were} refused, the first is {position}: "
             f"{first.detail}. `refused` of the report has them all; raise_for_refused() makes this an error"
         )
 

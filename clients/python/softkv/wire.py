@@ -78,7 +78,7 @@ def encode_json(content: Any) -> bytes:
 
 
 def _has_other_names(content: Any) -> bool:
-    """Return whether an object in lists and mappings has a name that is no text."""
+    """Return whether an object in lists and mappings has a name of another type than text."""
     for name, item in content.items() if isinstance(content, dict) else (("", item) for item in content):
         if type(name) is not str or (isinstance(item, _CONTAINERS) and _has_other_names(item)):
             return True
@@ -86,7 +86,7 @@ def _has_other_names(content: Any) -> bool:
 
 
 def _check_names(content: Any, pointer: str) -> None:
-    """Raise Invalid if an object has a name that is no text and no number, or two names that are one in JSON."""
+    """Raise Invalid if an object has a name that is neither text nor number, or two names that are one in JSON."""
     if isinstance(content, dict):
         _check_object(content, pointer)
     for step, item in content.items() if isinstance(content, dict) else enumerate(content):
@@ -95,7 +95,7 @@ def _check_names(content: Any, pointer: str) -> None:
 
 
 def _check_object(content: Mapping[Any, Any], pointer: str) -> None:
-    """Raise Invalid if a name that is no text cannot become one, or becomes another name of its object."""
+    """Raise Invalid if a name of another type cannot become a text, or becomes another name of its object."""
     names: set[str] = set()
     for name in content:
         if not isinstance(name, str | int | float | None):
@@ -157,7 +157,7 @@ def to_json_value(value: Any) -> Any:
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     if kind in ("m", "M"):
         return _to_dates(value, kind)
-    if isinstance(value, date | timedelta) and value != value:  # the NaT of pandas, which is no value
+    if isinstance(value, date | timedelta) and value != value:  # the NaT of pandas, which equals nothing
         raise invalid_value("", f"wanted JSON, which has no NaT: {_SEND_NULL}")
     if isinstance(value, timedelta):
         raise invalid_value("", _LENGTH_OF_TIME)

@@ -168,7 +168,7 @@ def test_a_filter_of_a_bias_is_pointed_at_where_it_stands(silent):
 
 
 @pytest.mark.parametrize("value", [pandas.NaT, np.datetime64("NaT"), np.timedelta64(1, "D"), pandas.Timedelta(1, "D")])
-def test_what_is_no_date_is_no_operand(value):
+def test_an_operand_is_a_date_or_refused(value):
     for compare in (F.date.__ge__, F.date.__eq__, F.date.contains, lambda value: F.date.is_in([value])):
         with pytest.raises(softkv.Invalid, match=r"no NaT|no length of time"):
             compare(value)

@@ -30,7 +30,7 @@ def threads_named(name: str) -> int:
 BEFORE = Counter(thread.name for thread in threading.enumerate())
 
 
-def test_the_same_directory_is_the_same_service_until_its_last_client_is_closed(tmp_path):
+def test_clients_of_one_directory_share_a_service_until_the_last_is_closed(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "data")
     first = Client.local(tmp_path / "data", encoder=None)
     second = Client.local(str(tmp_path / "link"), encoder="none", retries=0)

@@ -39,7 +39,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_a_service_elsewhere_is_asked_through_the_proxy(calling, environment, name):
+def test_calls_of_a_service_elsewhere_go_through_the_proxy(calling, environment, name):
     with Scripted(INFO).running() as proxy:
         environment.setenv(name, proxy.url.replace("://", "://me:secret@"))
         assert calling(AWAY).info().version == "1"
@@ -47,7 +47,7 @@ def test_a_service_elsewhere_is_asked_through_the_proxy(calling, environment, na
 
 
 @pytest.mark.parametrize("host", HERE)
-def test_a_service_on_this_machine_is_asked_directly_by_every_spelling(calling, environment, host):
+def test_calls_of_a_service_on_this_machine_go_directly_by_every_spelling(calling, environment, host):
     """Nothing listens at port 9 of this machine; a proxy would answer."""
     with Scripted(INFO).running() as proxy:
         for name in ("HTTP_PROXY", "ALL_PROXY"):

@@ -56,7 +56,7 @@ def test_a_date_of_any_unit_is_written_in_iso_8601(value, expected):
     ],
     ids=str,
 )
-def test_what_is_no_date_is_refused_at_its_place(value, reason):
+def test_a_value_without_a_date_is_refused_at_its_pointer(value, reason):
     for content, pointer in (({"a": [0, {"b/c": value}]}, "/a/1/b~1c"), (value, "")):
         with pytest.raises(softkv.Invalid, match=reason) as refused:
             encode_json(content)

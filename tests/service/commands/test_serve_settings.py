@@ -171,7 +171,7 @@ TEXTS |= {"keys_file": "{}", "store": "{}", "log_level": "{}", "unix_socket": "{
         ("value\r", "got one with a carriage return, the line end of Windows"),
     ],
 )
-def test_what_a_file_of_variables_leaves_in_a_value_is_refused(
+def test_quotes_and_names_left_by_a_file_of_variables_are_refused(
     name: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"SOFTKV_{name.upper()}", TEXTS[name].format(value))

@@ -124,7 +124,7 @@ def test_kinds_are_those_of_documents_that_are_there(store: Store) -> None:
     assert kinds["gone"] == kinds["never"] == (frozenset(), frozenset(), False)
 
 
-def test_an_element_counts_once_a_document_and_a_list_is_no_value(store: Store) -> None:
+def test_an_element_counts_once_a_document_and_a_list_by_its_elements(store: Store) -> None:
     fields = [{"x": ["cats", "cats", None]}, {"x": "cats"}, {"x": []}]
     number = collection(store, [document(str(i), metadata=metadata) for i, metadata in enumerate(fields)])
     with store.reading() as reader:

@@ -36,7 +36,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 def _option(name: str) -> Any:
     """Return the annotation of an option of a table, as typer reads it."""
     option, kind = TABLE_OPTIONS[name], OPTION_TYPES[name]
-    least, most = option.range or (None, None)
+    lowest, highest = option.range or (None, None)
     words = option.meaning[0].upper() + option.meaning[1:]
     settings = typer.Option(
         "--" + name.replace("_", "-"),
@@ -44,8 +44,8 @@ def _option(name: str) -> Any:
         show_default=option.absent or True,
         metavar=option.shown,
         rich_help_panel=COLUMNS,
-        min=least,
-        max=most,
+        min=lowest,
+        max=highest,
     )
     return Annotated[list[str] if name in LISTS else kind, settings]
 

@@ -1,4 +1,4 @@
-"""How a caller wants a table to be read: its options, and the part of a document that each column becomes."""
+"""A caller's options of a table, and the part of a document that each column becomes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OF_OPEN_TABLE = "open_table(…, {}={})"
 
 @dataclass(frozen=True)
 class Reading:
-    """How a table is read.
+    """The way in which a table is read.
 
     Attributes:
         options: all options of the table.

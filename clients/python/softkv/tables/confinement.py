@@ -41,8 +41,8 @@ class Processor(NamedTuple):
     foreign: int | None = None
 
 
-# The same numbers on every processor: pidfd_getfd, io_uring_*, fchmodat2, setxattrat, removexattrat, file_setattr.
-# What io_uring does, no filter sees.
+# These have the same numbers on every processor: pidfd_getfd, io_uring_*, fchmodat2, setxattrat, removexattrat and
+# file_setattr. io_uring is among them, because a filter does not see its operations.
 _REFUSED_EVERYWHERE = (438, 425, 426, 427, 452, 463, 466, 469)
 _PROCESSORS = {
     "x86_64": Processor(

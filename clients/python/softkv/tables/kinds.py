@@ -142,8 +142,8 @@ class ColumnType(NamedTuple):
         if not is_number(number):
             raise BadCell(f"wanted a number, got {shorten(text)!r}")
         if unit != self.unit:
-            others = f"with the unit {self.unit}" if self.unit else "without a unit"
-            raise BadCell(f"wanted a number {others}, as the others are, got {shorten(text)!r}")
+            wanted_unit = f"with the unit {self.unit}" if self.unit else "without a unit"
+            raise BadCell(f"wanted a number {wanted_unit}, as the others are, got {shorten(text)!r}")
         return force_number(number)
 
 
@@ -319,8 +319,8 @@ def comes_back(text: str) -> bool:
 
 def _without_zeros(number: str) -> str:
     """Return a number without the zeros at the end of its decimals, of which the first stays."""
-    whole, point, decimals = number.partition(".")
-    return f"{whole}{point}{decimals[:1]}{decimals[1:].rstrip('0')}" if decimals.isdigit() else number
+    integer, point, decimals = number.partition(".")
+    return f"{integer}{point}{decimals[:1]}{decimals[1:].rstrip('0')}" if decimals.isdigit() else number
 
 
 def _split_unit(text: str) -> tuple[str, str]:

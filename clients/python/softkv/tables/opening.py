@@ -25,7 +25,7 @@ from softkv.tables.content import (
 from softkv.tables.formats import BY_ENDING, read_file
 from softkv.tables.packing import CORPUS, File, find_file, opener_of
 from softkv.tables.process import open_elsewhere, reader_command
-from softkv.tables.shards import find_shards, join, left_out
+from softkv.tables.shards import describe_omitted, find_shards, join
 from softkv.tables.table import Table
 
 _TEXT_ENDINGS = (".txt", "")
@@ -125,7 +125,7 @@ def _read_path(path: Path, reading: Reading, column: str | None) -> Content:
         return objects.read_corpus(opener_of(corpus))
     if shards := find_shards(path):
         content = join(shards, lambda shard: read_path(shard, reading))
-        return replace(content, notices=[*content.notices, *(left_out(path, shards) if path.is_dir() else [])])
+        return replace(content, notices=[*content.notices, *(describe_omitted(path, shards) if path.is_dir() else [])])
     if not path.is_file() and not path.is_dir():
         raise unreadable(path, "is not there")
     file = find_file(path, reading, readable=BY_ENDING.keys() - {*_TEXT_ENDINGS})

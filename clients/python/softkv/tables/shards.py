@@ -70,12 +70,12 @@ def _of_folder(folder: Path) -> list[Path]:
     return [file for name in shards if (file := own_file(folder, name))]
 
 
-def left_out(folder: Path, shards: Iterable[Path]) -> list[str]:
+def describe_omitted(folder: Path, shards: Iterable[Path]) -> list[str]:
     """Return the notice about tables of a folder whose format is not that of its shards; none without any."""
     taken = {shard.name for shard in shards}
-    others = [file.name for file in folder.iterdir() if not file.is_dir() and file.name not in taken]
+    names = [file.name for file in folder.iterdir() if not file.is_dir() and file.name not in taken]
     endings = {ending for format_ in _FORMATS for ending in format_}
-    tables = [name for name in others if ending_of(Path(name)) in endings and not name.startswith((".", "_", _CACHED))]
+    tables = [name for name in names if ending_of(Path(name)) in endings and not name.startswith((".", "_", _CACHED))]
     return [f"left out, since their format is another: {_list_names(tables)}"] if tables else []
 
 
@@ -98,7 +98,7 @@ def join(paths: list[Path], read: Callable[[Path], Content]) -> Content:
     kinds = dict[str, str]()
     for path in paths:
         content = read(path)
-        if _sorted(content.columns) != _sorted(first.columns):
+        if _order_files(content.columns) != _order_files(first.columns):
             expected, came = (", ".join(part.columns or ()) or "objects without columns" for part in (first, content))
             advice = f"give them the columns of {paths[0].name}, {expected}, or load each alone"
             raise unreadable(path, f"has other columns than {paths[0].name}, {came}: {advice}")
@@ -120,6 +120,6 @@ def join(paths: list[Path], read: Callable[[Path], Content]) -> Content:
     return replace(first, rows=rows, total=counted, unit="row", mixed=mixed, notices=[*notices], matrix=None)
 
 
-def _sorted(columns: Sequence[str] | None) -> list[str] | None:
+def _order_files(columns: Sequence[str] | None) -> list[str] | None:
     """Return the names of columns in an order of their own; None for objects without columns."""
     return None if columns is None else sorted(columns)

@@ -355,13 +355,13 @@ def _find_marks(cells: Sequence[Any]) -> list[str] | None:
 
 
 def _describe_mixed(cells: Sequence[tuple[int, Any]]) -> MixedColumn:
-    """Return what a column has, of its filled cells and their rows: a text that is no mark, and what all others are."""
+    """Return a text of a column's filled cells, with its row, and the kind of all cells that hold no text."""
     texts = [(row, cell) for row, cell in cells if isinstance(cell, str)]
     row, example = next(((row, cell) for row, cell in texts if not is_missing(cell)), texts[0])
-    others = [cell for _, cell in cells if not isinstance(cell, str)]
-    if all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in others):
+    values = [cell for _, cell in cells if not isinstance(cell, str)]
+    if all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in values):
         return MixedColumn(row, example, "numbers")
-    return MixedColumn(row, example, "dates" if all(isinstance(cell, date) for cell in others) else "several")
+    return MixedColumn(row, example, "dates" if all(isinstance(cell, date) for cell in values) else "several")
 
 
 def _is_filled(cell: Any) -> bool:

@@ -168,7 +168,7 @@ class Table:
         return f"{reason}, so all its cells become texts{ways}"
 
     def _count_odd(self, name: str) -> None:
-        """Note how many cells are left empty, since they are no numbers or dates in columns that are named as such."""
+        """Note how many cells are left empty, since they lack the number or date that a caller named."""
         forced = {column: type_ for column, type_ in self._types.items() if type_.is_forced}
         odd = dict[str, tuple[int, str, int]]()
         is_stream = self._content.total is None and not self._content.texts
@@ -277,12 +277,12 @@ class Table:
         if field in _READERS:
             return _READERS[field]
         if name in self._types:
-            return self._typed_reader(self._types[name])
+            return self._reader_of_types(self._types[name])
         if name == METADATA:
             return _to_fields
         return to_text if name in self._reading.options["text_column"] or name in self._content.mixed else to_json
 
-    def _typed_reader(self, type_: ColumnType) -> Callable[[Any], Any]:
+    def _reader_of_types(self, type_: ColumnType) -> Callable[[Any], Any]:
         """Return the function that reads the texts of a column by its type, and other cells as they are."""
         if self._content.texts and self._reading.options["odd"] != "empty":
             return type_.read

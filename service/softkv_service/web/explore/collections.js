@@ -204,7 +204,11 @@ function facts(one, aliases, say) {
   return each("dl.facts", {}, lines, ([name, text]) => h("div", {}, h("dt", {}, say(name)), h("dd", {}, text)));
 }
 
-/** What the null key of a collection is, and how similar; questions that are near to all keys raise one that has a name. @param {Collection} collection @param {Say} say */
+/**
+ * Return the null key of a collection and its similarity. Questions near to all keys raise one that has a name.
+ * @param {Collection} collection
+ * @param {Say} say
+ */
 function nullLevel({ null: choice, null_similarity: similarity }, say) {
   if (choice === false) return say("fact.null.off");
   if (similarity === null || typeof choice === "number") return String(choice);

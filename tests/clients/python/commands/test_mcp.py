@@ -41,7 +41,7 @@ def test_mcp_without_its_library_names_the_package_to_install() -> None:
     assert "Traceback" not in end.stderr
 
 
-def test_its_own_script_without_the_library_names_the_extra() -> None:
+def test_the_script_of_the_server_names_the_extra_for_its_library() -> None:
     end = ended(sys.executable, "-c", WITHOUT + ALONE[1])
     assert (end.returncode, end.stdout) == (2, "")
     assert end.stderr == "softkv-mcp: mcp is not installed: install `softkv-client[mcp]`\n"

@@ -264,7 +264,7 @@ def test_json_is_read_to_its_end(tmp_path: Path, text: str, words: str) -> None:
         ('{"data": [], "rows": [{"id": "a", "key": "cats"}]}\n', []),
     ],
 )
-def test_an_answer_that_is_one_page_of_several_says_so(tmp_path: Path, answer: str, notices: list[str]) -> None:
+def test_a_notice_names_an_answer_that_is_one_page_of_several(tmp_path: Path, answer: str, notices: list[str]) -> None:
     table = open_table(text_file(tmp_path / "points.json", answer))
     assert [row.document for row in table] == [{"id": "a", "key": "cats"}]
     assert table.notices == notices

@@ -174,7 +174,7 @@ def test_a_word_that_is_not_utf_8_costs_its_row(tmp_path: Path) -> None:
     assert rows == [("cat", ""), (None, "its word is not in UTF-8: d\ufffd"), ("mouse", "")]
 
 
-def test_results_that_datasets_keeps_beside_its_files_are_no_shards(tmp_path: Path) -> None:
+def test_results_that_datasets_keeps_beside_its_files_are_left_out(tmp_path: Path) -> None:
     save_shards(tmp_path)
     expected = documents(tmp_path)
     (tmp_path / "state.json").unlink()  # as in its folder of caches
@@ -197,7 +197,7 @@ def test_a_choice_of_rows_beside_the_files_of_datasets_is_refused(tmp_path: Path
     assert len(documents(tmp_path)) == 2
 
 
-def test_a_folder_names_what_it_leaves_out_and_takes_columns_by_name(tmp_path: Path) -> None:
+def test_a_folder_names_files_left_out_and_takes_columns_by_name(tmp_path: Path) -> None:
     pd.DataFrame({"id": ["a"], "key": ["cats"]}).to_parquet(tmp_path / "1.parquet")
     pd.DataFrame({"key": ["dogs"], "id": ["b"]}).to_parquet(tmp_path / "2.parquet")
     (tmp_path / "b.csv").write_text("id,key\nc,birds\n")

@@ -355,7 +355,7 @@ def test_a_line_of_a_batch_in_another_form_refuses_itself_alone(tmp_path: Path, 
 @pytest.mark.parametrize(
     "head", ['"collection": "x", "settings": []', '"collection": 5, "settings": {}', '"settings": {}']
 )
-def test_the_head_of_an_export_in_another_form_says_what_it_lacks(tmp_path: Path, head: str) -> None:
+def test_the_head_of_an_export_in_another_form_names_the_missing_part(tmp_path: Path, head: str) -> None:
     (tmp_path / "t.ndjson").write_text(f'{{"softkv_export": 1, {head}}}\n{{"id": "a", "key": "cats"}}\n')
     with pytest.raises(softkv.Invalid, match="lacks the name of the collection, or an object of its settings"):
         open_table(tmp_path / "t.ndjson")

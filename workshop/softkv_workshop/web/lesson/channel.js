@@ -15,7 +15,7 @@
  */
 /** @typedef {{at: number, begun: number, room: ?RoomNews}} News `room`: the room on the projector, if one is open */
 /**
- * What the teacher's window asks for: a step, or an act in the room.
+ * An order of the teacher's window: a step, or an act in the room.
  * @typedef {{press: 1 | -1} | {act: string, about?: string}} Order
  */
 

@@ -13,7 +13,7 @@ const DELIMITERS = [",", ";", "\t", "|"];
 const [START, PLAIN, QUOTED, CLOSED] = [0, 1, 2, 3];
 /** The number of first records that decide the delimiter. */
 const LOOKED_AT = 20;
-/** A table below a title has at least so many columns: a text may have a comma or two. */
+/** A table below a title has at least this number of columns: a text may have a comma or two. */
 const LEAST_COLUMNS = 3;
 const LINE_END = /[\r\n]/g;
 
