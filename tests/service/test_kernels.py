@@ -72,7 +72,7 @@ def test_serve_and_doctor_give_the_reason_if_kernels_are_missing(
 ) -> None:
     environment, reason = elsewhere
     choosing = [sys.executable, "-c", "from softkv_service.kernels import choose_kernels; choose_kernels(None)"]
-    logged = subprocess.run(choosing, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    logged = subprocess.run(choosing, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stderr
     assert "NumPy answers, more slowly than the kernels in C would" in logged
     assert reason in logged
 

@@ -30,7 +30,7 @@ def logged_as_before() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def local_client() -> Iterator[Client]:
     """A client of a service in this process, which takes seconds to begin."""
-    with Client.local() as client:
+    with Client.local(precision="int16") as client:  # as the service that it is compared with
         yield client
 
 

@@ -177,13 +177,13 @@ async def patch_room(
     releases. Listeners compute the weights at another temperature from the similarities of the answer and from its
     `background`.
     """
+    released, question, encoders = body.released or [], body.question, running.catalogue.encoders
+    if question is not None and question.revealed:
+        await get_encoding_queue(encoders)  # raises EncoderUnavailable without an encoder
     room = Workshop.of(running).rooms.find(code)
     room.require_presenter(secret)
-    released, question = body.released or [], body.question
     room.require_held(released)
     if question is not None and question.revealed:
-        encoders = running.catalogue.encoders
-        await get_encoding_queue(encoders)  # raises EncoderUnavailable without an encoder
         with room.revealing(question.number, released) as (shown, rows):
             options = Options(temperature=shown.temperature, top_k=len(rows), output=False)
             compared = await queries.compare_rows(encoders, _to_documents(rows), shown.query, options, "/question")

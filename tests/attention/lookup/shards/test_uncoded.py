@@ -41,7 +41,7 @@ def test_uncoded_rows_are_answered_like_the_exact_path_with_its_certificate(simi
         np.testing.assert_array_equal(actual.numbers, expected.numbers)
         np.testing.assert_array_equal(actual.similarities, expected.similarities)
         assert actual.certificate.method == "exact"
-        assert actual.certificate.total_variation <= 1.01 * expected.certificate.total_variation + 1e-15
+        assert actual.certificate.total_variation <= 1.1 * expected.certificate.total_variation + 1e-15
         assert actual.certificate.output_error <= 16 * expected.certificate.output_error  # for the order of its sums
         together = actual.certificate.total_variation + expected.certificate.total_variation
         assert np.abs(actual.weights - expected.weights).sum() / 2 <= together

@@ -126,7 +126,7 @@ def test_sources_are_kept(sources, expected):
         "'self';",
         "'self', default-src *",
         "'self'\nSet-Cookie: a=b",
-        "'self'\r\n",
+        "'self'\n",
         "\n",
         "a\tb",
         "'self'\x00",
