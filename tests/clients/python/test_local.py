@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import subprocess
 import sys
@@ -180,14 +179,22 @@ def test_without_a_directory_nothing_stays(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_local_service_prints_nothing_and_leaves_the_logging_of_the_program(capfd, tmp_path):
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level)
-    with Client.local(tmp_path, encoder=None) as client:
-        client.collection("a").create()
-        assert (root.handlers[:], root.level) == before
-    printed = capfd.readouterr()
-    assert printed.out == printed.err == ""
+PRINTS_NOTHING = """
+import logging, sys
+from softkv import Client
+root = logging.getLogger()
+before = (root.handlers[:], root.level)
+with Client.local(sys.argv[1], encoder=None) as client:
+    client.collection("a").create()
+    assert (root.handlers[:], root.level) == before
+"""
+"""In a program of its own, because services of other tests configure the log of this one."""
+
+
+def test_a_local_service_prints_nothing_and_leaves_the_logging_of_the_program(tmp_path):
+    command = [sys.executable, "-c", PRINTS_NOTHING, str(tmp_path / "data")]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("blocking", [True, False])
