@@ -183,9 +183,8 @@ def upload_source(
         except (KeyboardInterrupt, CommandError, Error) as error:
             reason = command_error(error, url) if isinstance(error, Error) else error
             text = "interrupted" if isinstance(error, KeyboardInterrupt) else str(reason)
-            raise Interrupted(
-                f"{text}\nat least {upload.upserts:,} documents are written: --resume sends the others", reason
-            ) from None
+            written = "1 document is" if upload.upserts == 1 else f"{upload.upserts:,} documents are"
+            raise Interrupted(f"{text}\nat least {written} written: --resume sends the others", reason) from None
     if as_json:
         write_json(upload.summary())
     else:
