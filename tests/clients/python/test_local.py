@@ -21,12 +21,11 @@ from softkv_service.storage import SQLiteStore
 from tests.examples import ROOT
 
 
-def threads_named(name: str) -> int:
-    """Count the threads with this name that were not there before this module's first client."""
-    return [thread.name for thread in threading.enumerate()].count(name) - BEFORE[name]
-
-
-BEFORE = Counter(thread.name for thread in threading.enumerate())
+@pytest.fixture
+def threads_named():
+    """Return a function that counts the threads with a name that were not there before the test."""
+    before = Counter(thread.name for thread in threading.enumerate())
+    return lambda name: [thread.name for thread in threading.enumerate()].count(name) - before[name]
 
 
 def test_clients_of_one_directory_share_a_service_until_the_last_is_closed(tmp_path):
@@ -68,7 +67,7 @@ def test_a_client_that_was_dropped_unclosed_uses_the_directory_no_longer(tmp_pat
         assert client.info().limits["requests_at_once"] == 30
 
 
-def test_clients_of_both_kinds_and_of_many_threads_share_a_service(tmp_path):
+def test_clients_of_both_kinds_and_of_many_threads_share_a_service(tmp_path, threads_named):
     def count(_: int) -> int:
         with Client.local(tmp_path, encoder=None) as client:
             client.collection("a").create(dimension=2, exist_ok=True)
@@ -275,7 +274,7 @@ def test_a_program_that_closes_nothing_ends_in_silence(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_thread_of_a_local_service_ends_with_it(tmp_path):
+def test_the_thread_of_a_local_service_ends_with_it(tmp_path, threads_named):
     with Client.local(tmp_path, encoder=None):
         assert threads_named("softkv") == 1
     assert threads_named("softkv") == 0

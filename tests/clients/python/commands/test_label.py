@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,9 @@ def test_an_interrupt_at_a_terminal_keeps_the_labels_that_were_sent(
     here, there = pty.openpty()
     command = [*COMMAND, "label", "to-label", questions, "--url", service.url]
     plain = os.environ | {"TERM": "dumb"}
-    process = subprocess.Popen(command, stdin=there, stdout=there, stderr=there, env=plain)
+    # A shell has background jobs ignore SIGINT, and the command would with them.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stdin=there, stdout=there, stderr=there, env=plain, preexec_fn=heed)
     os.close(there)
     told = ""
     with suppress(OSError):  # the terminal ends with the command
