@@ -73,7 +73,7 @@ def create_app(
         site: the folder of the built documentation.
         connections: how slow clients may be; the settings say the number of connections, and how long idle ones stay.
         hosted: whether another program hosts the service, so that garbage collection stays as that program has it, and
-            nothing is computed that nobody has asked for.
+            nothing is computed without a call.
 
     Raises:
         UnknownDemo: the settings name a demo collection that does not exist.

@@ -80,12 +80,12 @@ class StoredRows:
 
     @property
     def key_norm(self) -> float:
-        """The largest length ‖k‖ of a key that passes the mask, so that no bound tells of a longer one."""
+        """The largest length ‖k‖ of a key that passes the mask, so that no bound depends on a hidden one."""
         return self._passing.key_norm
 
     @property
     def value_norm(self) -> float:
-        """The largest length ‖v‖ of a value that passes the mask, so that no bound tells of a longer one."""
+        """The largest length ‖v‖ of a value that passes the mask, so that no bound depends on a hidden one."""
         return self._passing.value_norm
 
     @cached_property

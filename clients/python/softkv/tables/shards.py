@@ -98,7 +98,7 @@ def join(paths: list[Path], read: Callable[[Path], Content]) -> Content:
     kinds = dict[str, str]()
     for path in paths:
         content = read(path)
-        if _order_files(content.columns) != _order_files(first.columns):
+        if _order_columns(content.columns) != _order_columns(first.columns):
             expected, came = (", ".join(part.columns or ()) or "objects without columns" for part in (first, content))
             advice = f"give them the columns of {paths[0].name}, {expected}, or load each alone"
             raise unreadable(path, f"has other columns than {paths[0].name}, {came}: {advice}")
@@ -120,6 +120,6 @@ def join(paths: list[Path], read: Callable[[Path], Content]) -> Content:
     return replace(first, rows=rows, total=counted, unit="row", mixed=mixed, notices=[*notices], matrix=None)
 
 
-def _order_files(columns: Sequence[str] | None) -> list[str] | None:
+def _order_columns(columns: Sequence[str] | None) -> list[str] | None:
     """Return the names of columns in an order of their own; None for objects without columns."""
     return None if columns is None else sorted(columns)

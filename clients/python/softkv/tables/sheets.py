@@ -355,7 +355,7 @@ def _find_marks(cells: Sequence[Any]) -> list[str] | None:
 
 
 def _describe_mixed(cells: Sequence[tuple[int, Any]]) -> MixedColumn:
-    """Return a text of a column's filled cells, with its row, and the kind of all cells that hold no text."""
+    """Return a text of a column that marks no missing value, with its row, and the kind of its other cells."""
     texts = [(row, cell) for row, cell in cells if isinstance(cell, str)]
     row, example = next(((row, cell) for row, cell in texts if not is_missing(cell)), texts[0])
     values = [cell for _, cell in cells if not isinstance(cell, str)]

@@ -277,12 +277,12 @@ class Table:
         if field in _READERS:
             return _READERS[field]
         if name in self._types:
-            return self._reader_of_types(self._types[name])
+            return self._reader_of_type(self._types[name])
         if name == METADATA:
             return _to_fields
         return to_text if name in self._reading.options["text_column"] or name in self._content.mixed else to_json
 
-    def _reader_of_types(self, type_: ColumnType) -> Callable[[Any], Any]:
+    def _reader_of_type(self, type_: ColumnType) -> Callable[[Any], Any]:
         """Return the function that reads the texts of a column by its type, and other cells as they are."""
         if self._content.texts and self._reading.options["odd"] != "empty":
             return type_.read
