@@ -46,9 +46,6 @@ def access_log(
         ),
     ] = None,
     key: Annotated[str | None, typer.Option(help="Only calls with the key of this name.", show_default="all")] = None,
-    collection: Annotated[
-        str | None, typer.Option(help="Only calls about this collection.", show_default="all")
-    ] = None,
     outcome: Annotated[
         str | None,
         typer.Option(
@@ -70,14 +67,12 @@ def access_log(
 
     from softkv_service.api.access_log import Torn, read
 
-    fields = {"key": key, "collection": collection}
-    filters = {field: value for field, value in fields.items() if value is not None}
     earliest = None if since is None else since.astimezone(UTC).isoformat(timespec="milliseconds")[:-6]
 
     def fits(entry: dict[str, Any]) -> bool:
         return (
             (earliest is None or str(entry["at"]).removesuffix("Z") >= earliest)
-            and all(entry[field] == value for field, value in filters.items())
+            and key in (None, entry["key"])
             and (outcome is None or _has_outcome(entry, outcome))
         )
 

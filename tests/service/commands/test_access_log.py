@@ -63,7 +63,6 @@ def path(tmp_path: Path) -> Path:
         (["--since", "2026-01-01T01:00+01:00"], ["old", "reader", "unknown", "replay", "broken"]),
         (["--since", "2026-01-01T00:00:00.001"], ["reader", "unknown", "replay", "broken"]),
         (["--key", "reader"], ["reader"]),
-        (["--collection", "other"], ["replay"]),
         (["--outcome", "refused"], ["reader", "unknown"]),
         (["--outcome", "forbidden"], ["reader"]),
         (["--outcome", "done", "--key", "app"], ["old"]),
@@ -118,12 +117,12 @@ def test_json_has_no_character_that_moves_text(bare: Softkv, tmp_path: Path) -> 
 
 
 def test_follow_continues_over_a_rotation(path: Path) -> None:
-    command = [*COMMAND, "access-log", str(path), "--follow", "--json", "--collection", "new"]
+    command = [*COMMAND, "access-log", str(path), "--follow", "--json", "--key", "new"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         log = AccessLog(path, max_bytes=600, old_files=9)
         for number in range(10):
-            log.submit(entry(request_id=str(number), collection="new"), durable=False).result()
+            log.submit(entry(request_id=str(number), key="new"), durable=False).result()
             assert json.loads(process.stdout.readline())["request_id"] == str(number)
         log.close()
         process.terminate()
