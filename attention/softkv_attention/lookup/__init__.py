@@ -58,7 +58,17 @@ from softkv_attention.lookup.memory.view import AnyMask, AnyView, Mask, View
 from softkv_attention.lookup.planner import answer, answers, attend, sweep
 from softkv_attention.lookup.question import Auto, Question
 from softkv_attention.lookup.sealed import SealedBlock, SealedError, seal, sealable_segments, unseal
-from softkv_attention.lookup.softmax.evidence import HALF, Background, BoundedBackground, Evidence, Stands, Verdict
+from softkv_attention.lookup.softmax.evidence import Background, BoundedBackground, Evidence
+from softkv_attention.lookup.softmax.verdict import (
+    HALF,
+    FirstConfidence,
+    GroupShare,
+    Policy,
+    Shares,
+    Stands,
+    Verdict,
+    judge,
+)
 
 __all__ = [
     "HALF",
@@ -75,12 +85,15 @@ __all__ = [
     "Coverage",
     "Evidence",
     "Filtered",
+    "FirstConfidence",
+    "GroupShare",
     "HeavyRows",
     "KeySummary",
     "Limits",
     "Mask",
     "Memory",
     "PassingRows",
+    "Policy",
     "Question",
     "RowSelection",
     "Rows",
@@ -88,6 +101,7 @@ __all__ = [
     "SealedBlock",
     "SealedError",
     "Segment",
+    "Shares",
     "Similarities",
     "Stands",
     "Sweep",
@@ -101,6 +115,7 @@ __all__ = [
     "attend",
     "before_addends",
     "cover_missing_rows",
+    "judge",
     "limit_workers",
     "seal",
     "sealable_segments",

@@ -22,7 +22,7 @@ from softkv_attention.lookup.bounds.similarities import UNIT_ROUNDOFF, similarit
 from softkv_attention.lookup.memory.statistics import BlockStatistics
 from softkv_attention.lookup.question import Auto, Question
 from softkv_attention.lookup.rescoring.ranking import select_top
-from softkv_attention.lookup.softmax.evidence import HALF
+from softkv_attention.lookup.softmax.verdict import HALF
 
 MAX_ERROR, MAX_GROWTH = 1e-4, 2.0
 """A bound that is above the first, and this many times that of the answer, calls for a scan with the addends."""

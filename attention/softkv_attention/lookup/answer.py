@@ -25,8 +25,9 @@ from softkv_attention.lookup.rescoring.ranking import (
     select_top,
     truncate_top_p,
 )
-from softkv_attention.lookup.softmax.evidence import Evidence, Verdict
+from softkv_attention.lookup.softmax.evidence import Evidence
 from softkv_attention.lookup.softmax.mixture import Mixtures, log_or_minus_inf
+from softkv_attention.lookup.softmax.verdict import Shares, Verdict, judge
 from softkv_attention.rendering import KNOWN, OTHERS, bars_html
 
 SHOWN = 10
@@ -198,8 +199,12 @@ class Answer:
     @property
     def verdict(self) -> Verdict:
         """The verdict: one document stands out, several share the weight, or no document matches the query."""
-        variation = self.certificate.total_variation
-        return Verdict.of(self.evidence, self.heaviest, variation, documents=self.documents)
+        return judge(self.shares)
+
+    @property
+    def shares(self) -> Shares:
+        """The shares of the weight that a verdict follows from."""
+        return Shares(self.evidence.competing_null, self.heaviest, self.documents, self.certificate.total_variation)
 
     @property
     def temperature(self) -> float:
@@ -282,9 +287,14 @@ class Sweep:
     @property
     def verdicts(self) -> list[Verdict]:
         """For each temperature, the verdict: one document stands out, several share the weight, or none matches."""
+        return [judge(shares) for shares in self.shares]
+
+    @property
+    def shares(self) -> list[Shares]:
+        """For each temperature, the shares of the weight that a verdict follows from."""
         columns = zip(self.evidence, self.certificates, self.heaviest.tolist(), strict=True)
         return [
-            Verdict.of(evidence, low, certificate.total_variation, documents=self.documents, at_most=high)
+            Shares(evidence.competing_null, low, self.documents, certificate.total_variation, at_most=high)
             for evidence, certificate, (low, high) in columns
         ]
 

@@ -26,8 +26,9 @@ from softkv_attention.lookup.rescoring.originals import compute_all_sums
 from softkv_attention.lookup.rescoring.ranking import TopRows, truncate_top_p
 from softkv_attention.lookup.shards.local import TILE_ROWS
 from softkv_attention.lookup.softmax.distribution import Distribution, normalise
-from softkv_attention.lookup.softmax.evidence import HALF, NullKey
+from softkv_attention.lookup.softmax.evidence import NullKey
 from softkv_attention.lookup.softmax.mixture import NO_NULL
+from softkv_attention.lookup.softmax.verdict import HALF
 
 MAX_ROWS = 4_096
 """More rows are read by several threads, tile by tile."""

@@ -35,8 +35,8 @@ from softkv_attention.lookup.scan import (
     sample_stride,
     tile_height,
 )
-from softkv_attention.lookup.softmax.evidence import HALF
 from softkv_attention.lookup.softmax.mixture import NO_NULL, evidence_of
+from softkv_attention.lookup.softmax.verdict import HALF
 
 MAX_CAP = 1_000
 """A question that lists more rows is not plain: each thread keeps memory for the lists."""

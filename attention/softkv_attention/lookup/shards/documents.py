@@ -19,8 +19,9 @@ from softkv_attention.lookup.question import Question
 from softkv_attention.lookup.rescoring.candidates import RescoredQuery
 from softkv_attention.lookup.rescoring.ranking import DocumentGrouping, select_top
 from softkv_attention.lookup.shards.shard import Shard
-from softkv_attention.lookup.softmax.evidence import HALF, Evidence
+from softkv_attention.lookup.softmax.evidence import Evidence
 from softkv_attention.lookup.softmax.mixture import Mixture, log_or_minus_inf
+from softkv_attention.lookup.softmax.verdict import HALF
 
 MIN_LOG_WEIGHT = -700.0
 """The logarithm of a weight below which it may be 0; documents of weight 0 are ordered by similarity."""

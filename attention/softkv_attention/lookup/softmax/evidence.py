@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from softkv_attention.errors import ParameterError
 
@@ -33,52 +32,10 @@ class Evidence:
     entropy: float
     effective_documents: float
 
-
-Stands = Literal["one", "several", "none"]
-
-HALF = 0.5
-"""A share of all weight. A null key with at least this much means "none"; a document with more stands out."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The statement that one document stands out, several share the weight, or none matches the query.
-
-    Attributes:
-        stands: "none" if the null key ("none of these") has at least half of all weight, or if no document passes; else
-            "one" if the heaviest document has more than half; else "several".
-        certain: whether the true weights give the same verdict, if the bound on their total variation holds.
-    """
-
-    stands: Stands
-    certain: bool
-
-    @classmethod
-    def of(
-        cls, evidence: Evidence, heaviest: float, variation: float, *, documents: int, at_most: float | None = None
-    ) -> Verdict:
-        """Return the verdict of computed weights, and whether the true weights must give the same one.
-
-        Let τ be `variation`. The true weight of any set of documents differs from the computed one by at most τ.
-
-        Args:
-            evidence: the evidence with the weight and similarity of the null key ("none of these").
-            heaviest: the computed weight of the heaviest document; 0 if no document passes the mask.
-            variation: a bound on the total variation between computed and true weights.
-            documents: the number of documents that pass the mask.
-            at_most: the largest weight that a document can have; None if that is `heaviest`.
-        """
-        null = evidence.null_weight
-        if not documents:
-            return cls("none", variation == 0 or null - variation >= HALF)
-        if null >= HALF:
-            return cls("none", null - variation >= HALF)
-        if heaviest > HALF:
-            return cls("one", heaviest - variation > HALF)
-        has_null = evidence.null_similarity is not None
-        # "several" is certain if neither the null key nor any one document can truly have half.
-        outweighed = not has_null or null + variation < HALF
-        return cls("several", outweighed and max(heaviest, at_most or 0.0) + variation <= HALF)
+    @property
+    def competing_null(self) -> float | None:
+        """The weight of the null key ("none of these"); None if no null key competes with the documents."""
+        return None if self.null_similarity is None else self.null_weight
 
 
 MIN_WARMTH = 0.45

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from softkv_attention.lookup import HALF, Answer, AnyView, Background, Question, Verdict, answers
+from softkv_attention.lookup import HALF, Answer, AnyView, Background, FirstConfidence, Question, answers
 from softkv_service.retrieval.calibration import Calibration, LabelSource, Variant, weight_logits
 from softkv_service.retrieval.collections import CALIBRATED, require_calibration
 from softkv_service.retrieval.errors import InvalidContent
@@ -120,44 +120,25 @@ class ConfidenceModel:
             for answer, score in zip(precise, scores, strict=True)
         ]
 
-    def verdict(self, answer: Answer) -> Verdict:
-        """Return the verdict of an answer: one document stands out, several share the weight, or none matches.
+    def of_first(self, answer: Answer) -> FirstConfidence | None:
+        """Return the confidence of an answer's first match, and its bounds; None if none is required.
 
-        With `min_confidence`, "one" says that the first match has at least that confidence.
-
-        The verdict is certain if it holds for all weights within the answer's error bound. The similarity of the first
-        match is exact, and total variation bounds its share of the documents' weight. Confidence rises with that share.
-        It falls with the mass of all documents, which is the match's mass divided by its share.
+        The similarity of the first match is exact, and total variation bounds its share of the documents' weight.
+        Confidence rises with that share. It falls with the mass of all documents, which is the match's mass divided by
+        its share.
         """
-        verdict, logs = self._of_weights(answer), answer.logits + answer.log_weight_of_other_parts
-        if self.min_confidence is None or verdict.stands == "none" or not len(logs):
-            return verdict
+        logs = answer.logits + answer.log_weight_of_other_parts
+        if self.min_confidence is None or not len(logs):
+            return None
         best, variation = int(logs.argmax()), answer.certificate.total_variation
         best_log, best_weight, documents_weight = float(logs[best]), float(answer.weights[best]), 1 - answer.null_weight
-        stands = self._first(best_log, answer.keys) >= self.min_confidence
         min_share = max(best_weight - variation, 0.0) / min(documents_weight + variation, 1.0)
         max_share = min(
             1.0, (best_weight + variation) / max(documents_weight - variation, best_weight, np.finfo(np.float64).tiny)
         )
-        bounds = [
-            self._confidence(share, best_log, other_share, answer.keys)
-            for share, other_share in ((min_share, max_share), (max_share, min_share))
-        ]
-        agrees = all((bound >= self.min_confidence) == stands for bound in bounds)
-        could_be_none = answer.evidence.null_similarity is not None and answer.null_weight + variation >= self.none_from
-        return Verdict("one" if stands else "several", agrees and not could_be_none)
-
-    def _of_weights(self, answer: Answer) -> Verdict:
-        """Return the verdict of the weights alone: "none" only if the null key has the calibrated share."""
-        verdict, variation = answer.verdict, answer.certificate.total_variation
-        if answer.evidence.null_similarity is None or not answer.documents:
-            return verdict
-        if answer.null_weight >= self.none_from:
-            return Verdict("none", answer.null_weight - variation >= self.none_from)
-        if verdict.stands != "none":
-            return verdict
-        # The null key has half of the weight, so no document has more.
-        return Verdict("several", answer.null_weight + variation < self.none_from)
+        lowest = self._confidence(min_share, best_log, max_share, answer.keys)
+        highest = self._confidence(max_share, best_log, min_share, answer.keys)
+        return FirstConfidence(self.min_confidence, self._first(best_log, answer.keys), (lowest, highest))
 
     def of_matches(self, logs: Array, keys: int) -> list[float]:
         """Return the confidence of each match, best first.

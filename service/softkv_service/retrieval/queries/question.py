@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from softkv_attention.lookup import HALF, AnyBias, AnyMask, Auto, Background, Evidence, Question, Verdict
+from softkv_attention.lookup import AnyBias, AnyMask, Auto, Background, Question
 from softkv_service.encoding import Content, Encoders, TextRefused
 from softkv_service.retrieval.calibration import Calibration, Rerank, TextTerms
 from softkv_service.retrieval.collections import (
@@ -60,22 +60,6 @@ class EncodedQuery:
     unknown_tokens: int | None = None
     words_unknown: bool = False
     is_sum: bool = False
-
-    def verdict(self, verdict: Verdict, evidence: Evidence, variation: float) -> Verdict:
-        """Return the verdict of an answer to this query: "one", "several" or "none".
-
-        They say that one document has more than half of all weight, that several share it, or that none matches. If the
-        model knows no word of the query, "one" becomes "several".
-
-        Args:
-            verdict: the verdict of the weights alone.
-            evidence: the answer's measures of how well the keys match the query.
-            variation: the bound on the error (total variation) of the answer's weights.
-        """
-        if not self.words_unknown or verdict.stands == "none":
-            return verdict
-        never_none = evidence.null_similarity is None or evidence.null_weight + variation < HALF
-        return Verdict("several", never_none)
 
 
 async def encode_queries(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from softkv_attention.lookup import HALF, Answer, Coverage, Evidence, HeavyRows, Verdict
+from softkv_attention.lookup import HALF, Answer, Coverage, Evidence, GroupShare, HeavyRows, Policy, Verdict, judge
 from softkv_service.retrieval.collections import MAX_COMPONENTS, Snapshot, count_components, parse_filter
 from softkv_service.retrieval.documents import explain_filter
 from softkv_service.retrieval.errors import InvalidContent
@@ -385,14 +385,18 @@ def build_result(
         labels: a clause on the collection's labels, for the reason; empty for none.
         groups, coverage, full_text, read, warnings: fields of the result.
     """
-    verdict = answer.verdict if confidence_model is None else confidence_model.verdict(answer)
-    reranker = options.text_terms.reranker
-    if query.words_unknown:
-        verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
-    alike = answer.heaviest <= HALF and share_alike(record, query, verdict, answer.heavy_rows, reading.keys)
+    policy = Policy(
+        HALF if confidence_model is None else confidence_model.none_from,
+        is_readable=not query.words_unknown,
+        confidence=None if confidence_model is None else confidence_model.of_first(answer),
+        group=_share_of_groups(groups, options),
+    )
+    verdict = judge(answer.shares, policy)
     leader = None
-    if groups is not None and not query.words_unknown:
-        verdict, alike, leader = judge_groups(groups, options, verdict, alike=alike)
+    if groups is not None and policy.group is not None and verdict.stands == "one" and answer.heaviest <= HALF:
+        leader = _name_group(groups, options)
+    alike = answer.heaviest <= HALF and share_alike(record, query, verdict, answer.heavy_rows, reading.keys)
+    reranker = options.text_terms.reranker
     sharing = None
     if options.diversity is not None:
         similarity, ids = record.settings.similarity, reading.ids(answer.numbers)
@@ -425,29 +429,22 @@ def build_result(
     )
 
 
-def judge_groups(
-    groups: GroupedWeight, options: Options, verdict: Verdict, *, alike: bool
-) -> tuple[Verdict, bool, tuple[str, float] | None]:
-    """Return the verdict that counts each group as one document, `alike`, and the group that stands out, if one does.
+def _share_of_groups(groups: GroupedWeight | None, options: Options) -> GroupShare | None:
+    """Return the heaviest group as the one that may stand out; None without groups.
 
-    So the verdict is "one" if a group has more than half of all weight. With `min_confidence` it is of the first match
-    alone, and it stays as it is.
-
-    Args:
-        groups: the weight by groups.
-        options: the options of the query.
-        verdict: the verdict on the documents.
-        alike: whether the documents that share the weight say nearly the same.
+    With `min_confidence`, the verdict is on the first match alone.
     """
-    group = groups.heaviest
-    stays = verdict.stands != "several" or options.min_confidence is not None
-    if stays or group is None or group.weight + groups.error <= HALF:
-        return verdict, alike, None
-    if group.weight <= HALF:
-        return Verdict("several", certain=False), alike, None
+    if groups is None or groups.heaviest is None or options.min_confidence is not None:
+        return None
+    return GroupShare(groups.heaviest.weight, groups.error)
+
+
+def _name_group(groups: GroupedWeight, options: Options) -> tuple[str, float]:
+    """Return the heaviest group in words, and its weight."""
     assert options.group_by is not None
-    name = f"{options.group_by.field} = {json.dumps(group.value, ensure_ascii=False)}"
-    return Verdict("one", certain=group.weight - groups.error > HALF), False, (name, group.weight)
+    assert groups.heaviest is not None
+    value = json.dumps(groups.heaviest.value, ensure_ascii=False)
+    return f"{options.group_by.field} = {value}", groups.heaviest.weight
 
 
 def read_matches(

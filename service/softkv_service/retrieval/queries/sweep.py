@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from softkv_attention.lookup import Evidence, Verdict, sweep
+from softkv_attention.lookup import Evidence, Policy, Verdict, judge, sweep
 from softkv_service.retrieval.collections import Collection, Snapshot
 from softkv_service.retrieval.queries.attend import Plan
 from softkv_service.retrieval.queries.query_parts import Query
@@ -89,10 +89,8 @@ async def sweep_collection(
         documents = [document for document in reader.documents(swept.numbers) if not isinstance(document, str)]
         spoke = reader.find_best_keys(documents, swept.numbers, swept.parts)
         order = sorted(range(len(documents)), key=lambda i: (-swept.similarities[i], documents[i].id))[: swept.matches]
-        verdicts = [
-            encoded.verdict(verdict, evidence, certificate.total_variation)
-            for verdict, evidence, certificate in zip(swept.verdicts, swept.evidence, swept.certificates, strict=True)
-        ]
+        policy = Policy(is_readable=not encoded.words_unknown)
+        verdicts = [judge(shares, policy) for shares in swept.shares]
         kept_keys = dict[bytes, Array]()  # the heaviest keys are the same ones at most temperatures
 
         def read_keys(rows: Array) -> Array:
