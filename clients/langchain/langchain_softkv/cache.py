@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ BOUND_SECONDS = 60.0
 """Seconds after which the confidence that keeps a promise is read again: the collection may be calibrated anew."""
 
 _EVERY_DOCUMENT = Comparison("id", "!=", "")
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of characters, of which a key text has none
 
 
 class SoftkvCache(BaseCache):
@@ -244,7 +246,7 @@ class SoftkvCache(BaseCache):
         stored = value["answers"].get(entry.circumstances)
         if stored is None or stored.get("expires", math.inf) <= self._clock():
             return None
-        return [_decode_generation(generation) for generation in stored["generations"]]
+        return [_decode_generation(generation) for generation in json.loads(stored["generations"])]
 
 
 @dataclass(frozen=True)
@@ -252,8 +254,9 @@ class _Entry:
     """The place of an answer in the cache.
 
     Attributes:
-        prompt: the question, or the whole prompt if it has none.
-        question: the text whose meaning counts; None if the prompt is long, or does not end with a text of a human.
+        prompt: the question, or the whole prompt if it has none, as it came.
+        question: the text whose meaning counts, with U+FFFD for what no key has; None if the prompt is long, or does
+            not end with a text of a human.
         circumstances: a hash of the model, its settings and all else in the prompt.
     """
 
@@ -270,8 +273,8 @@ class _Entry:
     def of(cls, prompt: str, llm_string: str) -> _Entry:
         """Return the place of a prompt: a text, or the messages of a chat as LangChain serialises them."""
         text, rest = _split_chat(prompt)
-        is_question = text is not None and 0 < len(text.strip()) <= MAX_LENGTH
-        return cls(prompt if text is None else text, text if is_question else None, _hash(llm_string, rest))
+        question = _storable(text) if text is not None and 0 < len(text.strip()) <= MAX_LENGTH else None
+        return cls(prompt if text is None else text, question, _hash(llm_string, rest))
 
 
 def _split_chat(prompt: str) -> tuple[str | None, str]:
@@ -293,15 +296,23 @@ def _split_chat(prompt: str) -> tuple[str | None, str]:
 
 
 def _hash(*texts: str) -> str:
-    return sha256("\0".join(texts).encode()).hexdigest()[:32]
+    return sha256("\0".join(texts).encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _storable(text: str) -> str:
+    """Return a text with U+FFFD in place of each NUL and each lone surrogate."""
+    return _NOT_STORABLE.sub("\ufffd", text)
 
 
 def _encode_answer(entry: _Entry, generations: RETURN_VAL_TYPE, expires: float | OmittedType) -> dict[str, Any]:
-    """Return the value that stores an answer. Answers of several models to one question are beside each other."""
-    stored: dict[str, Any] = {"generations": [_encode_generation(generation) for generation in generations]}
+    """Return the value that stores an answer. Answers of several models to one question are beside each other.
+
+    The generations are one text, since a model's answer may have what the service's JSON lacks, such as half a character.
+    """
+    stored: dict[str, Any] = {"generations": json.dumps(list(map(_encode_generation, generations)))}
     if expires is not OMITTED:
         stored["expires"] = expires
-    return {"prompt": entry.prompt, "answers": {entry.circumstances: stored}}
+    return {"prompt": _storable(entry.prompt), "answers": {entry.circumstances: stored}}
 
 
 def _encode_generation(generation: Generation) -> dict[str, Any]:

@@ -194,6 +194,22 @@ def test_a_model_of_texts(calibrated):
     assert [model.invoke("how tall is Everest?"), model.invoke("how tall is Everest?")] == ["one", "one"]
 
 
+@pytest.mark.parametrize("sign", ["\0", "\ud83d"], ids=["NUL", "half an emoji"])
+@pytest.mark.parametrize("bound", [None, 0.9])
+async def test_signs_that_no_key_has_lose_no_answer(name, client, sign, bound):
+    cache = SoftkvCache(name(), min_confidence=bound, client=client)
+    question, similar = f"which moons has {sign} Jupiter?", "which moons has \ufffd Jupiter?"
+    cache.update(question, LLM, answer(f"many {sign}"))
+    await cache.aupdate(question, sign, answer(f"of another {sign}"))
+    assert cache.lookup(question, LLM) == await cache.alookup(question, LLM) == answer(f"many {sign}")
+    assert cache.lookup(question, sign) == answer(f"of another {sign}")
+    assert cache.lookup(similar, LLM) is None
+    assert [stored.key for stored in cache.collection.find()] == [similar]
+    model = Counting(cache=cache)
+    messages = [SystemMessage(f"Be brief. {sign}"), HumanMessage(question)]
+    assert model.invoke(messages).content == model.invoke(messages).content == "answer 1"
+
+
 def test_an_invalid_bound_is_named():
     with pytest.raises(InvalidInput, match="min_confidence: wanted a number from 0 to 1, got 95"):
         SoftkvCache(min_confidence=95)
