@@ -21,7 +21,6 @@ from softkv_service.request_trace import time_stage
 from softkv_service.retrieval import CollectionNotFound, InvalidContent, RetrievalError, SnapshotGone
 from softkv_service.retrieval.collections import (
     Clock,
-    KeyBackground,
     ReplicatedCollection,
     Snapshot,
     read_clock,
@@ -29,6 +28,7 @@ from softkv_service.retrieval.collections import (
     start_background,
 )
 from softkv_service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation, Recency, Term, format_bias
+from softkv_service.retrieval.verdict import KeyBackground
 from softkv_service.storage import SharedStore
 from softkv_service.storage.conditions import Column, Condition, Visibility
 from softkv_service.storage.errors import CollectionMissing, StorageError

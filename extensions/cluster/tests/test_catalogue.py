@@ -21,7 +21,8 @@ from softkv import Client
 from softkv_attention.lookup import Question, answers, cover_missing_rows
 from softkv_cluster.service import Roster, Router, ShardedCatalogue, ShardsLost
 from softkv_service.retrieval.collections import SharedCatalogue
-from softkv_service.retrieval.queries import Aggregation, Options, attend_collection
+from softkv_service.retrieval.options import Aggregation, Options
+from softkv_service.retrieval.queries import attend_collection
 from softkv_service.storage import open_shared
 from softkv_service.storage.conditions import Comparison
 from softkv_service.storage.records import DocumentRecord

@@ -15,9 +15,8 @@ from softkv_service.retrieval import ShardsMissing
 from softkv_service.retrieval.collections import SharedCatalogue
 from softkv_service.retrieval.documents import SentDocument, delete_document, upsert
 from softkv_service.retrieval.labels import LabelledQuestion, calibrate_collection
+from softkv_service.retrieval.options import Aggregation, Options
 from softkv_service.retrieval.queries import (
-    Aggregation,
-    Options,
     QueryPart,
     WeightedSum,
     attend_collection,

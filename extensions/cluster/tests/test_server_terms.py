@@ -20,15 +20,8 @@ from softkv_cluster.service import Roster, Router, ShardedCatalogue
 from softkv_service.retrieval import InvalidContent
 from softkv_service.retrieval.collections import SharedCatalogue, Snapshot
 from softkv_service.retrieval.collections import snapshot as snapshots
-from softkv_service.retrieval.queries import (
-    Aggregation,
-    GroupedWeight,
-    Grouping,
-    Options,
-    ValueRange,
-    attend_collection,
-    sweep_collection,
-)
+from softkv_service.retrieval.options import Aggregation, Grouping, Options, ValueRange
+from softkv_service.retrieval.queries import GroupedWeight, attend_collection, sweep_collection
 from softkv_service.retrieval.queries.terms import build_terms
 from softkv_service.storage import Restriction, open_shared
 from softkv_service.storage.conditions import Comparison, parse_condition

@@ -10,7 +10,8 @@ from orjson import Fragment
 
 from softkv_attention.lookup import Answer
 from softkv_service.retrieval.documents import SentDocument, Split
-from softkv_service.retrieval.queries import BestKey, Document, DocumentDetail, Match
+from softkv_service.retrieval.options import DocumentDetail
+from softkv_service.retrieval.queries import BestKey, Document, Match
 from softkv_service.schemas.compare import Row
 from softkv_service.schemas.document import DocumentBody, DocumentPatch
 from softkv_service.schemas.vector import write_vector

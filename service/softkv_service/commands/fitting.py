@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from softkv_attention.lookup import Memory, similarities_of
 from softkv_attention.torch import corpus_cross_entropy
-from softkv_service.retrieval.collections import Projection
 from softkv_service.retrieval.labels import MAX_RANK
+from softkv_service.retrieval.projection import Projection
 
 Array = NDArray[np.floating[Any]]
 

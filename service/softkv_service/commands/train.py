@@ -77,7 +77,7 @@ def train(
             raise
         name = {"softkv_service": "softkv", "torch": "torch"}[error.name]
         raise CommandError(f"training needs {name}, which is not installed: pip install {name}") from None
-    from softkv_service.retrieval.collections import Projection
+    from softkv_service.retrieval.projection import Projection
 
     questions, left_out = read_labels(file, query_column, id_column)
     _read_pairs(questions)

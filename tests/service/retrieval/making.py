@@ -20,7 +20,8 @@ from softkv_attention.lookup import KeySummary, Limits
 from softkv_service.encoding import Encoder, Encoders, LoadingEncoder
 from softkv_service.retrieval.collections import Catalogue, Collection, Snapshot
 from softkv_service.retrieval.documents import SentDocument, upsert
-from softkv_service.retrieval.queries import Options, attend_collection
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries import attend_collection
 from softkv_service.storage import SQLiteStore
 from softkv_service.storage.conditions import Comparison
 from softkv_service.storage.records import DocumentRecord

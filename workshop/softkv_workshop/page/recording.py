@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from softkv_service.datasets import DEMOS, Demo
 from softkv_service.encoding import Encoder
-from softkv_service.retrieval.collections import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground
+from softkv_service.retrieval.verdict import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground
 from softkv_service.storage import id_hash
 from softkv_workshop.page.model import script
 

@@ -20,7 +20,8 @@ from softkv_service.api.state import Running
 from softkv_service.retrieval import InvalidContent, queries
 from softkv_service.retrieval.collections import get_encoding_queue
 from softkv_service.retrieval.documents import SentDocument
-from softkv_service.retrieval.queries import ComparisonResult, Options
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries import ComparisonResult
 from softkv_workshop.rooms import Answer, Row, Share
 from softkv_workshop.rooms import FirstRow as OpenedRow
 from softkv_workshop.rooms import Room as OpenRoom

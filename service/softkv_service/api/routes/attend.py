@@ -22,24 +22,26 @@ from softkv_service.api.state import NameInPath, Running, instant_of
 from softkv_service.retrieval import InvalidContent
 from softkv_service.retrieval.calibration import Rerank
 from softkv_service.retrieval.documents import decode_cursor, encode_cursor
-from softkv_service.retrieval.queries import (
+from softkv_service.retrieval.options import (
     DEFAULT_TOP_K,
     MAX_SET_SIZE,
     Aggregation,
-    Arrays,
-    FullText,
     Grouping,
     Options,
+    ValueRange,
+    get_diverse_head,
+)
+from softkv_service.retrieval.queries import (
+    Arrays,
+    FullText,
     Query,
     QueryPart,
     Result,
-    ValueRange,
     WeightedSum,
     apply_defaults,
     attend_collection,
     attend_over_arrays,
     find_words,
-    get_diverse_head,
     sweep_collection,
 )
 from softkv_service.scheduling import ARRAYS, BODIES

@@ -23,16 +23,10 @@ from softkv_service.api.routing import filters, json_router, reaches, requires, 
 from softkv_service.api.state import NameInPath, Running, instant_of
 from softkv_service.retrieval import AliasConflict, CollectionNotFound
 from softkv_service.retrieval import documents as store
-from softkv_service.retrieval.collections import (
-    CatalogueChange,
-    Collection,
-    NullBackground,
-    describe_null,
-    get_known_facts,
-    parse_filter,
-)
+from softkv_service.retrieval.collections import CatalogueChange, Collection, get_known_facts, parse_filter
 from softkv_service.retrieval.documents import decode_cursor, encode_cursor
-from softkv_service.retrieval.queries import LOST_CALIBRATION, format_defaults, read_defaults
+from softkv_service.retrieval.queries import format_defaults, read_defaults
+from softkv_service.retrieval.verdict import LOST_CALIBRATION, NullBackground, describe_null
 from softkv_service.scheduling import READS, WRITES
 from softkv_service.schemas.collection import MAX_FIELDS, CollectionChange, CollectionSettings, FieldsQuery
 from softkv_service.schemas.instants import format_duration

@@ -15,7 +15,8 @@ from softkv_service.api.routes.collections import shape_background
 from softkv_service.api.routing import collection_behind, filters, json_router, reaches, takes
 from softkv_service.api.state import NameInPath, Running, instant_of
 from softkv_service.retrieval import queries
-from softkv_service.retrieval.queries import ComparisonResult, Options, TimedSearch
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries import ComparisonResult, TimedSearch
 from softkv_service.schemas.compare import CompareRequest, CompareRowsRequest
 
 router = json_router("/v1", "compare", "stateless", "nothing", "nothing")

@@ -13,8 +13,8 @@ from softkv_service.api.problems.table import ENCODING_FOR_COLLECTION, OF_A_COLL
 from softkv_service.api.routes.idempotency import Idempotent
 from softkv_service.api.routing import collection_behind, filters, json_router, requires, takes
 from softkv_service.api.state import NameInPath, Running, instant_of
-from softkv_service.retrieval.collections import Projection, TrainingReport, read_projection
 from softkv_service.retrieval.labels import ProjectionChange, find_projection, put_projection
+from softkv_service.retrieval.projection import Projection, TrainingReport, read_projection
 from softkv_service.scheduling import READS
 from softkv_service.schemas.instants import format_time
 from softkv_service.schemas.projection import ProjectionRequest

@@ -23,7 +23,6 @@ from softkv_service.retrieval.collections.expiry import (
     UnexpiredViews,
     read_clock,
 )
-from softkv_service.retrieval.collections.key_background import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground
 from softkv_service.retrieval.collections.lookup_queue import (
     LONG_ANSWERS,
     LOOKUPS,
@@ -32,17 +31,6 @@ from softkv_service.retrieval.collections.lookup_queue import (
     QuestionTimes,
 )
 from softkv_service.retrieval.collections.maintenance import retry_forever, start_background
-from softkv_service.retrieval.collections.null import (
-    CALIBRATED,
-    NullBackground,
-    NullChoice,
-    NullKey,
-    describe_null,
-    get_null_encoder,
-    require_calibration,
-    resolve_null,
-)
-from softkv_service.retrieval.collections.projection import Projection, TrainingReport, read_projection
 from softkv_service.retrieval.collections.replicated import ReplicatedCollection, SharedCatalogue
 from softkv_service.retrieval.collections.rows import KeyStorage, build_rows, concatenate_rows, fill_memory
 from softkv_service.retrieval.collections.sealed import ChecksumStore, SealedBlocks, Span
@@ -55,6 +43,7 @@ from softkv_service.retrieval.collections.settings import (
     get_encoding_queue,
     get_known_facts,
     get_model_queue,
+    get_null_encoder,
     get_reranker_queue,
     resolve_settings,
 )

@@ -18,7 +18,6 @@ from softkv_service.retrieval.collections.aliases import Aliases
 from softkv_service.retrieval.collections.collection import MAX_UNLOADED_DOCUMENTS, Collection
 from softkv_service.retrieval.collections.expiry import Clock, read_clock
 from softkv_service.retrieval.collections.keys_in_memory import LoadedCollections
-from softkv_service.retrieval.collections.null import CALIBRATED, require_calibration
 from softkv_service.retrieval.collections.restricted import Handle
 from softkv_service.retrieval.collections.sealed import SealedBlocks
 from softkv_service.retrieval.collections.settings import (
@@ -27,6 +26,7 @@ from softkv_service.retrieval.collections.settings import (
     settings_before_calibration,
 )
 from softkv_service.retrieval.errors import CollectionConflict, CollectionMoved, CollectionNotFound, RetrievalError
+from softkv_service.retrieval.verdict import CALIBRATED, require_calibration
 from softkv_service.scheduling import WRITES
 from softkv_service.storage import HIDDEN, Cursor, IdempotentWrite, Reader, ReEncoding, Store, Writer
 from softkv_service.storage.errors import CollectionExists, CollectionMissing, StorageError, StoreUnavailable

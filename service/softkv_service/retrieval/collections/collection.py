@@ -22,7 +22,6 @@ from softkv_service.logs import log
 from softkv_service.request_trace import time_stage
 from softkv_service.retrieval.collections.costs import Costs, estimate_disk_bytes
 from softkv_service.retrieval.collections.expiry import NONE_EXPIRE, Clock, read_clock, read_expirations, with_expiry
-from softkv_service.retrieval.collections.key_background import KeySample
 from softkv_service.retrieval.collections.keys_in_memory import KeysInMemory, LoadedCollections
 from softkv_service.retrieval.collections.lookup_queue import LookupQueue, Plan, PlannedReading, QuestionTimes
 from softkv_service.retrieval.collections.maintenance import Compaction, Damage, retry_forever, start_background
@@ -32,6 +31,7 @@ from softkv_service.retrieval.collections.sealed import SealedBlocks
 from softkv_service.retrieval.collections.snapshot import Snapshot
 from softkv_service.retrieval.collections.writing import WriteTransaction
 from softkv_service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound
+from softkv_service.retrieval.verdict import KeySample
 from softkv_service.storage import IdempotentWrite, Reader, Store, Writer
 from softkv_service.storage.conditions import ALL, Condition, Visibility
 from softkv_service.storage.errors import CollectionDamaged, DocumentDamaged, StorageError, StoreUnavailable

@@ -21,8 +21,8 @@ from typing import Protocol
 from softkv_attention.arrays import I64
 from softkv_attention.lookup import Memory, Rows, View
 from softkv_service.retrieval.collections.expiry import NEVER, Clock, Expirations, UnexpiredViews
-from softkv_service.retrieval.collections.key_background import KeySample
 from softkv_service.retrieval.collections.snapshot import Masks, Snapshot
+from softkv_service.retrieval.verdict import KeySample
 from softkv_service.storage import Reader
 from softkv_service.storage.conditions import Visibility
 from softkv_service.storage.records import CollectionRecord, ExpiryRows

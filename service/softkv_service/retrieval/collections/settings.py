@@ -24,7 +24,9 @@ from softkv_service.encoding import (
 )
 from softkv_service.retrieval.calibration import Calibration
 from softkv_service.retrieval.errors import EncoderMissing, EncoderUnavailable, InvalidContent, ModelNotFound
-from softkv_service.storage.records import CollectionSettings
+from softkv_service.retrieval.options import NullChoice
+from softkv_service.retrieval.verdict import CALIBRATED, applicable
+from softkv_service.storage.records import CollectionRecord, CollectionSettings
 
 Model = TypeVar("Model", bound=TextModel)
 
@@ -273,3 +275,23 @@ def check_temperature(settings: CollectionSettings) -> None:
             "/temperature",
             f"temperature is {settings.temperature}: send 0, or a number from {SMALLEST_TEMPERATURE} on",
         )
+
+
+async def get_null_encoder(
+    encoders: Encoders, record: CollectionRecord, null: NullChoice | None
+) -> EncoderFacts | None:
+    """Return the facts of the collection's encoder, with how similar unrelated queries and texts are.
+
+    The null key ("none of these") is computed from them, unless its similarity is a number or comes from labelled
+    questions. Return None if the null key does not need them, or if the service does not have the encoder: then the
+    collection's own keys alone tell what unrelated ones are.
+
+    Args:
+        encoders: the encoders of the service, loaded or not.
+        record: the collection's record.
+        null: the request's choice of a null key; None for the collection's.
+    """
+    choice = record.settings.null if null is None else null
+    if not isinstance(choice, str) or choice == CALIBRATED or record.settings.encoder is None:
+        return None
+    return applicable(await get_encoder_facts(encoders, record.settings), record.settings.similarity)

@@ -15,7 +15,6 @@ import numpy as np
 
 from softkv_attention.arrays import F32, F64, I64
 from softkv_attention.lookup import AnyBias, AnyMask, AnyView, Bias, Filtered, KeySummary, Mask, RowSelection, View
-from softkv_service.retrieval.collections.key_background import KeyBackground, KeySample
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.terms import (
     Explanation,
@@ -27,6 +26,7 @@ from softkv_service.retrieval.terms import (
     find_documents,
     sum_terms,
 )
+from softkv_service.retrieval.verdict import KeyBackground, KeySample
 from softkv_service.storage import Reader
 from softkv_service.storage.conditions import (
     ALL,

@@ -29,19 +29,11 @@ from softkv_service.retrieval.calibration import (
     evaluate_reranked,
     null_logit,
 )
-from softkv_service.retrieval.collections import (
-    CALIBRATED,
-    Catalogue,
-    Collection,
-    NullKey,
-    Snapshot,
-    get_null_encoder,
-    read_projection,
-    resolve_null,
-)
+from softkv_service.retrieval.collections import Catalogue, Collection, Snapshot, get_null_encoder
 from softkv_service.retrieval.errors import Flaw, InvalidContent
 from softkv_service.retrieval.labels.feedback import FeedbackLabels, read_labels
 from softkv_service.retrieval.labels.off_topic_questions import profile_off_topic
+from softkv_service.retrieval.projection import read_projection
 from softkv_service.retrieval.queries import (
     Array,
     RerankTerm,
@@ -53,6 +45,7 @@ from softkv_service.retrieval.queries import (
     read_query_heads,
     resolve_rerank,
 )
+from softkv_service.retrieval.verdict import CALIBRATED, NullKey, resolve_null
 from softkv_service.scheduling import ARRAYS, READS, WRITES
 from softkv_service.storage.records import CollectionRecord
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from softkv_service.retrieval.collections import Collection
 from softkv_service.retrieval.documents import decode_cursor, encode_cursor
 from softkv_service.retrieval.errors import Flaw, InvalidContent
-from softkv_service.retrieval.queries import Array, Match, Options, apply_defaults, attend_collection
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries import Array, Match, apply_defaults, attend_collection
 from softkv_service.scheduling import WRITES
 from softkv_service.storage import IdempotentWrite, Reader
 from softkv_service.storage.records import FeedbackRecord, JSONText

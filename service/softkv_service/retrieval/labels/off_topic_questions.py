@@ -21,16 +21,14 @@ from softkv_service.retrieval.calibration import (
 )
 from softkv_service.retrieval.collections import (
     Collection,
-    NullKey,
-    Projection,
     Snapshot,
     get_encoder_facts,
     get_encoding_queue,
     get_null_encoder,
-    read_projection,
-    resolve_null,
 )
+from softkv_service.retrieval.projection import Projection, read_projection
 from softkv_service.retrieval.queries import Array, RerankTerm, check_complete, read_query_heads
+from softkv_service.retrieval.verdict import NullKey, resolve_null
 from softkv_service.scheduling import ARRAYS
 from softkv_service.storage.records import CollectionRecord
 

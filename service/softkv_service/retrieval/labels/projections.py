@@ -10,16 +10,9 @@ from typing import Any
 import numpy as np
 
 from softkv_service.encoding import TOPICS, Backgrounds, measure_background
-from softkv_service.retrieval.collections import (
-    Catalogue,
-    CatalogueChange,
-    Collection,
-    Projection,
-    TrainingReport,
-    get_encoding_queue,
-    read_projection,
-)
+from softkv_service.retrieval.collections import Catalogue, CatalogueChange, Collection, get_encoding_queue
 from softkv_service.retrieval.errors import CollectionConflict, Flaw, InvalidContent
+from softkv_service.retrieval.projection import Projection, TrainingReport, read_projection
 from softkv_service.scheduling import ARRAYS, READS, WRITES
 from softkv_service.storage import IdempotentWrite
 from softkv_service.storage.records import CollectionRecord

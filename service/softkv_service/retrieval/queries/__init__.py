@@ -8,31 +8,23 @@ memory, and filters of readers that are older than the cache.
 
 from __future__ import annotations
 
-from softkv_service.retrieval.queries.aggregate import Aggregation, Grouping, ValueRange
 from softkv_service.retrieval.queries.arrays import MAX_LOGITS, Arrays, attend_over_arrays
 from softkv_service.retrieval.queries.attend import attend_collection, read_query_heads
 from softkv_service.retrieval.queries.compare import ComparisonResult, TimedSearch, compare_collection, compare_rows
-from softkv_service.retrieval.queries.copies import COPY_COSINE
 from softkv_service.retrieval.queries.defaults import AppliedDefaults, apply_defaults, format_defaults, read_defaults
 from softkv_service.retrieval.queries.highlight import MAX_SENTENCES
 from softkv_service.retrieval.queries.leave_one_out import MAX_WORDS, leave_words_out
 from softkv_service.retrieval.queries.query_parts import MAX_REQUEST_PARTS, Query, QueryPart, WeightedSum, find_words
 from softkv_service.retrieval.queries.question import (
-    DEFAULT_TOP_K,
-    MAX_SET_SIZE,
     Array,
-    DocumentDetail,
-    Options,
     check_complete,
     check_queries,
     check_readable,
     check_texts,
     encode_queries,
     fits_full_text,
-    get_diverse_head,
     parse_full_text_query,
 )
-from softkv_service.retrieval.queries.reason import LOST_CALIBRATION
 from softkv_service.retrieval.queries.rerank import MAX_DEPTH, MAX_RERANK_QUERY, resolve_rerank
 from softkv_service.retrieval.queries.results import BestKey, Document, FullText, GroupedWeight, Match, Result
 from softkv_service.retrieval.queries.sweep import sweep_collection

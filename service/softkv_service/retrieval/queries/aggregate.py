@@ -6,8 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,139 +22,15 @@ from softkv_attention.lookup import (
     weights_without_null,
 )
 from softkv_service.retrieval.collections import Snapshot
-from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.storage.conditions import METADATA, Column, Combination, Comparison
+from softkv_service.retrieval.options import Aggregation
+from softkv_service.storage.conditions import METADATA, Column
 from softkv_service.storage.fields import EncodedValue, Scalar, decode_scalar
-from softkv_service.storage.instants import Instant, parse_instant
 from softkv_service.storage.records import RowNumbers
 
 MAX_VOTES = 10
 CHUNK, MAX_CHUNKED_VALUES = 2048, 4096
 """The most weights that are added one after another, in a field with at most this many different values."""
 MEDIAN = 0.5
-
-
-@dataclass(frozen=True)
-class Aggregation:
-    """The metadata field to aggregate over all documents, such as `metadata.year`, and how: mean, vote or quantiles.
-
-    Attributes:
-        pointer: the position of the aggregation in the request, for errors.
-
-    Raises:
-        InvalidContent: quantiles were sent for another aggregate.
-    """
-
-    field: str
-    how: Literal["mean", "vote", "quantile"]
-    quantiles: Sequence[float] | None = None
-    pointer: str = "/read"
-
-    def __post_init__(self) -> None:
-        if self.quantiles is not None and self.how != "quantile":
-            raise InvalidContent.at(f"{self.pointer}/quantiles", f'a {self.how} has no quantiles: ask "as": "quantile"')
-
-
-@dataclass(frozen=True)
-class ValueRange:
-    """The numbers, or the dates, from one bound up to another, which is not included; None for no bound.
-
-    Attributes:
-        low, high: the bounds as they were sent: numbers, or ISO 8601 dates.
-        pointer: the position of the range in the request, for errors.
-
-    Raises:
-        InvalidContent: there is no bound, a text is not a date, the bounds are not of one kind, or no value fits.
-    """
-
-    low: float | str | None
-    high: float | str | None
-    pointer: str = "/group_by/ranges"
-
-    def __post_init__(self) -> None:
-        bounds = [bound for bound in (self.low, self.high) if bound is not None]
-        if not bounds:
-            raise InvalidContent.at(self.pointer, "wanted a range with a bound, got null for both: give one of them")
-        for bound in bounds:
-            if isinstance(bound, str) and parse_instant(bound) is None:
-                raise InvalidContent.at(
-                    self.pointer, f"a bound is a number or an ISO 8601 date, as 2026-11-01, got {bound[:60]!r}"
-                )
-        if len({isinstance(bound, str) for bound in bounds}) > 1:
-            raise InvalidContent.at(self.pointer, "one bound is a number and the other a date: give two of one kind")
-        if self.start >= self.end:
-            raise InvalidContent.at(self.pointer, f"no value is from {self.low} up to {self.high}: order the bounds")
-
-    @property
-    def of_dates(self) -> bool:
-        """Whether the bounds are dates."""
-        return isinstance(self.high if self.low is None else self.low, str)
-
-    @property
-    def start(self) -> float:
-        """The lower bound as a number, an instant of a date; minus infinity without one."""
-        return -math.inf if self.low is None else _order_of(self.low)
-
-    @property
-    def end(self) -> float:
-        """The upper bound as a number, an instant of a date; infinity without one."""
-        return math.inf if self.high is None else _order_of(self.high)
-
-    def condition(self, field: str) -> Combination:
-        """Return the condition that the documents with a value of the field in the range pass."""
-        bounds = (">=", self.low), ("<", self.high)
-        comparisons = [Comparison(field, name, _operand(bound)) for name, bound in bounds if bound is not None]
-        return Combination("AND", tuple(comparisons))
-
-
-def _order_of(bound: float | str) -> float:
-    operand = _operand(bound)
-    return operand.absolute if isinstance(operand, Instant) else operand
-
-
-def _operand(bound: float | str) -> float | Instant:
-    """Return a bound as a filter compares with it: a number, or the instant of a date."""
-    if not isinstance(bound, str):
-        return bound
-    instant = parse_instant(bound)
-    assert instant is not None
-    return Instant(instant)
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """The metadata field by which documents are grouped, such as `metadata.year`, and the size of the answer.
-
-    Attributes:
-        groups: the most groups to list.
-        documents: the most documents to list in each.
-        ranges: ranges of numbers or dates, a group each; None for a group of each value.
-        after: the number of heavier groups to skip, which earlier pages listed.
-
-    Raises:
-        InvalidContent: two ranges overlap.
-    """
-
-    field: str
-    groups: int
-    documents: int
-    ranges: Sequence[ValueRange] | None = None
-    after: int = 0
-
-    @property
-    def last(self) -> int:
-        """The number of groups up to the last one that is listed."""
-        return self.after + self.groups
-
-    def __post_init__(self) -> None:
-        ordered = sorted(self.ranges or (), key=lambda one: (one.of_dates, one.start))
-        for one, following in pairwise(ordered):
-            if one.of_dates == following.of_dates and following.start < one.end:
-                raise InvalidContent.at(
-                    following.pointer,
-                    f"the range from {following.low} overlaps the one from {one.low} up to {one.high}: let each begin "
-                    "where another ends, since a document is in one group",
-                )
 
 
 def aggregate_fields(

@@ -26,11 +26,10 @@ from softkv_service.retrieval.collections import (
     get_null_encoder,
     get_reranker_queue,
     parse_filter,
-    resolve_null,
 )
 from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries.aggregate import aggregate_fields
-from softkv_service.retrieval.queries.confidence import ConfidenceModel
 from softkv_service.retrieval.queries.diversity import check_diversity
 from softkv_service.retrieval.queries.groups import GroupBuilder
 from softkv_service.retrieval.queries.highlight import check_highlight, highlight_matches
@@ -46,13 +45,11 @@ from softkv_service.retrieval.queries.query_parts import (
 )
 from softkv_service.retrieval.queries.question import (
     EncodedQuery,
-    Options,
     check_complete,
     check_queries,
     question,
     resolve_options,
 )
-from softkv_service.retrieval.queries.reason import UNCALIBRATED, describe_labels
 from softkv_service.retrieval.queries.rerank import (
     MAX_RERANKED,
     check_rerank,
@@ -69,6 +66,7 @@ from softkv_service.retrieval.queries.terms import (
     join_reranked,
     prepare_terms,
 )
+from softkv_service.retrieval.verdict import UNCALIBRATED, ConfidenceModel, describe_labels, resolve_null
 from softkv_service.storage.errors import NotInMemory
 
 DOCUMENTS_PER_EXTRA_QUESTION = 2**16
@@ -360,6 +358,11 @@ class PlannedQueries:
     questions: list[Question]
     terms: Sequence[LogitTerms | None]
 
+    def _scores(self, batch_answers: Sequence[Answer]) -> list[float]:
+        """Return the reranker's logit of the best document of each answer."""
+        pairs = zip(self.terms, batch_answers, strict=True)
+        return [0.0 if terms is None else terms.score_of_best(answer) for terms, answer in pairs]
+
     def finish(self, batch_answers: list[Answer]) -> list[Result]:
         """Return the result of each query, which follows from its answer."""
         snapshot, options = self.snapshot, self.plan.options
@@ -367,7 +370,7 @@ class PlannedQueries:
         confidences = (
             [None] * len(batch_answers)
             if model is None
-            else model.about(snapshot.view, self.questions, batch_answers, self.terms)
+            else model.about(snapshot.view, self.questions, batch_answers, self._scores(batch_answers))
         )
         groups: Sequence[GroupedWeight | None] = [None] * len(batch_answers)
         if options.group_by is not None:

@@ -13,21 +13,17 @@ import numpy as np
 from softkv_attention.lookup import Answer, AnyMask, Memory, Question, View, answers
 from softkv_service.encoding import EncoderFacts, Encoders
 from softkv_service.retrieval.collections import (
-    SAMPLE_DOCUMENTS,
-    SAMPLE_TEXTS,
     Collection,
-    KeyBackground,
-    NullBackground,
     Snapshot,
     build_rows,
     get_encoding_queue,
     get_null_encoder,
     parse_filter,
-    resolve_null,
     resolve_settings,
 )
 from softkv_service.retrieval.documents import SentDocument, prepare_documents
 from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.retrieval.options import DEFAULT_TOP_K, Options
 from softkv_service.retrieval.queries.query_parts import (
     EncodedSum,
     Query,
@@ -37,14 +33,7 @@ from softkv_service.retrieval.queries.query_parts import (
     keys_by_id,
     keys_in,
 )
-from softkv_service.retrieval.queries.question import (
-    DEFAULT_TOP_K,
-    Array,
-    EncodedQuery,
-    Options,
-    check_complete,
-    question,
-)
+from softkv_service.retrieval.queries.question import Array, EncodedQuery, check_complete, question
 from softkv_service.retrieval.queries.results import (
     DocumentReader,
     Match,
@@ -53,6 +42,7 @@ from softkv_service.retrieval.queries.results import (
     StoredDocuments,
     build_result,
 )
+from softkv_service.retrieval.verdict import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground, NullBackground, resolve_null
 from softkv_service.scheduling import ARRAYS, READS
 from softkv_service.storage import Search, id_hash, temporary_search
 from softkv_service.storage.conditions import Condition

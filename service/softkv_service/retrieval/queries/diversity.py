@@ -9,7 +9,8 @@ import numpy as np
 
 from softkv_attention.lookup import Answer
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.queries.question import MAX_DIVERSE_HEAD, Array, Options
+from softkv_service.retrieval.options import MAX_DIVERSE_HEAD, Options
+from softkv_service.retrieval.queries.question import Array
 from softkv_service.storage.records import CollectionRecord
 
 ROUNDING = 1e-7

@@ -19,8 +19,8 @@ from softkv_attention.arrays import I64, Bools
 from softkv_attention.lookup import Answer, AnyMask, Question, Weights, answers, weight_error
 from softkv_service.retrieval.collections import Snapshot, parse_filter
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.queries.aggregate import FieldWeights, Grouping, find_heaviest, masses_of, sum_error
-from softkv_service.retrieval.queries.question import Options
+from softkv_service.retrieval.options import Grouping, Options
+from softkv_service.retrieval.queries.aggregate import FieldWeights, find_heaviest, masses_of, sum_error
 from softkv_service.retrieval.queries.results import (
     DocumentReader,
     Group,

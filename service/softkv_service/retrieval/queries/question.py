@@ -4,41 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from softkv_attention.lookup import AnyBias, AnyMask, Auto, Background, Question
 from softkv_service.encoding import Content, Encoders, TextRefused
-from softkv_service.retrieval.calibration import Calibration, Rerank, TextTerms
-from softkv_service.retrieval.collections import (
-    NullChoice,
-    Snapshot,
-    get_encoding_queue,
-    parse_filter,
-    require_calibration,
-)
+from softkv_service.retrieval.calibration import Calibration
+from softkv_service.retrieval.collections import Snapshot, get_encoding_queue, parse_filter
 from softkv_service.retrieval.errors import Flaw, InvalidContent, NothingToRead, ShardsMissing
-from softkv_service.retrieval.queries.aggregate import Aggregation, Grouping
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.verdict import require_calibration
 from softkv_service.storage.conditions import SearchTerm, parse_search, with_bigrams
 from softkv_service.storage.errors import InvalidSearch
 from softkv_service.storage.records import CollectionRecord
 
 Array = np.ndarray[Any, Any]
 
-DEFAULT_TOP_K = 10
-
-MAX_SET_SIZE = 1000
-"""The most matches of a set with `top_p` if `top_k` is not sent."""
-
 MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
 """Limits of a text that is ranked in full text: the time grows with its words, even those that no document has."""
-
-FullTextWish: TypeAlias = float | Literal["auto"] | Mapping[str, Any] | None
-"""The weight of full text, or a mapping with this `weight` and the `query` that is ranked; None for no full text."""
-MAX_DIVERSE_HEAD = 1000
-"""The most documents that `diversity` looks at; it looks at ten for each match, and at least at 100."""
 
 MAX_SHOWN_CHARACTERS = 60
 """The number of characters of a text that an error repeats."""
@@ -146,73 +130,6 @@ def _describe_unreadable(text: str, unknown: int | None, model: str) -> str:
     else:
         seen = f"{shown}, in which {model} finds special tokens alone, or none"
     return f"Expected a question with something to read, got {seen}. Ask in words that the model knows."
-
-
-DocumentDetail = Literal["ids", "texts", "vectors"]
-"""The detail read of matching documents: their ids, everything but their vectors, or everything."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of a query; for None, the collection's setting applies, or the default.
-
-    Attributes:
-        now: the start of the request in microseconds of Unix time, at which relative instants count. Only options
-            without such instants may leave it out.
-        defaults: the names of options that are a default of the collection, or joined to one.
-        highlight: whether to find the sentence of each match's key text that is most similar to the query.
-        searched: the terms that full text ranks in place of the words of each query; None for those words.
-    """
-
-    temperature: float | Literal["auto"] | None = None
-    effective_documents: float = 8.0
-    top_k: int | None = None
-    top_p: float | None = None
-    filter: Any = None
-    now: int | None = None
-    normaliser: str = "softmax"
-    null: NullChoice | None = None
-    max_error: float | None = None
-    full_text: FullTextWish = None
-    bias: Any = None
-    explained: bool = False
-    output: bool = False
-    reads: DocumentDetail = "texts"
-    allow_missing: bool = False
-    read: Sequence[Aggregation] = ()
-    group_by: Grouping | None = None
-    min_confidence: float | None = None
-    defaults: frozenset[str] = frozenset()
-    rerank: Rerank | None = None
-    searched: tuple[SearchTerm, ...] | None = None
-    diversity: float | None = None
-    highlight: bool = False
-
-    @property
-    def places(self) -> int:
-        """The number of matches, if `diversity` lets documents share their places."""
-        return DEFAULT_TOP_K if self.top_k is None else self.top_k
-
-    @cached_property
-    def head_size(self) -> int | None:
-        """The number of documents that the lookup is to return, the best ones; None for its default."""
-        return self.top_k if self.diversity is None else get_diverse_head(self.places)
-
-    @cached_property
-    def weighs_all(self) -> Literal["read", "group_by"] | None:
-        """The option that needs the weight of every document in float64; None without one."""
-        return "read" if self.read else None if self.group_by is None else "group_by"
-
-    @cached_property
-    def text_terms(self) -> TextTerms:
-        """The terms that the text of each query adds to logits; for options that `resolve_options` has returned."""
-        assert self.full_text is None or isinstance(self.full_text, int | float)
-        return TextTerms(self.full_text or 0.0, self.rerank)
-
-
-def get_diverse_head(top_k: int) -> int:
-    """Return the number of documents that `diversity` looks at for this number of matches."""
-    return min(max(10 * top_k, 100), MAX_DIVERSE_HEAD) if top_k else 0
 
 
 def resolve_options(record: CollectionRecord, options: Options) -> Options:

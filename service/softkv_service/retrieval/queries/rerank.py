@@ -12,8 +12,9 @@ from softkv_service.encoding import Encoders, EncodingQueue, Reranker, TextRefus
 from softkv_service.retrieval.calibration import Calibration, Rerank
 from softkv_service.retrieval.collections import Snapshot
 from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries.query_parts import EncodedSum
-from softkv_service.retrieval.queries.question import EncodedQuery, Options
+from softkv_service.retrieval.queries.question import EncodedQuery
 from softkv_service.retrieval.queries.results import StoredDocuments, choose_matches
 from softkv_service.retrieval.queries.terms import RerankTerm
 from softkv_service.storage.records import CollectionRecord

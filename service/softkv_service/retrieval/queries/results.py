@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
-from softkv_attention.lookup import HALF, Answer, Coverage, Evidence, GroupShare, HeavyRows, Policy, Verdict, judge
+from softkv_attention.lookup import HALF, Answer, Coverage, Evidence, GroupShare, Policy, Verdict, judge
 from softkv_service.retrieval.collections import MAX_COMPONENTS, Snapshot, count_components, parse_filter
 from softkv_service.retrieval.documents import explain_filter
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.queries.confidence import ConfidenceModel
-from softkv_service.retrieval.queries.copies import share_as_copies
+from softkv_service.retrieval.options import DocumentDetail, Options
 from softkv_service.retrieval.queries.diversity import Places
-from softkv_service.retrieval.queries.question import Array, DocumentDetail, EncodedQuery, Options, build_mask
-from softkv_service.retrieval.queries.reason import OUTSIDE_CALIBRATION, explain_verdict
+from softkv_service.retrieval.queries.question import Array, EncodedQuery, build_mask
 from softkv_service.retrieval.queries.terms import LogitTerms
 from softkv_service.retrieval.terms import Explanation, FilterTerm, parse_bias
+from softkv_service.retrieval.verdict import OUTSIDE_CALIBRATION, ConfidenceModel, explain_verdict, share_alike
 from softkv_service.storage.conditions import Condition, condition_digest
-from softkv_service.storage.errors import DocumentDamaged
 from softkv_service.storage.records import CollectionRecord, DocumentRecord, FieldKinds, StoredDocument, TextSpan
 
 Document = StoredDocument | DocumentRecord
@@ -395,18 +393,22 @@ def build_result(
     leader = None
     if groups is not None and policy.group is not None and verdict.stands == "one" and answer.heaviest <= HALF:
         leader = _name_group(groups, options)
-    alike = answer.heaviest <= HALF and share_alike(record, query, verdict, answer.heavy_rows, reading.keys)
+    similarity, is_readable = record.settings.similarity, policy.is_readable
+    alike = answer.heaviest <= HALF and share_alike(
+        similarity, verdict, answer.heavy_rows, reading.keys, is_readable=is_readable
+    )
     reranker = options.text_terms.reranker
     sharing = None
     if options.diversity is not None:
-        similarity, ids = record.settings.similarity, reading.ids(answer.numbers)
-        sharing = Places.of(similarity, answer, options, ids, reading.keys)
+        sharing = Places.of(similarity, answer, options, reading.ids(answer.numbers), reading.keys)
     matches = read_matches(answer, reading, added, None if sharing is None else sharing.matching)
     if confidence_model is not None:
         logs = np.array([match.logit + match.log_weight_of_other_parts for match in matches])
         pairs = zip(matches, confidence_model.of_matches(logs, answer.keys), strict=True)
         matches = [replace(match, confidence=confidence) for match, confidence in pairs]
-    reason = explain_verdict(matches, answer, verdict, query, options, labels, alike=alike, leader=leader)
+    reason = explain_verdict(
+        matches, answer, verdict, options, labels, is_readable=is_readable, alike=alike, leader=leader
+    )
     if sharing is not None:
         matches = _add_shares(matches, sharing.members)
     rest = compute_rest_weight(answer.evidence, [match.weight for match in matches], answer.documents)
@@ -503,33 +505,6 @@ def _add_shares(matches: Sequence[Match], members: Mapping[str, Sequence[tuple[s
             for match, share in zip(matches, shares, strict=True)
         ]
     )
-
-
-def share_alike(
-    record: CollectionRecord,
-    query: EncodedQuery,
-    verdict: Verdict,
-    heavy_rows: HeavyRows | None,
-    read_keys: Callable[[Array], Array],
-) -> bool:
-    """Return whether the documents that share the weight of an answer say nearly the same.
-
-    They do if the heaviest one and its copies hold more than half of all weight. The result is false for other verdicts
-    than "several", if the model knows no word of the query, and if a key is damaged in the store.
-
-    Args:
-        record: the collection's record.
-        query: the query.
-        verdict: the verdict of the answer.
-        heavy_rows: the heaviest keys of the answer; None if they cannot share half of the weight.
-        read_keys: returns the keys float32[n, d] with the row numbers int64[n].
-    """
-    if verdict.stands != "several" or heavy_rows is None or query.words_unknown:
-        return False
-    try:
-        return share_as_copies(record.settings.similarity, heavy_rows, read_keys)
-    except DocumentDamaged:  # reported to callers that read the document
-        return False
 
 
 def choose_matches(answer: Answer, reading: DocumentReader) -> Array:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from softkv_attention.lookup import Evidence, Policy, Verdict, judge, sweep
 from softkv_service.retrieval.collections import Collection, Snapshot
+from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries.attend import Plan
 from softkv_service.retrieval.queries.query_parts import Query
-from softkv_service.retrieval.queries.question import Array, Options
+from softkv_service.retrieval.queries.question import Array
 from softkv_service.retrieval.queries.results import (
     BestKey,
     Document,
@@ -89,6 +90,7 @@ async def sweep_collection(
         documents = [document for document in reader.documents(swept.numbers) if not isinstance(document, str)]
         spoke = reader.find_best_keys(documents, swept.numbers, swept.parts)
         order = sorted(range(len(documents)), key=lambda i: (-swept.similarities[i], documents[i].id))[: swept.matches]
+        similarity = snapshot.record.settings.similarity
         policy = Policy(is_readable=not encoded.words_unknown)
         verdicts = [judge(shares, policy) for shares in swept.shares]
         kept_keys = dict[bytes, Array]()  # the heaviest keys are the same ones at most temperatures
@@ -107,7 +109,7 @@ async def sweep_collection(
                     compute_rest_weight(evidence, weights[order], swept.documents),
                     evidence,
                     verdict,
-                    share_alike(snapshot.record, encoded, verdict, heavy_rows, read_keys),
+                    share_alike(similarity, verdict, heavy_rows, read_keys, is_readable=policy.is_readable),
                 )
                 for weights, evidence, verdict, heavy_rows in zip(
                     swept.weights, swept.evidence, verdicts, swept.heavy_rows, strict=True

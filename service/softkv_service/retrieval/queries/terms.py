@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from softkv_attention.arrays import F64, I64
-from softkv_attention.lookup import AnyBias, AnyMask
+from softkv_attention.lookup import Answer, AnyBias, AnyMask
 from softkv_service.retrieval.collections import Collection, Snapshot
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.queries.question import Array, Options, describe_length, fits_full_text
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries.question import Array, describe_length, fits_full_text
 from softkv_service.retrieval.terms import Explanation, clip_addends, parse_bias
 from softkv_service.scheduling import READS
 from softkv_service.storage.conditions import Searched, SearchTerm
@@ -147,6 +148,13 @@ class LogitTerms:
             pairs = zip(explanations, self.reranked.explain(rows), strict=True)
             explanations = [[*lines, line] for lines, line in pairs]
         return explanations
+
+    def score_of_best(self, answer: Answer) -> float:
+        """Return the reranker's logit of an answer's best document; 0 without one, or if it has not read it."""
+        if self.reranked is None or not len(answer.logits):
+            return 0.0
+        best = int(answer.numbers[(answer.logits + answer.log_weight_of_other_parts).argmax()])
+        return float(self.reranked.logits[self.reranked.rows == best].sum())
 
     def count_containing(self, mask: AnyMask | None) -> int:
         """Count the documents that pass the mask and contain a word of the query."""

@@ -17,7 +17,8 @@ from softkv_attention.lookup import Answer, Question
 from softkv_service.retrieval import CollectionNotFound, InvalidContent
 from softkv_service.retrieval.collections import lookup_queue as lookups
 from softkv_service.retrieval.collections import snapshot as snapshots
-from softkv_service.retrieval.queries import Options, attend_collection, compare_collection, sweep_collection
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries import attend_collection, compare_collection, sweep_collection
 from softkv_service.storage.errors import DocumentDamaged
 from softkv_service.storage.records import DocumentRecord
 from tests.captured_logs import capture_logs

@@ -28,7 +28,8 @@ from softkv_service.retrieval.documents import (
 )
 from softkv_service.retrieval.documents.re_encoding import _Run
 from softkv_service.retrieval.errors import ReEncodingNotFound, ReEncodingOver
-from softkv_service.retrieval.queries import Options, attend_collection
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries import attend_collection
 from softkv_service.storage import SQLiteStore, Store
 from softkv_service.storage.errors import ReEncodingActive
 from tests.checkpoints import write_static

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from softkv_service.retrieval import InvalidContent
 from softkv_service.retrieval.collections import snapshot as snapshots
-from softkv_service.retrieval.queries import Aggregation
+from softkv_service.retrieval.options import Aggregation
 from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, numbered, opened, weigh, with_keys
 from tests.thorough import examples

@@ -10,7 +10,8 @@ import pytest
 
 from softkv_attention.lookup import Memory, Question, Rows, answer, summary_of
 from softkv_service.retrieval import InvalidContent, ShardsMissing
-from softkv_service.retrieval.queries import Options, attend_collection, results, sweep_collection
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries import attend_collection, results, sweep_collection
 from softkv_service.retrieval.queries.question import EncodedQuery
 from softkv_service.retrieval.queries.results import MemoryDocuments, build_result
 from softkv_service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord

@@ -10,7 +10,8 @@ from softkv_attention.lookup import summary_of
 from softkv_service.encoding import Encoders
 from softkv_service.retrieval import InvalidContent, ShardsMissing
 from softkv_service.retrieval.documents import SentDocument, upsert
-from softkv_service.retrieval.queries import Options, compare_collection, compare_rows
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries import compare_collection, compare_rows
 from tests.service.retrieval.making import lacking, texts
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from softkv_attention.lookup import Limits
 from softkv_service.retrieval import InvalidContent
-from softkv_service.retrieval.queries import Grouping, ValueRange
+from softkv_service.retrieval.options import Grouping, ValueRange
 from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened, weigh, with_keys
 from tests.thorough import examples

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from softkv_attention.lookup import Limits
 from softkv_service.retrieval import InvalidContent
-from softkv_service.retrieval.queries import Options, QueryPart, WeightedSum, find_words, sweep_collection
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries import QueryPart, WeightedSum, find_words, sweep_collection
 from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
 from tests.thorough import examples

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from softkv_service.retrieval.queries import Options
+from softkv_service.retrieval.options import Options
 from softkv_service.schemas.attend import AttendRequest
 
 QUERY = np.array([3, 4], np.float32)

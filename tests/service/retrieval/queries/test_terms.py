@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softkv_attention.lookup import Question, answer, sweep
-from softkv_service.retrieval.queries.question import EncodedQuery, Options
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries.question import EncodedQuery
 from softkv_service.retrieval.queries.results import StoredDocuments, build_result, summarise_full_text
 from softkv_service.retrieval.queries.terms import build_terms
 from softkv_service.storage.conditions import parse_condition

@@ -17,7 +17,8 @@ from softkv_service.retrieval import InvalidContent
 from softkv_service.retrieval.collections import Collection
 from softkv_service.retrieval.collections import snapshot as columns
 from softkv_service.retrieval.collections import snapshot as snapshots
-from softkv_service.retrieval.queries import Options, attend_collection
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries import attend_collection
 from softkv_service.retrieval.queries import terms as words
 from softkv_service.retrieval.queries.terms import build_terms, prepare_terms
 from softkv_service.storage.conditions import Comparison

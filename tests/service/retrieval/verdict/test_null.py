@@ -11,8 +11,9 @@ import pytest
 from softkv_attention.lookup import Background, Memory, Question, Rows, answers
 from softkv_service.encoding import Backgrounds, EncoderFacts
 from softkv_service.retrieval.collections import Catalogue
-from softkv_service.retrieval.collections.key_background import SAMPLE_DOCUMENTS, KeyBackground, SampledKeys
-from softkv_service.retrieval.collections.null import NullKey, choose_background
+from softkv_service.retrieval.verdict import SAMPLE_DOCUMENTS, KeyBackground
+from softkv_service.retrieval.verdict.key_background import SampledKeys
+from softkv_service.retrieval.verdict.null import NullKey, choose_background
 from softkv_service.storage import SQLiteStore, id_hash
 from softkv_service.storage.conditions import Comparison
 from softkv_service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord

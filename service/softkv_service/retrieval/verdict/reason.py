@@ -13,8 +13,8 @@ from typing import Protocol
 
 from softkv_attention.lookup import Answer, Verdict
 from softkv_service.retrieval.calibration import Calibration, LabelSource
-from softkv_service.retrieval.queries.confidence import ConfidenceModel, explain_mismatch
-from softkv_service.retrieval.queries.question import EncodedQuery, Options
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.verdict.labels import ConfidenceModel, explain_mismatch
 from softkv_service.storage.records import CollectionRecord
 
 MAX_ID_CHARACTERS = 60
@@ -83,10 +83,10 @@ def explain_verdict(
     matches: Sequence[WeightedMatch],
     answer: Answer,
     verdict: Verdict,
-    query: EncodedQuery,
     options: Options,
     labels: str,
     *,
+    is_readable: bool,
     alike: bool,
     leader: tuple[str, float] | None = None,
 ) -> str:
@@ -96,9 +96,9 @@ def explain_verdict(
         matches: the matches of the answer, best first.
         answer: the lookup's answer.
         verdict: the verdict on it.
-        query: the query with its vector.
         options: the options of the query.
         labels: the clause on labels, of `describe_labels`; empty to say nothing about them.
+        is_readable: whether the model knows a word of the query.
         alike: whether the documents that share the weight say nearly the same.
         leader: the group that stands out, with its weight; None if the first match is the one to speak of.
     """
@@ -108,7 +108,7 @@ def explain_verdict(
     first = matches[0] if matches else None
     if leader is None and first is not None:
         leader = first.id, first.weight
-    headline = ALIKE if alike else _headline(leader, verdict, query, options)
+    headline = ALIKE if alike else _headline(leader, verdict, options, is_readable=is_readable)
     sentences = [f"{headline}: {_shares(leader, answer, verdict)}."]
     if first is not None:
         sentences.append(_describe_match(first, answer, verdict, options, labels))
@@ -117,11 +117,11 @@ def explain_verdict(
     return " ".join(sentences)
 
 
-def _headline(leader: tuple[str, float] | None, verdict: Verdict, query: EncodedQuery, options: Options) -> str:
+def _headline(leader: tuple[str, float] | None, verdict: Verdict, options: Options, *, is_readable: bool) -> str:
     """Return the verdict in words."""
     if verdict.stands == "none":
         return "Nothing here is about that"
-    if query.words_unknown:
+    if not is_readable:
         return "The model knows no word of the question, so the weights say little"
     enough = "stands out" if options.min_confidence is None else "is sure enough"
     name = "No document" if verdict.stands == "several" else "One document" if leader is None else _quote(leader[0])

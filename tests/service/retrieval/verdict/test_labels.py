@@ -7,7 +7,7 @@ import pytest
 
 from softkv_service.retrieval.calibration import Curve
 from softkv_service.retrieval.calibration.fit import Variant
-from softkv_service.retrieval.queries.confidence import ConfidenceModel
+from softkv_service.retrieval.verdict import ConfidenceModel
 
 
 @pytest.mark.parametrize("offset", [-6.0, -2.0, 0.0, 2.0, 6.0])

@@ -16,7 +16,7 @@ import numpy as np
 from softkv_attention.arrays import I64
 from softkv_attention.lookup import Background
 from softkv_service.encoding import is_short
-from softkv_service.retrieval.collections.projection import Projection, read_projection
+from softkv_service.retrieval.projection import Projection, read_projection
 from softkv_service.storage import Reader
 from softkv_service.storage.errors import DocumentDamaged
 from softkv_service.storage.records import CollectionRecord

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from softkv_attention.lookup import HALF, Answer, AnyView, Background, FirstConfidence, Question, answers
 from softkv_service.retrieval.calibration import Calibration, LabelSource, Variant, weight_logits
-from softkv_service.retrieval.collections import CALIBRATED, require_calibration
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.queries.question import Array, Options
-from softkv_service.retrieval.queries.terms import LogitTerms
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.verdict.null import CALIBRATED, require_calibration
 from softkv_service.storage.records import CollectionRecord
+
+Array = np.ndarray[Any, Any]
 
 _MIN_DOCUMENT_WEIGHT = 1e-6  # beside a null weight near 1, float64 keeps ten digits of this documents' share
 
@@ -91,7 +93,7 @@ class ConfidenceModel:
         view: AnyView,
         questions: Sequence[Question],
         batch: Sequence[Answer],
-        terms: Sequence[LogitTerms | None] = (),
+        scores: Sequence[float],
     ) -> list[ConfidenceModel]:
         """Return for each answer this model with the total weight of the answer's documents, and its reranker's score.
 
@@ -102,7 +104,7 @@ class ConfidenceModel:
             view: the keys to ask.
             questions: the questions of the batch.
             batch: their answers.
-            terms: the terms of their logits; empty if none has a reranker.
+            scores: the reranker's logit of each best document; 0 without a reranker.
         """
         imprecise = [
             i for i, answer in enumerate(batch) if len(answer.logits) and 1 - answer.null_weight <= _MIN_DOCUMENT_WEIGHT
@@ -114,7 +116,6 @@ class ConfidenceModel:
         precise = [*batch]
         for i, answer in zip(imprecise, answers(view, without_null) if without_null else [], strict=True):
             precise[i] = answer
-        scores = [_read_score(*pair) for pair in zip(batch, terms or [None] * len(batch), strict=True)]
         return [
             replace(self, partition=_compute_log_partition(answer), score=score)
             for answer, score in zip(precise, scores, strict=True)
@@ -215,14 +216,6 @@ def explain_mismatch(
 def _name(options: Options, name: str) -> str:
     """Return an option in words, with the way to take it away if it is a default of the collection."""
     return f'the collection\'s default {name} (without it: "{name}": null)' if name in options.defaults else f"a {name}"
-
-
-def _read_score(answer: Answer, terms: LogitTerms | None) -> float:
-    """Return the reranker's logit of the best document; 0 without a reranker, or if it has not read the document."""
-    if terms is None or terms.reranked is None or not len(answer.logits):
-        return 0.0
-    best = int(answer.numbers[(answer.logits + answer.log_weight_of_other_parts).argmax()])
-    return float(terms.reranked.logits[terms.reranked.rows == best].sum())
 
 
 def _compute_log_partition(answer: Answer) -> float:

@@ -5,55 +5,75 @@ questions and documents.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from softkv_attention.lookup import Background, BoundedBackground
-from softkv_service.encoding import EncoderFacts, Encoders, is_short
+from softkv_service.encoding import Backgrounds, EncoderFacts, is_short
 from softkv_service.retrieval.calibration import NO_TERMS, Calibration, TextTerms
-from softkv_service.retrieval.collections.key_background import KeyBackground, SampledKeys
-from softkv_service.retrieval.collections.projection import read_projection
-from softkv_service.retrieval.collections.settings import get_encoder_facts
 from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.retrieval.options import NullChoice
+from softkv_service.retrieval.projection import read_projection
+from softkv_service.retrieval.verdict.key_background import KeyBackground, SampledKeys
 from softkv_service.storage.records import CollectionRecord
 
-NullChoice = float | Literal["auto", "lenient", "strict", "calibrated", False]
 Array = np.ndarray[Any, Any]
 
 FULL_WEIGHT_KEYS = 30
 """With fewer keys than this, their own background counts only in part."""
 
-MOST_OF_SHORT, MOST_BESIDE_QUESTION = 1.0, 3.0
-"""Bounds of `auto`, in deviations of the encoder's background.
 
-The null key of short texts is at most the first above the encoder's. That of a question's own background ends the
-second above it: if all keys are copies of each other, every question is near to all of them.
-"""
-
-
-class Bounds(NamedTuple):
-    """Where `auto` lies between the backgrounds of an encoder and of a collection's own keys.
+@dataclass(frozen=True)
+class Rule:
+    """What `auto` does with the backgrounds of an encoder and of a collection's own keys, in the encoder's deviations.
 
     Attributes:
-        share: the part of the collection's own background, of 30 keys or more.
-        most: how far the null key may lie above the encoder's, in deviations of the encoder's background.
-        margin: how far a question's own background begins above itself, in the same unit.
+        share: the part of the collection's own background, if it has 30 keys or more; with fewer, of n/30 of it.
+        most: how far the null key may lie above the encoder's.
+        most_of_short: the same for a query of one to three words, if the keys are as short.
+        margin: how far a question's own background begins above itself; with few keys the encoder's counts for the
+            rest.
+        most_beside_question: how far a question's own background may raise the null key above the encoder's: if all
+            keys are copies of each other, every question is near to all of them.
+        measured: where these numbers were found.
     """
 
     share: float
     most: float
+    most_of_short: float
     margin: float
+    most_beside_question: float
+    measured: str
 
 
-SYMMETRIC, ASYMMETRIC = Bounds(0.5, 1.0, 2 / 3), Bounds(0.8, 0.0, 0.45)
-"""The bounds without and with the asymmetry of an encoder (`Measurements`).
+RULES: Mapping[Literal["symmetric", "asymmetric"], Rule] = {
+    "symmetric": Rule(
+        share=0.5,
+        most=1.0,
+        most_of_short=1.0,
+        margin=2 / 3,
+        most_beside_question=3.0,
+        measured="all-MiniLM-L6-v2 on labelled definitions and descriptions, and `benchmarks.shapes`",
+    ),
+    "asymmetric": Rule(
+        share=0.8,
+        most=0.0,
+        most_of_short=1.0,
+        margin=0.45,
+        most_beside_question=3.0,
+        measured="the encoder of many languages on English and Chinese questions of `benchmarks.languages`",
+    ),
+}
+"""The rules without and with the asymmetry of an encoder (`Measurements`): how much less similar questions are to texts
+than texts to each other.
 
-With it, the keys say how similar questions are to them, so they count for more. The share was fitted to English and
-Chinese questions of `benchmarks.languages`. The margin is the same part of the distance between related and unrelated
-topics, which is 5.0 deviations for all-MiniLM-L6-v2, and 3.4 for the encoder of many languages.
+With it, the keys say how similar questions are to them, so they count for more. The margin is the same part of the
+distance between related and unrelated topics, which is 5.0 deviations for the one and 3.4 for the other. Up to the
+encoder's temperature a question's own background counts in full, and from twice that temperature on not at all. The
+null key of an encoder's projection is measured with mapped questions, so its rule is the symmetric one.
 """
 
 CALIBRATED = "calibrated"
@@ -165,7 +185,7 @@ def choose_background(
             the two is missing, all use the other. For short queries the middle is at least as high as `lenient`:
             meaningless strings are as similar to short keys as words are. `auto` ends at one deviation above `lenient`,
             because keys on one subject are similar without being unrelated; and a question that is near to all keys
-            raises it. With an encoder's asymmetry it follows `ASYMMETRIC`. `calibrated` uses labelled questions alone.
+            raises it. Its numbers are in `RULES`. `calibrated` uses labelled questions alone.
         record: the collection's record.
         keys: the collection's own background; with fewer than 30 keys it counts for keys/30, and the encoder's for the
             rest.
@@ -191,11 +211,10 @@ def choose_background(
 def _measure_background(
     choice: str, record: CollectionRecord, keys: KeyBackground | None, encoder: EncoderFacts | None
 ) -> NullBackground | None:
-    similarity = record.settings.similarity
+    similarity, dimension = record.settings.similarity, record.settings.dimension
     if encoder is None or not (similarity == "cosine" or keys is None or keys.unit):
         return None if keys is None else NullBackground(keys.background, "keys", keys.pairs)
-    dimension, asymmetry = record.settings.dimension, encoder.asymmetry
-    projection = read_projection(record.settings)
+    asymmetry, projection = encoder.asymmetry, read_projection(record.settings)
     if projection is not None and projection.backgrounds is not None:
         (texts, short), asymmetry = projection.backgrounds, None
     else:
@@ -204,22 +223,46 @@ def _measure_background(
         return NullBackground(texts, "encoder", 0)
     if choice == "lenient":
         return NullBackground(texts, "encoder", 0, short if keys.short else None)
-    bounds, of_keys = SYMMETRIC if asymmetry is None else ASYMMETRIC, keys.background
-    if choice == "auto" and asymmetry is not None:
-        zero = _convert_background(Background(0.0, 0.0), similarity, dimension).mean
-        of_keys = Background(zero + asymmetry * (of_keys.mean - zero), texts.deviation)
-    share = min(record.attendable / FULL_WEIGHT_KEYS, 1.0) * (bounds.share if choice == "auto" else 1.0)
-    background, of_short = (_interpolate(one, of_keys, share) for one in (texts, short))
-    if choice == "auto":
-        of_short = max(short, of_short if asymmetry is None else of_keys, key=lambda one: one.mean)
-        fades_from = encoder.temperature / (math.sqrt(dimension or 1) if similarity == "scaled_dot" else 1.0)
-        margin, highest = bounds.margin * texts.deviation, _raise(texts, MOST_BESIDE_QUESTION)
-        question = QuestionBackground(keys.sampled, texts, margin, highest, fades_from) if len(keys.sampled) else None
-        background = _cap(background, texts, bounds.most)
-        capped = _cap(of_short, short, MOST_OF_SHORT) if keys.short else None
-        return NullBackground(background, "both", keys.pairs, capped, question, asymmetry is not None)
-    of: Literal["keys", "both"] = "keys" if share == 1 else "both"
-    return NullBackground(background, of, keys.pairs, of_short if keys.short else None)
+    enough = min(record.attendable / FULL_WEIGHT_KEYS, 1.0)
+    if choice == "strict":
+        own, of_short = (_interpolate(one, keys.background, enough) for one in (texts, short))
+        return NullBackground(own, "keys" if enough == 1 else "both", keys.pairs, of_short if keys.short else None)
+    zero = _convert_background(Background(0.0, 0.0), similarity, dimension).mean
+    scale = math.sqrt(dimension or 1) if similarity == "scaled_dot" else 1.0
+    return _apply_rule(Backgrounds(texts, short), keys, enough, asymmetry, zero, encoder.temperature / scale)
+
+
+def _apply_rule(
+    encoder: Backgrounds, keys: KeyBackground, enough: float, asymmetry: float | None, zero: float, fades_from: float
+) -> NullBackground:
+    """Return the background of `auto`, between an encoder's and that of the keys.
+
+    Args:
+        encoder: the encoder's backgrounds of texts and of short ones, in the similarity of the collection.
+        keys: the collection's own background.
+        enough: the part of it that counts because there are few keys; 1 from 30 on.
+        asymmetry: that of the encoder, see `Measurements`; None without one.
+        zero: the similarity of a cosine of 0.
+        fades_from: the temperature from which a question's own background fades.
+    """
+    rule, of_keys = RULES["symmetric" if asymmetry is None else "asymmetric"], keys.background
+    if asymmetry is not None:
+        of_keys = Background(zero + asymmetry * (of_keys.mean - zero), encoder.texts.deviation)
+    between, of_short = (_interpolate(one, of_keys, enough * rule.share) for one in (encoder.texts, encoder.short))
+    # Meaningless strings are as similar to short keys as words are, so a short query needs as much as with `lenient`.
+    of_short = max(encoder.short, of_short if asymmetry is None else of_keys, key=lambda one: one.mean)
+    question = None
+    if len(keys.sampled):
+        margin, highest = rule.margin * encoder.texts.deviation, _raise(encoder.texts, rule.most_beside_question)
+        question = QuestionBackground(keys.sampled, encoder.texts, margin, highest, fades_from)
+    return NullBackground(
+        _cap(between, encoder.texts, rule.most),
+        "both",
+        keys.pairs,
+        _cap(of_short, encoder.short, rule.most_of_short) if keys.short else None,
+        question,
+        in_bytes=asymmetry is not None,
+    )
 
 
 def _cap(background: Background, encoder: Background, deviations: float) -> BoundedBackground:
@@ -267,27 +310,7 @@ def _interpolate(encoder: Background, keys: Background, share: float) -> Backgro
     )
 
 
-async def get_null_encoder(
-    encoders: Encoders, record: CollectionRecord, null: NullChoice | None
-) -> EncoderFacts | None:
-    """Return the facts of the collection's encoder, with how similar unrelated queries and texts are.
-
-    The null key ("none of these") is computed from them, unless its similarity is a number or comes from labelled
-    questions. Return None if the null key does not need them, or if the service does not have the encoder: then the
-    collection's own keys alone tell what unrelated ones are.
-
-    Args:
-        encoders: the encoders of the service, loaded or not.
-        record: the collection's record.
-        null: the request's choice of a null key; None for the collection's.
-    """
-    choice = record.settings.null if null is None else null
-    if not isinstance(choice, str) or choice == CALIBRATED or record.settings.encoder is None:
-        return None
-    return _applicable(await get_encoder_facts(encoders, record.settings), record.settings.similarity)
-
-
-def _applicable(encoder: EncoderFacts | None, similarity: str) -> EncoderFacts | None:
+def applicable(encoder: EncoderFacts | None, similarity: str) -> EncoderFacts | None:
     """Return the encoder, or None if it is not known, or its cosines tell nothing of this similarity of its vectors."""
     return encoder if encoder is not None and (similarity == "cosine" or encoder.unit_length) else None
 
@@ -334,7 +357,7 @@ def describe_null(
     is_known = record.settings.encoder is None or encoder is not None
     if not (is_known if choice != CALIBRATED else Calibration.read(record.settings.calibration)):
         return None, None
-    background = choose_background(choice, record, measure(), _applicable(encoder, record.settings.similarity))
+    background = choose_background(choice, record, measure(), applicable(encoder, record.settings.similarity))
     if background is None:
         return None, None
     return background, background.background.null_key(temperature, keys).level

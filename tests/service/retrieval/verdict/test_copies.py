@@ -7,7 +7,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from softkv_service.retrieval.queries import Options, sweep_collection
+from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries import sweep_collection
 from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend
 
