@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from softkv.answers.documents import Report
+from softkv.calls.call import Plan
+from softkv.calls.collections import info
 from softkv.calls.writing import Batch, BatchResult, Upload
 from softkv.errors import Error
 from softkv.problems import invalid_value, warn_caller
@@ -25,17 +28,17 @@ ProgressCallback: TypeAlias = Callable[[Report], object]
 
 
 @contextmanager
-def progress_callback(progress: bool | ProgressCallback, total: int | None) -> Iterator[ProgressCallback]:
+def progress_callback(progress: bool | ProgressCallback | None, total: int | None) -> Iterator[ProgressCallback]:
     """Yield a function that is called with the report after each batch.
 
     Args:
         progress: the caller's function, or whether to draw a bar. It is drawn with rich or tqdm if one is installed.
         total: the number of rows, or None if it is unknown.
     """
-    if not isinstance(progress, bool):
-        yield progress
-    elif not progress:
+    if not progress:
         yield lambda _: None
+    elif not isinstance(progress, bool):
+        yield progress
     elif find_spec("rich") is not None:
         with _rich_bar(total) as update:
             yield update
@@ -78,27 +81,107 @@ def _text_line(total: int | None) -> Iterator[ProgressCallback]:
         sys.stderr.write("\n")
 
 
+SECONDS_BEFORE_NOTICE = 10.0
+VALUES_HINT = (
+    "The value of each row is encoded as well as its key: a collection that was created with {} encodes half as many "
+    "texts"
+)
+
+
+class SlowNotice:
+    """The line about an upload that takes more than ten seconds: how far it is, its rate, and what would halve it.
+
+    It is written on a terminal or in a notebook, unless the caller passed `progress`. If no row is acknowledged after
+    ten seconds, a second line follows when the first ones are.
+    """
+
+    def __init__(self, upload: Upload, clock: Callable[[], float]) -> None:
+        self._upload = upload
+        self._clock = clock
+        self._start = clock()
+        self._first = upload.report.acknowledged
+        self._rows, self._seconds = 0, 0.0  # acknowledged by this upload, and when
+        self._begun = self._rated = False
+        self._is_shown = upload.progress is None and _is_watched()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The seconds until the line is due, at least 0; None if there is nothing to write."""
+        if not self._is_shown or self._rated or (self._begun and not self._rows):
+            return None
+        return max(0.0, self._start + SECONDS_BEFORE_NOTICE - self._clock())
+
+    def acknowledge(self) -> None:
+        """Note the rows that are acknowledged now, and when."""
+        self._rows = self._upload.report.acknowledged - self._first
+        self._seconds = self._clock() - self._start
+
+    def write(self) -> Plan[None]:
+        """Write the line; ask for the settings of the collection if a hint depends on them."""
+        settings = None
+        if self._upload.has_value_texts and not self._begun:
+            with suppress(Error):
+                settings = yield from info(self._upload.collection)
+        report, total, passed = self._upload.report, self._upload.total, self._clock() - self._start
+        of = "" if total is None else f" of {total:,}"
+        line = f"softkv: {report.acknowledged:,}{of} rows after {passed:.0f} s"
+        if self._rows:
+            rate = self._rows / max(self._seconds, 1e-3)
+            line += f", {rate:,.0f} rows/s" if rate >= 10 else f", {rate:.2g} rows/s"
+            if total is not None:
+                left = (total - report.acknowledged) / rate - (passed - self._seconds)
+                line += f", about {_duration(left)} left"
+        if settings is not None and settings.encoder is not None and settings.value_from == "value":
+            line += ". " + VALUES_HINT.format('value_from="key"')
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+        self._begun, self._rated = True, self._rows > 0
+
+
+def _is_watched() -> bool:
+    """Return whether a person reads standard error: it is a terminal, or the output of a notebook's cell."""
+    with suppress(AttributeError, ValueError):  # a program without standard error, or that closed it
+        return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")
+    return False
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in seconds, minutes or hours."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{max(seconds, 1):.0f} s"
+
+
 _ROWS_PER_TURN = 64  # rows that are read before other tasks of the event loop run
 
 
-def run_upload(sender: Sender, upload: Upload) -> Report:
+def run_upload(sender: Sender, upload: Upload, clock: Callable[[], float] = time.monotonic) -> Report:
     """Upload all rows; return the report.
+
+    Args:
+        sender: sends the batches.
+        upload: the rows.
+        clock: returns the time in seconds, by which an upload is slow.
 
     Raises:
         Error: the upload ended early; the error's `report` says how far it got.
     """
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor, wait
 
     if not isinstance(upload.rows, Iterable):
         raise invalid_value("", "these rows are an asynchronous iterable, which only an AsyncClient goes through")
     active: deque[tuple[Batch, Future[BatchResult]]] = deque()
-    can_start_threads = _can_start_threads()
+    can_start_threads, notice = _can_start_threads(), SlowNotice(upload, clock)
     threads = ThreadPoolExecutor(2, thread_name_prefix="softkv-upload")
     with progress_callback(upload.progress, upload.total) as update:
 
         def settle() -> None:
             batch, running = active.popleft()
+            if (seconds := notice.seconds_left) is not None and not wait([running], seconds).done:
+                sender.run(notice.write())
             upload.acknowledge(batch, running.result())
+            notice.acknowledge()
             update(upload.report)
 
         def send(batch: Batch) -> None:
@@ -148,8 +231,13 @@ def _can_start_threads() -> bool:
     return True
 
 
-async def run_upload_async(sender: AsyncSender, upload: Upload) -> Report:
+async def run_upload_async(sender: AsyncSender, upload: Upload, clock: Callable[[], float] = time.monotonic) -> Report:
     """Upload all rows without blocking the event loop; return the report.
+
+    Args:
+        sender: sends the batches.
+        upload: the rows.
+        clock: returns the time in seconds, by which an upload is slow.
 
     Raises:
         Error: the upload ended early; the error's `report` says how far it got.
@@ -157,13 +245,17 @@ async def run_upload_async(sender: AsyncSender, upload: Upload) -> Report:
     import asyncio
 
     active: deque[tuple[Batch, asyncio.Task[BatchResult]]] = deque()
+    notice = SlowNotice(upload, clock)
     with progress_callback(upload.progress, upload.total) as update:
 
         async def settle() -> None:
             batch, running = active[0]
+            if (seconds := notice.seconds_left) is not None and not (await asyncio.wait([running], timeout=seconds))[0]:
+                await sender.run(notice.write())
             result = await running
             active.popleft()
             upload.acknowledge(batch, result)
+            notice.acknowledge()
             update(upload.report)
 
         async def send(batch: Batch) -> None:

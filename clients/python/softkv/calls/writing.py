@@ -75,7 +75,7 @@ def upsert(
     value_vectors: Matrix | None = None,
     metadata: Sequence[Mapping[str, Any] | None] | None = None,
     on_conflict: OnConflict = "replace",
-    progress: Progress = False,
+    progress: Progress | None = None,
     resume: Report | None = None,
 ) -> Upload:
     """Write any number of rows in batches of up to 1,000; an invalid row does not stop the others.
@@ -93,7 +93,8 @@ def upsert(
         metadata: a column of objects, with None for no metadata.
         on_conflict: what to do with a row whose id exists: "replace" it, "skip" it, or "fail". With "fail" its whole
             batch is not written, and no later batch is sent.
-        progress: True draws a progress bar; a function is called with the growing report.
+        progress: True draws a progress bar; a function is called with the growing report; False shows nothing. By
+            default, an upload of more than ten seconds says on a terminal or in a notebook how far it is.
         resume: the report of an interrupted upload, passed with all of its rows: acknowledged rows are not sent again.
             An empty `Report()` is filled as the upload proceeds.
 
@@ -109,7 +110,7 @@ def upsert(
         2
     """
     write_mode(on_conflict)
-    if not isinstance(progress, bool) and not callable(progress):
+    if progress is not None and not isinstance(progress, bool) and not callable(progress):
         raise invalid_value("", f"progress: wanted True, False or a function, got {progress!r}")
     if resume is not None and not isinstance(resume, Report):
         raise invalid_value("", f"resume: wanted the report of an upload that broke off, got {resume!r}")
@@ -126,6 +127,9 @@ Progress: TypeAlias = bool | Callable[[Report], object]
 _WRITE_MODES: Mapping[OnConflict, str] = {"replace": "upsert", "skip": "skip", "fail": "create"}
 # The service writes a stream in transactions of this many rows; a request has at most this many bytes.
 _MAX_BATCH_ROWS, _MAX_BATCH_BYTES = 1000, 8_000_000
+# The first rows with texts to encode, of this many bytes, are a batch; each further batch may have twice as many. So a
+# slow encoder soon shows its rate.
+_FIRST_ENCODED_BYTES = 16_000
 _CONCURRENT_BATCHES = 2
 _ENVELOPE_BYTES = 100  # bytes of a body besides its rows
 
@@ -140,6 +144,8 @@ class Upload:
         total: the number of rows, or None if it is unknown.
         report: the results so far.
         is_followed: whether the caller reads the report meanwhile, so that refused rows need no warning.
+        collection: the collection.
+        has_value_texts: whether a row had texts to encode for both its key and its value.
     """
 
     def __init__(
@@ -148,7 +154,7 @@ class Upload:
         rows: Iterable[Any] | AsyncIterable[Any],
         total: int | None,
         on_conflict: OnConflict,
-        progress: Progress,
+        progress: Progress | None,
         report: Report,
         is_followed: bool,
     ) -> None:
@@ -157,11 +163,13 @@ class Upload:
         self.progress = progress
         self.report = report
         self.is_followed = is_followed
-        self._place = collection
+        self.collection = collection
+        self.has_value_texts = False
         self._on_conflict = on_conflict
         self._next = 0
         self._known = report.rows = report.acknowledged
         self._most_rows, self._most_bytes = _MAX_BATCH_ROWS, _MAX_BATCH_BYTES
+        self._most_encoded_bytes = _FIRST_ENCODED_BYTES
         self._batch = Batch(report.acknowledged)
 
     def must_wait(self, batch: Batch, active: Sequence[Batch]) -> bool:
@@ -180,7 +188,7 @@ class Upload:
     def prepare(self) -> Plan[None]:
         """Fetch the service's limits, if they determine how large a batch may be."""
         if self._on_conflict != "replace":
-            cache = self._place.cache
+            cache = self.collection.cache
             self._most_rows = min(_MAX_BATCH_ROWS, (yield from get_limit(cache, "documents")))
             self._most_bytes = min(_MAX_BATCH_BYTES, (yield from get_limit(cache, "body_bytes")) - _ENVELOPE_BYTES)
 
@@ -202,7 +210,12 @@ class Upload:
             return batch
         is_full = self._batch.lines and self._batch.size + len(row_line.content) >= self._most_bytes
         batch = self._close_batch() if is_full or self._batch.rows >= self._most_rows else None
+        if batch is None and self._batch.encoded_bytes >= self._most_encoded_bytes and self._on_conflict == "replace":
+            batch, self._most_encoded_bytes = self._close_batch(), 2 * self._most_encoded_bytes
+            ids_before = batch.ids_before | batch.ids
+            self._batch.ids_before = ids_before if len(ids_before) < self._most_rows else set()
         self._batch.add(row_line)
+        self.has_value_texts = self.has_value_texts or encodes_value(fields)
         return batch
 
     def finish(self) -> Batch | None:
@@ -250,11 +263,11 @@ class Upload:
 
     def _drop_wrong_widths(self, rows: Sequence[RowLine], result: BatchResult) -> Plan[list[RowLine]]:
         """Refuse rows whose key vectors differ in width from the collection's keys; return the other rows."""
-        name, widths_by_name = self._place.name, self._place.cache.widths
+        name, widths_by_name = self.collection.name, self.collection.cache.widths
         widths = {row.width for row in rows if row.width is not None}
         if not widths or widths == {widths_by_name.get(name)} or (len(widths) == 1 and name not in widths_by_name):
             return list(rows)
-        key_width = (yield from info(self._place)).dimension
+        key_width = (yield from info(self.collection)).dimension
         accepted = []
         for row in rows:
             if key_width is None or row.width in (None, key_width):
@@ -272,7 +285,7 @@ class Upload:
         Raises:
             TooLarge: no single row exceeds the limit.
         """
-        max_bytes = (yield from get_limit(self._place.cache, "body_bytes")) - _ENVELOPE_BYTES
+        max_bytes = (yield from get_limit(self.collection.cache, "body_bytes")) - _ENVELOPE_BYTES
         oversized = [row for row in rows if len(row.content) > max_bytes]
         if not oversized:
             raise error
@@ -288,7 +301,7 @@ class Upload:
         A repeated request writes the same rows again. If the service ends the stream and names the documents that are
         the reason, these are refused, and the rows after the answered ones are sent again without them.
         """
-        parts, error = yield from _ndjson_call(self._place, b"\n".join(row.content for row in rows))
+        parts, error = yield from _ndjson_call(self.collection, b"\n".join(row.content for row in rows))
         answered = 0
         for counts in parts:
             answered += counts["upserted"] + len(counts["refused"])
@@ -315,7 +328,7 @@ class Upload:
         """
         head = f'{{"mode":"{write_mode(self._on_conflict)}","documents":['.encode()
         content = head + b",".join(row.content for row in rows) + b"]}"
-        path, request_id = self._place.documents, f"{self.report.id}-{name}"
+        path, request_id = self.collection.documents, f"{self.report.id}-{name}"
         try:
             written = yield from Call(
                 "POST", path, parse_written, content=content, idempotent=True, timeout=WRITE_TIMEOUT, id=request_id
@@ -381,21 +394,24 @@ class Batch:
         rows: the number of rows, including the refused ones.
         lines: the rows to send.
         ids: the ids of `lines`.
+        ids_before: the ids of earlier batches that refuse a row as the batch's own ids do.
+        encoded_bytes: the size of the rows whose texts the service encodes.
         refused: the rows that the client refused.
     """
 
     def __init__(self, first: int) -> None:
         self.first = first
         self.rows = 0
-        self.size = 0
+        self.size = self.encoded_bytes = 0
         self.lines: list[RowLine] = []
         self.ids: set[str] = set()
+        self.ids_before: set[str] = set()
         self.refused: list[Refusal] = []
 
     def add(self, row: RowLine) -> None:
         """Add a row; refuse it if the batch already has a row with the same id."""
         self.rows += 1
-        if row.id is not None and row.id in self.ids:
+        if row.id is not None and (row.id in self.ids or row.id in self.ids_before):
             detail = f"the id {row.id!r} is in this request twice: send each id once"
             self.refused.append(Refusal.of(row.position, row.id, [Flaw("/id", detail)], row.line))
             return
@@ -403,6 +419,7 @@ class Batch:
             self.ids.add(row.id)
         self.lines.append(row)
         self.size += len(row.content) + 1
+        self.encoded_bytes += len(row.content) if row.is_encoded else 0
 
     def count_expired(self, result: BatchResult) -> int:
         """Return the number of rows that were written, although their instant of expiry was over."""
@@ -445,6 +462,7 @@ class RowLine(NamedTuple):
         width: the width of the key vector; None for a row without one, and for base64.
         line: the number of the row in its file, if it comes from one.
         is_expired: whether its instant of expiry is over.
+        is_encoded: whether the service encodes its key text, if the collection has an encoder.
     """
 
     position: int
@@ -453,6 +471,7 @@ class RowLine(NamedTuple):
     width: int | None
     line: int | None
     is_expired: bool
+    is_encoded: bool
 
 
 def row_fields(row: Any, index: int) -> Mapping[str, Any]:
@@ -494,10 +513,24 @@ def encode_row(fields: Mapping[str, Any], index: int, line: int | None = None) -
     is_expired = expires is not None and expires <= time()
     vector = fields.get(_KEY_VECTOR)
     if vector is None or isinstance(vector, Mapping):
-        return RowLine(index, row_id(fields), encode_json(encode_fields(fields)), None, line, is_expired)
+        content = encode_json(encode_fields(fields))
+        return RowLine(index, row_id(fields), content, None, line, is_expired, encodes_key(fields))
     array = as_float32(vector, f"/{_KEY_VECTOR}")
     content = encode_json(encode_fields({name: field for name, field in fields.items() if name != _KEY_VECTOR}))
-    return RowLine(index, row_id(fields), _append_vector(content, array), len(array), line, is_expired)
+    return RowLine(index, row_id(fields), _append_vector(content, array), len(array), line, is_expired, False)
+
+
+def encodes_key(fields: Mapping[str, Any]) -> bool:
+    """Return whether the service encodes the key text of a row, if the collection has an encoder."""
+    has_vector = fields.get(_KEY_VECTOR) is not None or fields.get("key_vectors") is not None
+    return isinstance(fields.get("key"), str) and not has_vector
+
+
+def encodes_value(fields: Mapping[str, Any]) -> bool:
+    """Return whether the service encodes the value of a row besides its key, unless vectors come from the keys."""
+    value = fields.get("value")
+    is_text = isinstance(value, str) and value != fields.get("key") and fields.get("value_vector") is None
+    return is_text and encodes_key(fields)
 
 
 def _append_vector(content: bytes, array: Array) -> bytes:

@@ -176,8 +176,10 @@ def upload_source(
         console.print(notice)
     with connect(url, api_key) as client, progress(console) as bar:
         task = bar.add_task(name, total=source.total)
-        upload = Upload(client.collection(name), source, lambda done: bar.update(task, completed=done))
-        upload.collection.create(**{**source.settings, **settings}, exist_ok=True)
+        hint = console.print if console.is_terminal else lambda _: None
+        upload = Upload(client.collection(name), source, lambda done: bar.update(task, completed=done), hint)
+        info = upload.collection.create(**{**source.settings, **settings}, exist_ok=True)
+        upload.encodes_values = info.encoder is not None and info.value_from == "value"
         try:
             upload.run(resume=resume)
         except (KeyboardInterrupt, CommandError, Error) as error:

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,21 @@ def test_an_error_names_the_line_that_an_upload_reached(service: RunningService,
         with pytest.raises(Refused, match=r"^from line 1001 on: .*'books'"):
             upload.run(resume=False)
         assert upload.upserts == 1000
+
+
+@pytest.mark.parametrize(("value_from", "value", "hints"), [("value", "Cats", 1), ("key", "Cats", 0), ("value", 7, 0)])
+def test_after_ten_seconds_a_load_names_the_option_for_half_as_many_texts(
+    service: RunningService, tmp_path: Path, value_from: str, value: object, hints: int
+) -> None:
+    rows = [{"id": str(number), "key": f"{number} {'purring ' * 550}", "value": value} for number in range(20)]
+    source, shown = open_table(write_lines(tmp_path / "books.ndjson", rows)), list[str]()
+    with Client(service.url) as client:
+        info = (collection := client.collection("books")).create(value_from=value_from)
+        upload = Upload(collection, source, lambda _: None, shown.append, chain([0, 9], repeat(10)).__next__)
+        upload.encodes_values = info.value_from == "value"
+        upload.run(resume=False)
+    assert len(shown) == hints
+    assert all(hint.endswith("with --value-from key encodes half as many texts") for hint in shown)
 
 
 def test_texts_that_are_cut_are_counted(softkv: Softkv, tmp_path: Path) -> None:
