@@ -134,7 +134,7 @@ def knows_statuses(path: Path) -> bool:
         return True
     if not (
         room.startswith(("service/softkv_service/api/", "service/softkv_service/schemas/"))
-        or room == "service/softkv_service/app.py"
+        or room in ("service/softkv_service/app.py", "service/softkv_service/assembly.py")
     ):
         return False
     numbers = {node.value for node in nodes_of(path) if isinstance(node, ast.Constant)}

@@ -54,11 +54,10 @@ PAST_A_FACE = [
         "softkv_attention.transformer.compiled",
         "softkv_attention.kernels.transformer",
     ),  # loaded only with a compiled encoder
-    ("softkv_service.app", "softkv_service.api.routes.idempotency"),
+    ("softkv_service.assembly", "softkv_service.api.routes.idempotency"),
     ("softkv_service.app", "softkv_service.api.routes.page"),
     ("softkv_workshop.page.**", "softkv_service.api.routes.page"),  # the page as files
     ("softkv_workshop.routes.rooms", "softkv_service.api.routes.collections"),  # the shape of a background
-    ("softkv_service.server.startup", "softkv_service.api.routes.service"),
 ]
 
 # What the store in PostgreSQL shares with the one in SQLite, beside the faces: statements, rows and checksums.
@@ -84,6 +83,7 @@ ONLY = {
         *(
             "softkv_service.cli",
             "softkv_service.app",
+            "softkv_service.assembly",
             "softkv_service.lifespan",
             "softkv_service.local",
             "softkv_service.startup",

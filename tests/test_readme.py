@@ -14,7 +14,7 @@ from zipfile import ZipFile
 import pytest
 
 from softkv.commands.console import messages
-from softkv_service.api.routes.service import ReadinessReport
+from softkv_service.api.state import ReadinessReport
 from softkv_service.datasets import DEMOS
 from softkv_service.encoding.registry import DEFAULT_MODEL, MULTILINGUAL
 from softkv_service.retrieval.documents.seeding import Progress

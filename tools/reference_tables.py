@@ -16,7 +16,7 @@ import typer
 from softkv import cli
 from softkv.answers.service import Limits
 from softkv_service.api.parts import find_parts
-from softkv_service.api.problems.table import OF_STATUS, OF_STATUS_ADVICE, TABLE
+from softkv_service.api.problems.table import OF_STATUS, OF_STATUS_ADVICE, TABLE, add_refusals
 from softkv_service.api.routes.service import limits_of
 from softkv_service.settings import Settings
 from tools import ROOT
@@ -68,6 +68,8 @@ def sentence(text: str) -> str:
 
 def codes() -> Iterator[str]:
     """Yield the row of each code of a problem, by its status."""
+    for part in find_parts():
+        add_refusals(part)
     refusals = [
         (refusal.status, code, refusal.repeat, (refusal.reason, refusal.advice)) for code, refusal in TABLE.items()
     ]

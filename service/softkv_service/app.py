@@ -1,58 +1,20 @@
-"""The application, assembled from its parts by `create_app(settings)`."""
+"""The application of a server: that of `assembly` with metrics, the page, `/mcp` and parts of other distributions."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from dataclasses import replace
-from functools import cached_property, partial
-from importlib.metadata import version
 from pathlib import Path
 
-from fastapi import Depends, FastAPI
-from starlette.types import ASGIApp
+from fastapi import FastAPI
 
-from softkv_service.api import openapi, routes
-from softkv_service.api.access_log import FILE_BYTES, AccessLog
-from softkv_service.api.admission import Admission, ConnectionLimits
-from softkv_service.api.body import HEAVY, BodyLimits
-from softkv_service.api.keyring import KeyFile, Keyring
-from softkv_service.api.middleware.access import AccessCheck, Hosts, machine_names
-from softkv_service.api.middleware.requests import RequestMiddleware, Telemetry
+from softkv_service.api import mcp, metrics, openapi
+from softkv_service.api.admission import ConnectionLimits
 from softkv_service.api.parts import find_parts
-from softkv_service.api.problems import handlers
-from softkv_service.api.received import ReceivedFiles
-from softkv_service.api.routes import idempotency, page
-from softkv_service.api.routing import DirectCall, DirectRoutes, direct_calls, operation_id, require_write_by_default
-from softkv_service.api.shutdown import Shutdown
-from softkv_service.api.telemetry import NO_TELEMETRY, Meters, SlowRequests, Tracing
-from softkv_service.datasets import DEMOS
-from softkv_service.lifespan import lifespan
-from softkv_service.scheduling import FairSemaphore
+from softkv_service.api.problems.table import add_refusals
+from softkv_service.api.routes import page
+from softkv_service.api.telemetry import Tracing
+from softkv_service.assembly import ServerParts, assemble
 from softkv_service.settings import Settings
 from softkv_service.startup import Opening
-
-
-class UnknownDemo(ValueError):
-    """The settings name a demo collection that does not exist."""
-
-
-class Service(FastAPI):
-    """The FastAPI application, with `RequestMiddleware` around everything, even its answers to unexpected errors."""
-
-    @cached_property
-    def direct_calls(self) -> dict[int, DirectCall]:
-        """The routes that need nothing of FastAPI's, by `id`, as they are at the first request."""
-        return direct_calls(self.routes)
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Build the stack of middleware around the routes, as the server calls it."""
-        return RequestMiddleware(
-            super().build_middleware_stack(),
-            find_route=DirectRoutes(self, {} if self.state.tracing else self.direct_calls).find,  # FastAPI names spans
-            handlers=self.exception_handlers,
-            **self.state.middleware,
-        )
 
 
 def create_app(
@@ -61,96 +23,25 @@ def create_app(
     tracing: Tracing | None = None,
     site: Path = page.SITE,
     connections: ConnectionLimits | None = None,
-    *,
-    hosted: bool = False,
 ) -> FastAPI:
-    """Create the application. At its start it opens the store, then it answers and loads keys and the encoder.
+    """Create the application of a server.
 
     Args:
-        settings: the settings.
-        opening: the store, if its opening has begun already; then the application can start only once.
-        tracing: the tracer of requests; by default the one that the settings say.
+        settings, opening, tracing, connections: those of `assemble`.
         site: the folder of the built documentation.
-        connections: how slow clients may be; the settings say the number of connections, and how long idle ones stay.
-        hosted: whether another program hosts the service, so that garbage collection stays as that program has it, and
-            nothing is computed without a call.
 
     Raises:
         UnknownDemo: the settings name a demo collection that does not exist.
     """
-    if unknown := [name for name in settings.demo if name not in DEMOS]:
-        raise UnknownDemo(f"unknown demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
-
-    if tracing is None and settings.traces == "otlp":
-        tracing = Tracing.with_otlp()
-    app = Service(
-        title="softkv",
-        description=openapi.INTRODUCTION,
-        openapi_tags=openapi.TAGS,
-        generate_unique_id_function=operation_id,
-        version=version("softkv"),
-        lifespan=partial(lifespan, settings, opening, hosted=hosted),
-        dependencies=[Depends(require_write_by_default)],
-        openapi_url=None,  # page.mount serves the file
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        separate_input_output_schemas=False,  # a filter that is answered is as it is sent
-        telemetry=NO_TELEMETRY if tracing is None else tracing.config,
-    )
-    # Not by `include_router`, which would build each route a second time. These routes guard themselves.
-    routers = (*routes.ALL, *(router for part in find_parts() for router in part.routers()))
-    app.router.routes.extend(route for router in routers for route in router.routes)
+    installed = find_parts()
+    for part in installed:
+        add_refusals(part)
+    meters = metrics.Meters()
+    server = ServerParts([metrics.router], [mcp.PART, *installed], meters)
+    app = assemble(settings, opening, tracing, connections, server=server)
+    app.state.meters = meters
     needs_key = settings.keyed and settings.allow_anonymous is None
     embeds = settings.embed == "any" and "frame_ancestors" not in settings.model_fields_set
     page.mount(app, settings.root_path, settings.frame_ancestors, site, keyed=needs_key, embeds=embeds)
-    handlers.install(app)
-    idempotency.install(app)
     openapi.describe(app)
-    _set_state(app, settings, tracing, connections or ConnectionLimits())
     return app
-
-
-def _open_access_log(settings: Settings) -> AccessLog | None:
-    if settings.access_log is None:
-        return None
-    return AccessLog(settings.access_log, max_bytes=FILE_BYTES, old_files=settings.access_log_files)
-
-
-def _set_state(app: FastAPI, settings: Settings, tracing: Tracing | None, connections: ConnectionLimits) -> None:
-    """Set the state that routes and middleware share, and the parts of the middleware."""
-    app.state.cors_origins = settings.cors_origins
-    app.state.trusted_proxies = settings.trusted_proxies
-    app.state.root_path = settings.root_path
-    app.state.meters = Meters()
-    app.state.slow_requests = SlowRequests(settings.slow_request_ms)
-    app.state.tracing = tracing
-    app.state.connection_limits = replace(
-        connections, connections=settings.max_connections, keepalive_timeout=settings.keepalive_timeout
-    )
-    app.state.admission = Admission(settings.max_queue)
-    app.state.backup = asyncio.Lock()
-    app.state.received = ReceivedFiles(settings.upload_folder, settings.max_body_bytes)
-    app.state.tables = FairSemaphore(HEAVY, HEAVY - 1)
-    app.state.shutdown = Shutdown()
-    app.state.keyring = Keyring(
-        write_keys=settings.api_keys,
-        read_keys=settings.read_keys,
-        file=None if settings.keys_file is None else KeyFile.open(settings.keys_file),
-    )
-    app.state.access_log = _open_access_log(settings)
-    app.state.middleware = {
-        "telemetry": Telemetry(
-            app.state.meters, app.state.slow_requests, loading=lambda: app.state.parts.loading(), tracing=tracing
-        ),
-        "shutdown": app.state.shutdown,
-        "access": AccessCheck(
-            keyring=app.state.keyring,
-            anonymous=settings.allow_anonymous,
-            hosts=Hosts(names=(settings.host, *machine_names(socket.gethostname())), allowed=settings.allowed_hosts),
-        ),
-        "bodies": BodyLimits(max_body_bytes=settings.max_body_bytes, admission=app.state.admission),
-        "access_log": app.state.access_log,
-        "cors_origins": settings.cors_origins,
-        "frame_ancestors": settings.frame_ancestors,
-    }

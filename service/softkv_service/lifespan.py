@@ -6,7 +6,7 @@ import asyncio
 import ctypes
 import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from softkv_attention.kernels import one_blas_thread
 from softkv_service.api.keyring import KeyFile
-from softkv_service.api.parts import find_parts
+from softkv_service.api.parts import Part
 from softkv_service.api.state import State
 from softkv_service.api.warmup import warm
 from softkv_service.datasets import DEMOS
@@ -39,7 +39,7 @@ KEY_FILE_SECONDS = 0.5
 
 @asynccontextmanager
 async def lifespan(
-    settings: Settings, opening: Opening | None, app: FastAPI, *, hosted: bool = False
+    settings: Settings, opening: Opening | None, app: FastAPI, *, parts: Sequence[Part], hosted: bool
 ) -> AsyncIterator[None]:
     """Run the service's background tasks for the duration of the block: they load its parts while it answers.
 
@@ -56,7 +56,7 @@ async def lifespan(
             if (unclean := catalogue.store.unclean_shutdown) is not None:
                 log.warning("the last process did not close the store", **asdict(unclean))
             await asyncio.to_thread(app.state.received.clear)
-            app.state.parts = _parts(settings, catalogue)
+            app.state.parts = _parts(settings, catalogue, parts)
             loading = asyncio.create_task(_load(app, catalogue, app.state.parts, opening.keys, hosted=hosted))
             loading.add_done_callback(_log_failure)
             re_encoding = asyncio.create_task(_re_encode(app.state.parts, opening.keys))
@@ -69,7 +69,6 @@ async def lifespan(
             try:
                 yield
             finally:
-                await app.state.parts.mcp.close()
                 for added in app.state.parts.added.values():
                     await added.close()
                 loading.cancel()
@@ -89,7 +88,7 @@ async def lifespan(
                 await asyncio.to_thread(app.state.access_log.close)
 
 
-def _parts(settings: Settings, catalogue: Catalogue) -> State:
+def _parts(settings: Settings, catalogue: Catalogue, parts: Sequence[Part]) -> State:
     return State(
         catalogue,
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
@@ -99,7 +98,7 @@ def _parts(settings: Settings, catalogue: Catalogue) -> State:
         keys_required=settings.keyed and settings.allow_anonymous is None,
         lab_for=settings.lab,
         host=settings.host,
-        added={part.name: part.start() for part in find_parts()},
+        added={part.name: part.start() for part in parts},
     )
 
 

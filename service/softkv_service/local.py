@@ -61,9 +61,9 @@ class LocalService:
     @cached_property
     def app(self) -> FastAPI:
         """The application. It is imported here, because the program may start the service in a thread."""
-        from softkv_service.app import create_app
+        from softkv_service.assembly import assemble
 
-        return create_app(self.settings, hosted=True)
+        return assemble(self.settings)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:

@@ -12,8 +12,8 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from softkv_service.api.metrics import Meters
 from softkv_service.api.problems.table import OF_STATUS, TABLE
-from softkv_service.api.telemetry import Meters
 from softkv_service.encoding import ProviderCounts
 from softkv_service.retrieval.collections import ClusterStatus, ServerStatus
 from tests.container.tool import ROOT

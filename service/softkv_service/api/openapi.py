@@ -21,12 +21,6 @@ from softkv_service.schemas.wire import JSONObject, Problem, without_null
 Schemas = dict[str, Any]
 
 MADE_BY_FASTAPI = ("HTTPValidationError", "ValidationError")
-CODES = {
-    "type": "string",
-    "enum": [*TABLE, *OF_STATUS.values()],
-    "description": "The kind of problem in one stable word, for programs. docs/reference/errors.md has each remedy.",
-    "examples": ["collection_not_found"],
-}
 
 
 def complete_schemas(derived: Schemas, answers: Collection[Any]) -> Schemas:
@@ -62,7 +56,14 @@ def _beside_the_routes() -> Schemas:
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
         schema = adapter.json_schema(mode="serialization", ref_template=f"{PLACE}{{model}}")
         schemas |= schema.pop("$defs") | {kind.__name__: schema}
-    schemas["ProblemCode"] = CODES
+    schemas["ProblemCode"] = {
+        "type": "string",
+        "enum": [*TABLE, *OF_STATUS.values()],
+        "description": (
+            "The kind of problem in one stable word, for programs. docs/reference/errors.md has each remedy."
+        ),
+        "examples": ["collection_not_found"],
+    }
     schemas["Problem"]["properties"]["code"] = {"$ref": f"{PLACE}ProblemCode"}
     return schemas
 
@@ -219,6 +220,7 @@ LINKS: dict[str, dict[str, Link]] = {
 
 def describe(app: FastAPI) -> None:
     """Complete the description that FastAPI derives from the routes, on the first call of `app.openapi()`."""
+    app.description, app.openapi_tags = INTRODUCTION, TAGS
     derive = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -10,11 +10,23 @@ from typing import Annotated, Literal
 from fastapi import Depends, Path, Request
 
 from softkv_service.api.keyring import Holder
-from softkv_service.api.mcp import MCPEndpoint
 from softkv_service.api.parts import PartState
 from softkv_service.retrieval.collections import Catalogue
 from softkv_service.retrieval.documents import ReEncodings, Seeding
 from softkv_service.schemas.wire import CollectionName, DocumentId
+
+
+@dataclass(frozen=True)
+class ReadinessReport:
+    """The parts of a service that are still loading or have failed."""
+
+    loading: list[str]
+    failed: list[str]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every part of the service is loaded, and none has failed."""
+        return not self.loading and not self.failed
 
 
 @dataclass(frozen=True)
@@ -26,8 +38,7 @@ class State:
         lab_for: which callers may train models.
         warmed: set when the warm-up has made a first call of each kind.
         host: the address that the service listens on.
-        mcp: the endpoint of the Model Context Protocol.
-        added: the states of the parts that other distributions add, by the names of the parts.
+        added: the states of the parts that a server adds, by the names of the parts.
     """
 
     catalogue: Catalogue
@@ -39,7 +50,6 @@ class State:
     lab_for: Literal["writers", "readers"] = "writers"
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
     host: str = "127.0.0.1"
-    mcp: MCPEndpoint = field(default_factory=MCPEndpoint)
     added: Mapping[str, PartState] = field(default_factory=dict)
 
     def loading(self) -> list[str]:
@@ -47,6 +57,15 @@ class State:
         loading = [f"encoder {name}" for name in self.catalogue.encoders.loading()]
         loading += [f"collection {name}" for name in self.catalogue.loading()]
         return loading + [f"demo {name}" for name in self.demo.loading()]
+
+    def readiness(self) -> ReadinessReport:
+        """Return the parts that are loading and those that failed; blocks."""
+        loading = self.loading()
+        failed = [*self.catalogue.encoders.failures(), *self.catalogue.failures(), *self.demo.failures()]
+        failed += self.re_encodings.failures()
+        if not (self.warmed.is_set() or loading or failed):
+            loading.append("first answers")
+        return ReadinessReport(loading, failed)
 
 
 async def parts_of(request: Request) -> State:

@@ -266,7 +266,8 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
             from softkv_service.addresses import network_urls
             from softkv_service.api.keyring import KeysUnusable
             from softkv_service.api.telemetry import TracingMissing
-            from softkv_service.app import UnknownDemo, create_app
+            from softkv_service.app import create_app
+            from softkv_service.assembly import UnknownDemo
             from softkv_service.server.process import LoopErrorHandler
             from softkv_service.server.server import new_event_loop, run
             from softkv_service.server.startup import StartupMessage, announcement, browser_url, report_startup

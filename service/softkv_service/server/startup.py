@@ -15,8 +15,7 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from softkv_service.addresses import DEFAULT_URL, in_a_container, is_loopback, network_urls, url
-from softkv_service.api.routes.service import ReadinessReport, readiness
-from softkv_service.api.state import State
+from softkv_service.api.state import ReadinessReport, State
 
 BLACK_ON_WHITE, RESET = "\x1b[30;107m", "\x1b[0m"  # a scanner needs this contrast, whatever the terminal's colours are
 HALF_BLOCKS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
@@ -182,5 +181,5 @@ async def report_startup(parts: State, address: str | None, report: Callable[[St
     progress = StartupProgress(parts, address, softkv_command())
     while not progress.finished:
         await asyncio.sleep(POLL_SECONDS)
-        for message in progress.messages(await asyncio.to_thread(readiness, parts)):
+        for message in progress.messages(await asyncio.to_thread(parts.readiness)):
             report(message)

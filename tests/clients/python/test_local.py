@@ -20,6 +20,13 @@ from softkv_service.settings import Settings
 from softkv_service.storage import SQLiteStore
 from tests.examples import ROOT
 
+ONLY_OF_A_SERVER = (
+    *("httptools", "mcp", "mcp_types", "prometheus_client", "pygments", "rich", "torch", "typer", "uvicorn"),
+    *(f"softkv_service.{name}" for name in ("app", "commands", "server")),
+    *(f"softkv_service.api.{name}" for name in ("mcp", "metrics", "openapi", "routes.documentation", "routes.page")),
+    "softkv_workshop",
+)
+
 
 @pytest.fixture
 def threads_named():
@@ -194,6 +201,26 @@ def test_a_local_service_prints_nothing_and_leaves_the_logging_of_the_program(tm
     command = [sys.executable, "-c", PRINTS_NOTHING, str(tmp_path / "data")]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_a_local_service_loads_nothing_that_only_a_server_needs():
+    code = f"""
+import sys
+from softkv import Client, NotFound
+client = Client.local()
+collection = client.collection("a")
+collection.create()
+collection.put("x", key="cats purr")
+assert collection.attend("pets that purr").best is not None
+try:
+    client.metrics()
+except NotFound as error:
+    assert "a service inside a program has no metrics" in str(error)
+client.close()
+names = {ONLY_OF_A_SERVER}
+print([name for name in sys.modules if any(name == other or name.startswith(f"{{other}}.") for other in names)])
+"""
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
 @pytest.mark.parametrize("blocking", [True, False])

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from softkv_service.api.routes.service import ReadinessReport
+from softkv_service.api.state import ReadinessReport
 from softkv_service.retrieval.documents.seeding import Progress
 from softkv_service.server.startup import LISTED, SECONDS_BETWEEN, StartupProgress, softkv_command
 

@@ -351,6 +351,9 @@ def metrics(cache: ServiceCache) -> Call[str]:
     Returns:
         The text.
 
+    Raises:
+        NotFound: the service is that of `Client.local`, which counts nothing.
+
     Example:
         >>> print(client.metrics())
     """

@@ -37,7 +37,7 @@ from softkv_service.api.problems.errors import (
 )
 from softkv_service.api.problems.handlers import Handlers, answer_error, problem_response
 from softkv_service.api.shutdown import Call, Shutdown
-from softkv_service.api.telemetry import Meters, SlowRequest, SlowRequests, Tracing
+from softkv_service.api.telemetry import RequestListener, SlowRequest, SlowRequests, Tracing
 from softkv_service.logs import bound_fields, log
 from softkv_service.request_trace import RequestTrace
 
@@ -64,12 +64,13 @@ class Telemetry:
     Ids and names in a path create no metrics or spans of their own.
 
     Attributes:
+        listener: counts and times requests and their stages.
         slow: the slow requests, which are also logged with the time of each stage, never with their content.
         loading: returns what the service loads in the background, which keeps its process busy.
         tracing: records spans; None for no spans.
     """
 
-    meters: Meters
+    listener: RequestListener
     slow: SlowRequests
     loading: Callable[[], list[str]]
     tracing: Tracing | None
@@ -88,14 +89,10 @@ class Telemetry:
         """
         state = scope["state"]
         route = route_of(scope)
-        requests, seconds = self.meters.series_of(scope["method"], route, status)
-        requests.inc()
-        if not lasts:
-            seconds.observe(ended - started)
-        if (code := state.get("refused")) is not None:
-            self.meters.refusals.labels(code).inc()
-        if not lasts and self.slow.is_slow(ended - started):
-            self.meters.slow.inc()
+        seconds = None if lasts else ended - started
+        is_slow = seconds is not None and self.slow.is_slow(seconds)
+        self.listener.end_request(scope["method"], route, status, seconds, state.get("refused"), slow=is_slow)
+        if is_slow:
             slow = SlowRequest(
                 took_ms=round((ended - started) * 1e3, 2),
                 at=datetime.now(UTC),
@@ -165,7 +162,7 @@ class RequestMiddleware:
         sent_id = Headers(scope=scope).get("x-request-id")
         identifier = sent_id if sent_id is not None and ACCEPTABLE.fullmatch(sent_id) else token_hex(16)
         state["request_id"] = identifier
-        telemetry, trace = self._telemetry, RequestTrace(self._telemetry.meters)
+        telemetry, trace = self._telemetry, RequestTrace(self._telemetry.listener)
         tracing = telemetry.tracing
 
         def complete_span() -> None:
@@ -187,14 +184,13 @@ class RequestMiddleware:
                 complete_span()  # FastAPI ends it when this message is sent
             await send(message)
 
-        telemetry.meters.under_way.inc()
+        telemetry.listener.begin_request()
         with bound_fields(request_id=identifier):
             try:
                 with trace:
                     await self._inner(scope, receive, send_and_watch)
             finally:
                 complete_span()  # if the answer broke off
-                telemetry.meters.under_way.dec()
                 ended = time.perf_counter()
                 telemetry.report(scope, trace, status, started, ended, lasts=lasts)
                 _log(scope, status, ended - started)

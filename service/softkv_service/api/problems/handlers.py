@@ -305,6 +305,8 @@ async def answer_error(handlers: Handlers, error: Exception, scope: Scope, recei
 def _instead_of(path: str) -> str:
     if path in ("/v1/chat/completions", "/v1/completions", "/v1/responses"):
         return "softkv writes no texts; of OpenAI's calls it has /v1/embeddings"
+    if path == "/metrics":
+        return "a service inside a program has no metrics; `softkv serve` has them"
     return "/docs/api lists every call"
 
 

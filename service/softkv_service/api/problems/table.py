@@ -9,13 +9,13 @@ from typing import Any
 
 from softkv_attention.errors import AttentionError
 from softkv_service import encoding, retrieval
-from softkv_service.api.parts import Refusal, find_parts
+from softkv_service.api.parts import Part, Refusal
 from softkv_service.api.problems import errors as api
 from softkv_service.schemas.openai import ErrorAnswer
 from softkv_service.storage import errors as storage
 
-# code → refusal; an error is answered by its most specific class in this table
-TABLE: Mapping[str, Refusal] = {
+# code → refusal; an error is answered by its most specific class in this table. `add_refusals` adds those of parts.
+TABLE: dict[str, Refusal] = {
     # Errors while a request is read, before there is a call.
     "malformed_request": Refusal(
         400, None, api.MalformedRequest, advice="send HTTP/1.1 as in RFC 9112; the connection is closed"
@@ -293,7 +293,6 @@ TABLE: Mapping[str, Refusal] = {
             "change"
         ),
     ),
-    **{code: refusal for part in find_parts() for code, refusal in part.refusals.items()},
 }
 # status → code, for refusals without a route and unexpected errors; other statuses use that of their hundred
 OF_STATUS: Mapping[int, str] = {
@@ -309,11 +308,8 @@ OF_STATUS_ADVICE: Mapping[str, str] = {
     "method_not_allowed": "use a method that the header `Allow` names",
     "internal_error": "report it; the log has the cause under the `X-Request-ID`",
 }
-CODES: Mapping[type[Exception], str] = {
-    kind: code
-    for code, refusal in TABLE.items()
-    for kind in (refusal.errors if isinstance(refusal.errors, tuple) else [refusal.errors])
-} | {kind: code for part in find_parts() for kind, code in part.errors.items()}
+# error → code
+CODES: dict[type[Exception], str] = {}
 
 
 @dataclass(frozen=True)
@@ -378,7 +374,9 @@ ANSWERING = (*ASKING, "nothing_to_read")
 # RFC 9110's phrases, where Python before 3.13 has those of RFC 2616
 PHRASES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
 
-REASONS = {code: refusal.reason for code, refusal in TABLE.items() if refusal.reason is not None}
+# code → reason, and its example for the OpenAPI components
+REASONS: dict[str, str] = {}
+EXAMPLES: dict[str, dict[str, Any]] = {}
 
 
 def title(status: int) -> str:
@@ -393,8 +391,23 @@ def _example(code: str, reason: str) -> dict[str, Any]:
     return {"value": problem | {"code": code} | flaws}
 
 
-# examples for the OpenAPI components, by code
-EXAMPLES = {code: _example(code, reason) for code, reason in REASONS.items()}
+def _index(refusals: Mapping[str, Refusal]) -> None:
+    """Enter refusals into the tables that are derived from `TABLE`."""
+    for code, refusal in refusals.items():
+        CODES.update(dict.fromkeys(refusal.errors if isinstance(refusal.errors, tuple) else (refusal.errors,), code))
+        if refusal.reason is not None:
+            REASONS[code] = refusal.reason
+            EXAMPLES[code] = _example(code, refusal.reason)
+
+
+_index(TABLE)
+
+
+def add_refusals(part: Part) -> None:
+    """Add the refusals and errors of a part to the tables, before its routers are imported, which describe them."""
+    TABLE.update(part.refusals)
+    _index(part.refusals)
+    CODES.update(part.errors)
 
 
 def refusals(*codes: str) -> Responses:

@@ -1,5 +1,5 @@
 """The routes: each parses a request, calls the function that does the work, and turns its result into JSON. `ALL` lists
-every router of the API but those of the parts that other distributions add.
+the routers of calls by clients. A server adds others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from softkv_service.api.routes import (
     encode,
     encoders,
     feedback,
-    mcp,
     openai,
     projection,
     re_encoding,
@@ -33,7 +32,6 @@ ALL = (
     documents.router,
     collections.router,
     service.probes_router,
-    service.metrics_router,
     service.router,
     service.slow_router,
     collections.fields_router,
@@ -53,5 +51,4 @@ ALL = (
     rerank.router,
     backup.router,
     tables.router,
-    mcp.router,
 )

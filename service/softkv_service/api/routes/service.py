@@ -1,30 +1,21 @@
-"""The service itself: its limits, its health probes and its metrics."""
+"""The service itself: its limits, its health probes and its slow requests."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from threading import Lock
+from dataclasses import asdict
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from softkv.answers.service import Liveness, Readiness, ServiceInfo, SlowRequestList
 from softkv_service.api.json import JSONAnswer
-from softkv_service.api.keyring import Holder
 from softkv_service.api.problems.table import OPEN_TO_ALL
 from softkv_service.api.routes import idempotency
 from softkv_service.api.routes.encode import max_texts
-from softkv_service.api.routing import GuardedRoute, JSONRoute, json_router, requires
+from softkv_service.api.routing import JSONRoute, json_router, requires
 from softkv_service.api.state import Running, State
-from softkv_service.api.telemetry import Meters, SlowRequests
+from softkv_service.api.telemetry import SlowRequests
 from softkv_service.kernels import running_kernels
-from softkv_service.retrieval import RetrievalError
-from softkv_service.retrieval.collections import Collection, QuestionTimes
 from softkv_service.retrieval.documents import MAX_KEYS
 from softkv_service.retrieval.labels import MAX_LABELS
 from softkv_service.retrieval.queries import MAX_CHARACTERS, MAX_LOGITS, MAX_NUMBERS, MAX_REQUEST_PARTS, MAX_SENTENCES
@@ -46,44 +37,15 @@ from softkv_service.schemas.openai import MOST_INPUTS
 from softkv_service.schemas.query import MAX_PARTS
 from softkv_service.schemas.rerank import MAX_PAIRS, MAX_QUERY, MAX_SCORED
 from softkv_service.schemas.vector import MAX_WIDTH
-from softkv_service.storage import Store
 from softkv_service.storage.conditions import MAX_COMPARED_FIELDS, MAX_DEPTH, MAX_OPERANDS
-from softkv_service.storage.errors import StorageError
 
 probes_router = APIRouter(
     tags=["probes"], route_class=JSONRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL
 )
 
 
-METRICS_TURN = Lock()
-MAX_LABELLED = 100
-"""Collections that have metrics of their own."""
-
 OF_ROOMS = ("rooms", "room_rows", "room_bytes", "room_characters", "room_listeners", "room_seconds")
 """Limits of rooms, which are 0 if no installed distribution has rooms."""
-
-
-@dataclass(frozen=True)
-class ReadinessReport:
-    """The parts of a service that are still loading or have failed."""
-
-    loading: list[str]
-    failed: list[str]
-
-    @property
-    def ready(self) -> bool:
-        """Whether every part of the service is loaded, and none has failed."""
-        return not self.loading and not self.failed
-
-
-def readiness(running: State) -> ReadinessReport:
-    """Return the parts of the service that are loading and those that failed; blocks."""
-    loading = running.loading()
-    failed = [*running.catalogue.encoders.failures(), *running.catalogue.failures(), *running.demo.failures()]
-    failed += running.re_encodings.failures()
-    if not (running.warmed.is_set() or loading or failed):
-        loading.append("first answers")
-    return ReadinessReport(loading, failed)
 
 
 @probes_router.get(
@@ -114,7 +76,7 @@ async def readyz(request: Request, running: Running) -> Response:
     `draining`, after the service got the signal to stop. It still answers calls for a moment, but clients should use
     another service.
     """
-    parts = await asyncio.to_thread(readiness, running)
+    parts = await asyncio.to_thread(running.readiness)
     draining = request.app.state.shutdown.begun.is_set()
     status = "draining" if draining else "ready" if parts.ready else "loading" if parts.loading else "failed"
     content = {
@@ -124,98 +86,6 @@ async def readyz(request: Request, running: Running) -> Response:
         "kernels": running_kernels(),
     }
     return JSONAnswer(content, status_code=200 if status == "ready" else 503)
-
-
-metrics_router = APIRouter(
-    tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL
-)
-
-
-@metrics_router.get(
-    "/metrics",
-    summary="Prometheus metrics",
-    response_class=PlainTextResponse,
-    response_description="The metrics, in the text format of Prometheus.",
-)
-async def metrics(request: Request, running: Running) -> Response:
-    """Return metrics: requests by route and status, refusals, queues, stages, certificates, stored bytes and free disk.
-
-    The hundred collections with the most questions have series of their own, and the others together one. A caller that
-    may not list all collections gets none of these. No metric is labelled with a document or a caller. Each shard
-    server has series of its own.
-    """
-    meters: Meters = request.app.state.meters
-    for kind, taken in request.app.state.admission.slots_in_use.items():
-        meters.taken_slots.labels(kind).set(taken)
-    keys = request.app.state.keyring.file
-    meters.keys_file.set(keys is None or keys.flaw is None)
-    meters.depth.labels("encode").set(running.catalogue.encoders.waiting)
-    meters.set_providers(running.catalogue.encoders.provider_counts())
-    # The metrics are of the whole service, also for a caller with a restricted key.
-    parts = request.app.state.parts
-    holder: Holder = request.state.holder
-    may_list = holder.level != "none" and not holder.prefixes and holder.restriction is None
-    draining = request.app.state.shutdown.begun.is_set()
-    content = await asyncio.to_thread(_render_metrics, meters, parts, draining, by_collection=may_list)
-    return Response(content, media_type=CONTENT_TYPE_LATEST)
-
-
-def _render_metrics(meters: Meters, running: State, draining: bool, *, by_collection: bool) -> bytes:
-    collections = running.catalogue.collections()
-    meters.collections.set(len(collections))
-    meters.loaded.set(sum(collection.loaded for collection in collections))
-    meters.documents.set(sum(collection.size for collection in collections))
-    keys = {collection.name: collection.keys for collection in collections}
-    meters.keys.set(sum(keys.values()))
-    meters.depth.labels("scan").set(sum(collection.lookups.waiting for collection in collections))
-    parts = readiness(running)
-    meters.ready.set(parts.ready and not draining)
-    meters.damaged.set(len(parts.failed))
-    with suppress(StorageError):  # the number before stays
-        meters.re_encoding.set(sum(status.documents - status.done for status in running.re_encodings.active()))
-    if (shards := running.catalogue.shards()) is not None:
-        meters.set_cluster(shards)
-    _weigh(meters, running.catalogue.store)
-    with METRICS_TURN:  # the series by collection are of one caller's answer
-        meters.set_collections(_by_collection(collections, keys) if by_collection else {})
-        return generate_latest(meters.registry)
-
-
-def _by_collection(collections: Iterable[Collection], keys: Mapping[str, int]) -> dict[str, dict[str, float | None]]:
-    """Return the metrics of the collections with the most questions, and of the rest under the label `*`.
-
-    Collections without a question are not among the first. For the rest, disk bytes are not measured.
-
-    Args:
-        keys: the number of keys of each collection.
-    """
-    ordered = sorted(collections, key=lambda collection: (-collection.lookups.times.questions, collection.name))
-    most_asked = [collection for collection in ordered[:MAX_LABELLED] if collection.lookups.times.questions]
-    rest = ordered[len(most_asked) :]
-    series = dict[str, dict[str, float | None]]()
-    for collection in most_asked:
-        with suppress(RetrievalError, StorageError):
-            with collection.reading() as (record, reader):
-                costs = collection.costs(record, reader)
-            assert costs is not None  # the collections are those of the whole service
-            series[collection.name] = asdict(costs) | {"keys": keys[collection.name]}
-    if rest:
-        series["*"] = {
-            "questions": sum(collection.lookups.times.questions for collection in rest),
-            "p99_seconds": QuestionTimes.p99(collection.lookups.times for collection in rest),
-            "memory_bytes": sum(collection.memory_bytes or 0 for collection in rest),
-            "keys": sum(keys[collection.name] for collection in rest),
-        }
-    return series
-
-
-def _weigh(meters: Meters, store: Store) -> None:
-    for part, size in store.sizes().items():
-        meters.stored.labels(part).set(size)
-    disk = store.disk()
-    meters.disk.set(math.nan if disk is None else disk.total)
-    meters.disk_free.set(math.nan if disk is None else disk.free)
-    meters.full.set(store.full)
 
 
 router = json_router("/v1", "service", "read", "nothing", "nothing")

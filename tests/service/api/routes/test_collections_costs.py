@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from softkv_service.api.keyring import line_of
-from softkv_service.api.routes.service import MAX_LABELLED
+from softkv_service.api.metrics import MAX_LABELLED
 from softkv_service.storage import SQLiteStore
 from softkv_service.storage.records import CollectionSettings
 from tests.running import RunningService
-from tests.service.api.routes.test_service_metrics import samples, value
+from tests.service.api.test_metrics import samples, value
 from tests.service.retrieval.making import numbered
 
 COLLECTIONS, LOADED = 200, 20

@@ -1,18 +1,76 @@
-"""The route `POST /mcp`: it answers a message of the Model Context Protocol."""
+"""The part of a server that answers `/mcp`: the route of messages, and its state, the endpoint."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from softkv.mcp import is_of_library
 from softkv_service.api.admission import CancelOnDisconnect, Kind
 from softkv_service.api.body import body_limit, require_json_type
-from softkv_service.api.mcp import MESSAGE_BYTES
 from softkv_service.api.middleware.access import MCP, caller_of, is_foreign
-from softkv_service.api.problems.errors import OriginRefused
+from softkv_service.api.parts import Part
+from softkv_service.api.problems.errors import MCPMissing, OriginRefused
 from softkv_service.api.routing import GuardedRoute, filters, reaches, requires, takes
 from softkv_service.scheduling import CALLER
+
+if TYPE_CHECKING:
+    from softkv_service.api.mcp.endpoint import Endpoint
+
+NAME = "mcp"
+MESSAGE_BYTES = 256_000
+"""The maximum length of a message: twenty ids and a text need a hundredth of it.
+
+Its JSON is parsed on the event loop.
+"""
+
+
+class MCPEndpoint:
+    """The endpoint of the Model Context Protocol, made on first use; the state of the part."""
+
+    def __init__(self) -> None:
+        self._endpoint: Endpoint | None = None
+        self._making = asyncio.Lock()
+
+    async def endpoint(self) -> Endpoint:
+        """Return the endpoint that answers requests.
+
+        Raises:
+            MCPMissing: the library is not installed.
+        """
+        async with self._making:
+            if self._endpoint is None:
+                endpoint = await asyncio.to_thread(_make_endpoint)
+                await endpoint.start()
+                self._endpoint = endpoint
+        return self._endpoint
+
+    def limits(self) -> Mapping[str, int]:
+        """Return no limits: calls of tools have those of other calls."""
+        return {}
+
+    async def close(self) -> None:
+        """Close the endpoint, if a message has created it."""
+        if self._endpoint is not None:
+            await self._endpoint.close()
+
+
+def _make_endpoint() -> Endpoint:
+    try:
+        from softkv_service.api.mcp.endpoint import Endpoint
+    except ModuleNotFoundError as error:
+        if not is_of_library(error):
+            raise
+        raise MCPMissing(
+            "this installation leaves out the Model Context Protocol: its operator installs it with "
+            "`pip install 'mcp>=2.3,<3'`, and a container with EXTRAS=mcp"
+        ) from None
+    return Endpoint(MESSAGE_BYTES)
 
 
 class MessageRoute(GuardedRoute):
@@ -44,7 +102,9 @@ class _Spoken(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the server of the Model Context Protocol send its response; an ASGI call."""
-        endpoint = await scope["app"].state.parts.mcp.endpoint()
+        mcp = scope["app"].state.parts.added[NAME]
+        assert isinstance(mcp, MCPEndpoint)
+        endpoint = await mcp.endpoint()
         if "accept" not in Headers(scope=scope):  # the caller takes anything
             scope = {**scope, "headers": [*scope["headers"], (b"accept", b"application/json")]}
         await endpoint(scope, receive, send)
@@ -71,3 +131,6 @@ def _refuse_foreign(scope: Scope, headers: Headers) -> None:
             f"this comes from a web page of {headers['origin']}, and only pages of this service may send it: add the "
             f"origin to SOFTKV_CORS_ORIGINS"
         )
+
+
+PART = Part(NAME, MCPEndpoint, lambda: [router])
