@@ -28,7 +28,7 @@ FULL_WEIGHT_KEYS = 30
 
 @dataclass(frozen=True)
 class Rule:
-    """What `auto` does with the backgrounds of an encoder and of a collection's own keys, in the encoder's deviations.
+    """How `auto` combines the backgrounds of an encoder and of a collection's own keys, in deviations of the encoder's.
 
     Attributes:
         share: the part of the collection's own background, if it has 30 keys or more; with fewer, of n/30 of it.
@@ -225,8 +225,8 @@ def _measure_background(
         return NullBackground(texts, "encoder", 0, short if keys.short else None)
     enough = min(record.attendable / FULL_WEIGHT_KEYS, 1.0)
     if choice == "strict":
-        own, of_short = (_interpolate(one, keys.background, enough) for one in (texts, short))
-        return NullBackground(own, "keys" if enough == 1 else "both", keys.pairs, of_short if keys.short else None)
+        long, of_short = (_interpolate(one, keys.background, enough) for one in (texts, short))
+        return NullBackground(long, "keys" if enough == 1 else "both", keys.pairs, of_short if keys.short else None)
     zero = _convert_background(Background(0.0, 0.0), similarity, dimension).mean
     scale = math.sqrt(dimension or 1) if similarity == "scaled_dot" else 1.0
     return _apply_rule(Backgrounds(texts, short), keys, enough, asymmetry, zero, encoder.temperature / scale)
