@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from softkv_service.startup import open_in_background
 from softkv_service.storage import SQLiteStore, compare_collection, open_shared
 from softkv_service.storage.errors import StoreRefused, StoreUnavailable
 from tests.captured_logs import capture_logs
+from tests.examples import Page
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
 from tests.service.api.problems.test_table_refusals import refused
@@ -123,6 +125,22 @@ def test_there_and_back_nothing_has_changed(
     ):
         assert all(compare_collection(reader, target_reader, name).same for name in ("many", "one"))
         assert target_reader.aliases() == [("current", "many")]
+
+
+def test_copy_prints_what_the_page_about_moving_shows(bare: Softkv, tmp_path: Path, postgres: PostgresServer) -> None:
+    page = Page("extensions/postgres/docs/operate/moving-to-postgresql.md").text
+    shown = re.search(r"softkv copy /var\S+ postgresql://\S+ --verify\n```.*?```text\n(.*?)```", page, re.DOTALL)
+    with RunningService(data_dir=tmp_path, demo=("library",)) as running:
+        running.wait_until_ready()
+        with running.client() as client:
+            client.put("/v1/aliases/books", json={"collection": "library"})
+    result = bare("copy", str(tmp_path), address := postgres.database(), "--verify")
+    assert shown is not None
+    assert re.sub(r"[0-9a-f]{32}", "…", result.stdout) == re.sub(r"[0-9a-f]{32}", "…", shown[1])
+    _, report = checks(bare, tmp_path, "--encoder", "none", "--store", address)
+    sound = re.search(r"is sound: [^,]+, \d+ documents \(.+?\)", report["store"]["detail"])
+    assert sound is not None
+    assert sound[0] in page
 
 
 def test_a_start_goes_on_when_its_database_has_started():
