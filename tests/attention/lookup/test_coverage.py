@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,3 +99,15 @@ def test_if_every_row_is_missing_all_weight_is(keys):
     result, coverage = asked(filled(keys[:0]), KeySummary.of("cosine", keys), keys[0].astype(float), 0.5)
     assert (coverage.documents, coverage.total, coverage.max_missing_weight) == (0, 4000, 1.0)
     assert result.certificate.total_variation == 1
+
+
+def test_missing_rows_that_a_filter_may_exclude_may_have_no_weight(keys):
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    query = keys[0].astype(float)
+    _, whole = asked(view, missing, query, 1.0)
+    assert whole.min_missing_weight > 0.1
+    _, masked = asked(view, missing, query, 1.0, mask=view.mask(np.arange(1000)))
+    assert masked.min_missing_weight == 0
+    assert masked.max_missing_weight == pytest.approx(500 / 1500, abs=0.02)
+    _, removed = asked(view, replace(missing, removed=1), query, 1.0)
+    assert (removed.min_missing_weight, removed.max_missing_weight) == (0, whole.max_missing_weight)

@@ -8,7 +8,9 @@ import math
 import numpy as np
 import pytest
 
+from softkv_attention.kernels import CodedKeys
 from softkv_attention.kernels.in_c import KernelsInC
+from softkv_attention.kernels.layout import rows_room
 from softkv_attention.kernels.native import pointers
 from softkv_attention.kernels.native.kinds import FEATURES, KINDS, kinds_of, this_platform
 from softkv_attention.kernels.native.library import library_of, load, usable_kinds
@@ -116,3 +118,15 @@ def test_rows_that_do_not_exist_are_refused_before_any_is_read(kind, row):
         with pytest.raises(IndexError, match="at index 1"):
             call()
     assert not outputs.any()
+
+
+@KINDS_HERE
+def test_codes_of_another_shape_than_the_queries_are_refused_before_any_is_read(kind):
+    running, best = KernelsInC(library_of(kind)), np.zeros((2, 4), dtype=np.float32)
+    packed = running.pack_queries(np.ones((2, 16), np.int16), np.ones(2, np.float32), fine=False)
+    one = np.ones(200, np.float32)
+    for rows, width, scales in ((64, 32, one[:64]), (64, 12, one[:64]), (64, 16, one[:65]), (128, 16, one[:129])):
+        keys = CodedKeys(rows_room(rows, width), scales, np.ones(len(scales), np.bool_), 0)
+        with pytest.raises(ValueError, match=rf"wanted codes of {len(scales)} rows in 4 words, got"):
+            running.sample_top(keys, packed, best)
+    assert not best.any()

@@ -65,6 +65,26 @@ def test_a_half_life_may_be_a_duration(client, dated):
     assert addends["number"]["addend"] == -5
 
 
+def test_a_half_life_counts_from_the_latest_date_of_a_document_with_a_key(client, dated):
+    later = (NOW + timedelta(days=9)).isoformat()
+    client.put(f"{dated}/documents/keyless", json={"metadata": {"written": later}})
+    recent = {"field": "metadata.written", "half_life": "1d", "missing": -5}
+    body = {"query": [1, 1], "top_k": 100, "include": ["explanation"], "bias": recent}
+    matches = client.post(f"{dated}/attend", json=body).json()["matches"]
+    addends = {match["id"]: match["explanation"]["addends"][0]["addend"] for match in matches}
+    assert (addends["tomorrow"], addends["number"], addends["missing"]) == (0, -5, -5)
+    assert addends["hour"] == pytest.approx(-0.693147 * 25 / 24, abs=1e-3)
+
+
+def test_a_date_that_is_compared_with_no_date_is_a_warning(client, dated):
+    client.patch(f"{dated}/documents/text", json={"metadata": {"place": "Ulm"}})
+    asked = {"query": [1, 1], "filter": when(">", "now", "metadata.place")}
+    (warning,) = client.post(f"{dated}/attend", json=asked).json()["warnings"]
+    assert warning.startswith("metadata.place holds no ISO 8601 date in any document")
+    asked["filter"] = when(">", "now+5d")
+    assert "warnings" not in client.post(f"{dated}/attend", json=asked).json()
+
+
 def test_the_filter_of_a_key_moves_with_time(tmp_path):
     (tmp_path / "keys").write_text(
         line_of("all", "write", "", "whole") + "\n" + line_of("recent", "write", "", "part", filter=LAST_WEEK) + "\n"

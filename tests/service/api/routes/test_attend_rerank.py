@@ -193,6 +193,7 @@ def test_an_answer_is_of_one_version_though_others_write_while_the_reranker_read
 REFUSED: Sequence[tuple[dict[str, Any], str, str]] = [
     ({"rerank": {"model": "none"}}, "/rerank/model", "rerankers of this service are pairs, one-sided, model is 'none'"),
     ({"rerank": {}, "query": [0.1] * 384}, "/rerank", "a query is a vector"),
+    ({"rerank": {}, "query": [{"id": "0"}]}, "/rerank", "a query is a weighted sum"),
     ({"rerank": {}, "query": "cat " * 2501}, "/query", "10004 characters came, a reranker takes 10000"),
     ({"rerank": {}, "temperature": "auto"}, "/temperature", "give a number"),
     ({"rerank": {}, "normaliser": "sparsemax"}, "/normaliser", "rerank is for softmax"),

@@ -99,6 +99,17 @@ def test_a_calibration_with_a_gain_is_stored_and_adds_confidences(client, path):
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/min_confidence")
 
 
+def test_a_trial_gives_the_reason_for_which_the_fit_would_not_be_stored(client, path):
+    body = {"questions": labelled(240)}
+    assert client.post(f"{path}/calibrate", json=body | {"apply": True}).json()["applied"]
+    stored = client.get(path).json()["calibration"]
+    again, trial = (client.post(f"{path}/calibrate", json=body | {"apply": apply}).json() for apply in (True, False))
+    assert (again["applied"], trial["applied"]) == (False, False)
+    assert "beside the calibration that it would replace" in again["reason"]
+    assert trial["reason"] == again["reason"]
+    assert client.get(path).json()["calibration"] == stored
+
+
 def test_expired_documents_do_not_count(client, path):
     expired = [{"id": f"old {i}", "key_vector": [1] * D, "expires": "2001-01-01T00:00:00Z"} for i in range(2 * N)]
     assert client.post(f"{path}/documents", json={"documents": expired}).json()["upserted"] == 2 * N

@@ -129,6 +129,29 @@ def test_null_key_and_confidence_are_those_fitted_with_reranked_weights(
 
 
 @pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"rerank": {"depth": DEPTH, "weight": 0.9}}, f"'pairs' with depth {DEPTH} and weight 0.9, not 'pairs'"),
+        ({"rerank": {"depth": DEPTH + 1}}, f"depth {DEPTH + 1} and weight 1.0, not"),
+        ({"rerank": {"depth": DEPTH, "model": "second"}}, "the reranker is 'second'"),
+        ({"rerank": {"depth": DEPTH}, "full_text": 0.1}, "a full_text is added beside a reranker"),
+    ],
+    ids=["weight", "depth", "model", "words"],
+)
+def test_a_question_with_another_reranker_has_no_confidence_and_the_reason_why(
+    client: httpx.Client, fitted: dict[str, Any], options: dict[str, Any], told: str
+) -> None:
+    answer = attend(client, QUESTIONS[0], **options)
+    assert "confidence" not in answer["matches"][0]
+    assert told in answer["reason"]
+    refused = client.post(f"{PATH}/attend", json={"query": QUESTIONS[0], "min_confidence": 0.5} | options)
+    assert refused.status_code == 422
+    (flaw,) = refused.json()["errors"]
+    assert flaw["pointer"] == "/min_confidence"
+    assert told in flaw["detail"]
+
+
+@pytest.mark.parametrize(
     ("changes", "pointer", "told"),
     [
         ({"rerank": {"model": "none"}}, "/rerank/model", "rerankers of this service are pairs, second"),
@@ -145,3 +168,14 @@ def test_refusals(
     (flaw,) = answer.json()["errors"]
     assert flaw["pointer"] == pointer
     assert told in flaw["detail"]
+
+
+def test_a_vector_among_the_questions_of_a_reranker_is_refused(
+    client: httpx.Client, questions: list[dict[str, Any]]
+) -> None:
+    vector = {"query": [0.1] * 384, "id": None}
+    answer = client.post(f"{PATH}/calibrate", json={"questions": [*questions, vector], "rerank": {}})
+    assert answer.status_code == 422, answer.text
+    (flaw,) = answer.json()["errors"]
+    assert flaw["pointer"] == f"/questions/{len(questions)}/query"
+    assert "a reranker reads texts, got a vector" in flaw["detail"]

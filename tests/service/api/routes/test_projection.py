@@ -124,6 +124,14 @@ def test_a_projection_that_does_not_fit_is_refused(client, path, sent, pointer, 
     assert detail in flaw["detail"]
 
 
+def test_a_collection_without_keys_has_no_width_for_a_projection(client, collection):
+    path = collection(encoder=None)
+    answer = client.put(f"{path}/projection", json=body())
+    assert answer.status_code == 422, answer.text
+    assert "has no keys, so no width yet: write documents first" in answer.json()["detail"]
+    assert client.get(f"{path}/projection").json() == {"projection": None}
+
+
 @pytest.mark.parametrize("similarity", ["cosine"], indirect=True)
 def test_a_query_without_a_direction_after_the_map_is_refused(client, path):
     one = np.eye(D)[:1]

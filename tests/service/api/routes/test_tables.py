@@ -20,7 +20,7 @@ from softkv.tables import open_table
 from softkv_service.api.received import ReceivedFiles
 from tests.clients.python.commands.test_load_tables import NAMED, SAVERS, frame
 from tests.clients.python.tables.files import CASES
-from tests.clients.python.tables.outside import REFUSED, SECRET
+from tests.clients.python.tables.outside import REFUSED, SECRET, save_xlsx
 from tests.running import RunningService
 from tests.service.api.contract import Contract, checked_in
 from tests.service.api.troubles import small_disk
@@ -173,6 +173,18 @@ def test_a_file_that_grows_beyond_the_memory_is_refused(running, keyed, name):
     says = "needs more than" if name.endswith("npz") else "unpacks to more than 67,108,864 bytes"
     assert f"{name} {says}" in answer.json()["detail"]
     assert keyed.get("/livez").status_code == 200
+    assert received(running) == []
+
+
+def test_a_sheet_that_reaches_far_beyond_its_data_is_refused(running, keyed, tmp_path):
+    save_xlsx(tmp_path / "books.xlsx", "</row><row r='700000'><c r='Z700000'><v>1</v></c>")
+    answer = post(keyed, "books.xlsx", (tmp_path / "books.xlsx").read_bytes())
+    assert answer.status_code == 422
+    CONTRACT.keeps(answer)
+    limits = (
+        r"books\.xlsx needs more than [\d,]+ bytes of memory or 600 seconds, or it is damaged: delete the empty rows"
+    )
+    assert re.match(limits, answer.json()["detail"])
     assert received(running) == []
 
 

@@ -92,3 +92,19 @@ def test_a_change_for_one_collection_is_not_made_to_another_of_its_name(
         catalogue.change("q", {"temperature": 77.0}, of=catalogue.collection("q").record)
     assert [collection.record for collection in catalogue.collections()] == on_disk(store)
     assert catalogue.collection("q").record.settings.temperature == 2.5
+
+
+def test_a_creation_that_another_one_overtook_is_of_the_same_collection_or_a_conflict(
+    store: OvertakenStore, catalogue: Catalogue
+) -> None:
+    def overtaken(name: str, temperature: float) -> bool:
+        store.others = lambda: asyncio.run(catalogue.create(name, {"temperature": 0.5}))
+        collection, created = asyncio.run(catalogue.create(name, {"temperature": temperature}))
+        assert collection is catalogue.collection(name)
+        return created
+
+    assert not overtaken("same", 0.5)
+    with pytest.raises(CollectionConflict):
+        overtaken("other", 2.5)
+    assert catalogue.collection("other").record.settings.temperature == 0.5
+    assert [collection.record for collection in catalogue.collections()] == on_disk(store)

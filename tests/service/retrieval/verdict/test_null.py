@@ -12,7 +12,7 @@ from softkv_attention.lookup import Background, Memory, Question, Rows, answers
 from softkv_service.encoding import Backgrounds, EncoderFacts
 from softkv_service.retrieval.collections import Catalogue
 from softkv_service.retrieval.verdict import SAMPLE_DOCUMENTS, KeyBackground
-from softkv_service.retrieval.verdict.key_background import SampledKeys
+from softkv_service.retrieval.verdict.key_background import MAX_FILTERS, SampledKeys
 from softkv_service.retrieval.verdict.null import NullKey, choose_background
 from softkv_service.storage import SQLiteStore, id_hash
 from softkv_service.storage.conditions import Comparison
@@ -277,3 +277,17 @@ def test_a_filter_leaves_the_question_beside_the_keys_that_pass(create):
         assert sorted(own.sampled.keys.tolist()) == sorted(SampledKeys.of("cosine", keys[7::50]).keys.tolist())
         assert snapshot.restrict(part).own().sampled is snapshot.own(part).sampled
         assert choose_background("auto", record("cosine", 2000), snapshot.own(none), ENCODER).question is None
+
+
+def test_samples_of_only_a_few_filters_are_kept(create):
+    collection = create(documents(unrelated(400)), similarity="cosine")
+
+    def sampled(part: int) -> SampledKeys:
+        with collection.snapshot() as snapshot:
+            return snapshot.own(Comparison("metadata.part", "==", part)).sampled
+
+    first, *_, last = [sampled(part) for part in range(MAX_FILTERS + 1)]
+    assert sampled(MAX_FILTERS) is last
+    again = sampled(0)
+    assert again is not first
+    assert again.keys.tolist() == first.keys.tolist()
