@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import orjson
 from fastapi import Request
 from fastapi.responses import StreamingResponse
-from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from softkv_service.api.middleware.access import check_key_again
@@ -22,6 +21,7 @@ from softkv_service.api.shutdown import Shutdown
 HEARTBEAT_SECONDS = 15.0
 """Maximum silence: a comment is sent before a proxy times out."""
 
+KEEP_ALIVE = b": ping\n\n"  # a comment, which clients ignore
 UNBUFFERED = {"X-Accel-Buffering": "no"}
 
 
@@ -40,8 +40,9 @@ class Event(NamedTuple):
 
     def serialise(self) -> bytes:
         """Return the event as the bytes that are sent."""
-        data = orjson.dumps(self.data, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-        return format_sse_event(data_str=data, event=self.name, id=self.id)
+        data = orjson.dumps(self.data, option=orjson.OPT_SERIALIZE_NUMPY)  # on one line, which a field is
+        last = b"" if self.id is None else f"id: {self.id}\n".encode()
+        return b"event: %s\ndata: %s\n%s\n" % (self.name.encode(), data, last)
 
 
 def event_responses(example: str) -> dict[int | str, dict[str, Any]]:
@@ -86,7 +87,7 @@ async def _event_bytes(
                 await shutdown.until_begun(asyncio.wait({pending}, timeout=HEARTBEAT_SECONDS))
                 if not pending.done():
                     check_key()
-                    yield KEEPALIVE_COMMENT
+                    yield KEEP_ALIVE
             event = pending.result()
             check_key()
             yield event.serialise()

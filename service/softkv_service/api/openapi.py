@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from pydantic import TypeAdapter
 
-from softkv_service.api.middleware.access import is_call
+from softkv_service.api.paths import is_call
 from softkv_service.api.problems.table import EXAMPLES, OF_STATUS, TABLE
 from softkv_service.api.routing import GuardedRoute
 from softkv_service.schemas.answers import PLACE, refer

@@ -13,7 +13,6 @@ from typing import Any, TypeVar, get_type_hints
 from fastapi import APIRouter, Depends, FastAPI, Request, Response, params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
-from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
@@ -24,6 +23,7 @@ from softkv_service.api.json import NDJSON
 from softkv_service.api.keyring import CHANGING, LEVELS, Holder, Level
 from softkv_service.api.middleware.access import NO_HOLDER, Filtering, Reach, admit, caller_of
 from softkv_service.api.middleware.access_record import begin_change
+from softkv_service.api.paths import route_path
 from softkv_service.api.problems.table import ANY_CALL, Responses, refusals
 from softkv_service.api.state import parts_of
 from softkv_service.retrieval import CollectionNotFound
@@ -172,7 +172,7 @@ class DirectRoutes:
     def find(self, scope: Scope) -> APIRoute | None:
         """Return the route of a request, and write it and the parameters of the path into the ASGI scope; or None."""
         node, values = self._tree, list[str]()
-        for segment in get_route_path(scope)[1:].split("/"):
+        for segment in route_path(scope)[1:].split("/"):
             child = node.get(segment)
             if child is None:
                 child = node.get(PARAMETER) if segment else None

@@ -11,9 +11,9 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi.telemetry import TelemetryConfig
-from starlette._utils import get_route_path
 from starlette.types import Scope
 
+from softkv_service.api.paths import PROBES, route_path
 from softkv_service.request_trace import Listener, NullListener, RequestTrace
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ class NullRequestListener(NullListener):
 
 FLUSH_SECONDS = 2.0  # spans not sent by then are lost
 UNNAMED = "unknown_service"
-QUIET = frozenset(("/livez", "/readyz", "/metrics"))  # polled every few seconds
 KEPT = frozenset(("http.request.method", "network.protocol.version", "softkv.seconds", "softkv.times", "url.scheme"))
 """The attributes that a span may have from its start. FastAPI adds the route, the status and the type of an error."""
 # FastAPI's other telemetry would send the messages of exceptions, and spans for each call of a dependency.
@@ -89,7 +88,7 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("softkv")
         self.config = NO_TELEMETRY | TelemetryConfig(
-            tracing=True, tracer_provider=self._provider, exclude=lambda scope: get_route_path(scope) in QUIET
+            tracing=True, tracer_provider=self._provider, exclude=lambda scope: route_path(scope) in PROBES
         )
 
     @classmethod
@@ -119,7 +118,7 @@ class Tracing:
         from opentelemetry import trace
 
         span = trace.get_current_span()
-        if get_route_path(scope) in QUIET or not span.is_recording():  # it has no span, or one that is not sampled
+        if route_path(scope) in PROBES or not span.is_recording():  # it has no span, or one that is not sampled
             return
         state = scope.get("state", {})
         about = {

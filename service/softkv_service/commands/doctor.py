@@ -56,6 +56,60 @@ _OPTIONAL = {
 _SHOWN = 5  # collections, by name
 
 
+@dataclass(frozen=True)
+class UndocumentedParts:
+    """Parts of a library that softkv uses and the library does not document, so a new version may change them.
+
+    Attributes:
+        library: the name of its distribution.
+        oldest, newest: the versions with which the tests passed, as series: 0.54 stands for every 0.54.x.
+        parts: their dotted names.
+    """
+
+    library: str
+    oldest: str
+    newest: str
+    parts: tuple[str, ...]
+
+
+UNDOCUMENTED = (
+    UndocumentedParts(
+        "fastapi",
+        "0.157",
+        "0.165",
+        (
+            "fastapi.middleware.asyncexitstack.AsyncExitStackMiddleware",
+            "fastapi.params.Depends",
+            "fastapi.routing.RouteContext",
+            "fastapi.routing.iter_route_contexts",
+        ),
+    ),
+    UndocumentedParts(
+        "mcp", "2.3", "2.3", ("mcp.server.streamable_http_manager.StreamableHTTPSessionManager.handle_request",)
+    ),
+    UndocumentedParts(
+        "starlette",
+        "1",
+        "1.10",
+        ("starlette.responses.StreamingResponse.stream_response", "starlette.routing.Match"),
+    ),
+    UndocumentedParts("transformers", "5.23", "5.24", ("transformers.PreTrainedConfig._attn_implementation",)),
+    UndocumentedParts(
+        "uvicorn",
+        "0.45",
+        "0.54",
+        (
+            "uvicorn.protocols.http.flow_control.HIGH_WATER_LIMIT",
+            "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol._start_asgi_task",
+            "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol._unset_keepalive_if_required",
+            "uvicorn.protocols.http.httptools_impl.RequestResponseCycle",
+            "uvicorn.Server.capture_signals",
+        ),
+    ),
+)
+"""No requirement has an upper bound for these: a program that runs softkv may need a newer version."""
+
+
 def doctor(
     data_dir: Annotated[
         Path | None, typer.Option(help="The directory of the collections.", show_default="data")
@@ -119,12 +173,13 @@ class Step:
     run: Callable[[], Iterable[Check]]
 
 
-def examination(settings: Settings) -> list[Step]:
+def examination(settings: Settings, undocumented: Sequence[UndocumentedParts] = UNDOCUMENTED) -> list[Step]:
     """Return all steps in their order; those of the model and of the stored data take seconds."""
     address = settings.store
     return [
         Step("machine", lambda: [_machine()]),
         Step("packages", _packages),
+        Step("versions", lambda: _versions(undocumented)),
         *(Step(name, partial(_optional_package, name)) for name in _OPTIONAL),
         Step("settings", lambda: _settings(settings)),
         *([] if settings.keys_file is None else [Step("keys", partial(_keys, settings.keys_file))]),
@@ -205,6 +260,28 @@ def _packages() -> Iterator[Check]:
         yield Check(name, "broken", f"{error.name} is not installed: install softkv again, from its wheels")
     else:
         yield Check(name, "ok", ", ".join(versions))
+
+
+def _versions(undocumented: Sequence[UndocumentedParts]) -> Iterator[Check]:
+    """Name each installed library that is newer than the versions with which its undocumented parts were tested."""
+    for parts in undocumented:
+        try:
+            installed = version(parts.library)
+        except PackageNotFoundError:
+            continue
+        newest = _release(parts.newest)
+        if _release(installed)[: len(newest)] > newest:
+            yield Check(
+                "versions",
+                "note",
+                f"{parts.library} {installed} is newer than {parts.newest}, the newest that softkv was tested with: "
+                f"if something fails, install '{parts.library}=={parts.newest}.*'",
+            )
+
+
+def _release(version: str) -> list[int]:
+    """Return the numbers with which a version begins, as in 1, 2 for 1.2rc3."""
+    return [int(number) for number in version.split("+")[0].split(".") if number.isdecimal()]
 
 
 def _optional_package(name: str) -> Iterator[Check]:

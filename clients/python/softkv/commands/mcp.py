@@ -14,7 +14,7 @@ from softkv.commands.command_line import ApiKey, Command, CommandError, Misused,
 from softkv.mcp import is_of_library
 from softkv.settings import DEFAULT_URL
 
-MISSING = "the Model Context Protocol needs a library that is not installed: run `pip install 'mcp>=2.3,<3'`"
+MISSING = "the Model Context Protocol needs a library that is not installed: run `pip install 'mcp>=2.3'`"
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 """The program `softkv-mcp`, whose only command this is."""

@@ -13,8 +13,9 @@ from starlette.types import Receive, Scope, Send
 from softkv.mcp import is_of_library
 from softkv_service.api.admission import CancelOnDisconnect, Kind
 from softkv_service.api.body import body_limit, require_json_type
-from softkv_service.api.middleware.access import MCP, caller_of, is_foreign
+from softkv_service.api.middleware.access import caller_of, is_foreign
 from softkv_service.api.parts import Part
+from softkv_service.api.paths import MCP
 from softkv_service.api.problems.errors import MCPMissing, OriginRefused
 from softkv_service.api.routing import GuardedRoute, filters, reaches, requires, takes
 from softkv_service.scheduling import CALLER
@@ -68,7 +69,7 @@ def _make_endpoint() -> Endpoint:
             raise
         raise MCPMissing(
             "this installation leaves out the Model Context Protocol: its operator installs it with "
-            "`pip install 'mcp>=2.3,<3'`, and a container with EXTRAS=mcp"
+            "`pip install 'mcp>=2.3'`, and a container with EXTRAS=mcp"
         ) from None
     return Endpoint(MESSAGE_BYTES)
 

@@ -14,12 +14,12 @@ from functools import partial
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal
 
-from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Scope
 
 from softkv_service.api.keyring import LEVELS, Holder, Keyring, Level
+from softkv_service.api.paths import is_call, route_path
 from softkv_service.api.problems.errors import Forbidden, HostRefused, KeyRefused, MalformedHost, RateExceeded
 
 Reach = Literal["collection", "collections", "everything", "nothing"]
@@ -36,7 +36,6 @@ UNKNOWN_KEY = "the key is not one this service knows: check it for a missing or 
 # RFC 9110, 7.2: a host, and after a colon its port; in brackets an address of version 6.
 HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~!$&'()*+,;=%-]*))(?::[0-9]{1,5})?")
 LOOPBACK = "localhost"
-MCP = "/mcp"
 
 
 class AccessCheck:
@@ -77,7 +76,7 @@ class AccessCheck:
             APIError: the request has no valid key, too many requests came with it, or its Host is another service's.
         """
         key = _key(headers) if self._has_keys else None
-        holder = self._find_holder(scope, get_route_path(scope), headers, key)
+        holder = self._find_holder(scope, route_path(scope), headers, key)
         check_again = partial(self._check_again, holder, key)
         scope["state"].update(holder=holder, caller=holder.caller, check_key_again=check_again)
 
@@ -173,11 +172,6 @@ def caller_of(scope: Scope) -> str:
     caller: str = scope["state"].get("caller", ANONYMOUS)
     client = scope.get("client")
     return f"{ANONYMOUS} at {client[0]}" if caller == ANONYMOUS and client else caller
-
-
-def is_call(path: str) -> bool:
-    """Return whether a path belongs to the API, not to the page, a probe or a file."""
-    return path in ("/v1", MCP) or path.startswith(("/v1/", "/v2/", f"{MCP}/"))
 
 
 def _key(headers: Headers) -> str | None:

@@ -17,7 +17,6 @@ from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
-from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,6 +26,7 @@ from softkv_service.api.body import BodyLimits
 from softkv_service.api.keyring import CHANGING, Holder
 from softkv_service.api.middleware.access import ANONYMOUS, AccessCheck, answer_origins
 from softkv_service.api.middleware.access_record import AccessRecordMiddleware
+from softkv_service.api.paths import PROBES, route_path
 from softkv_service.api.problems.errors import (
     AmbiguousLength,
     APIError,
@@ -43,8 +43,6 @@ from softkv_service.request_trace import RequestTrace
 
 EVENT_STREAM = "text/event-stream"
 ACCEPTABLE = re.compile(r"[!-~]{1,128}")
-PROBES = frozenset({"/livez", "/readyz", "/metrics"})
-"""Paths that are polled every few seconds, so their requests are logged at level debug only."""
 NO_STORE = "no-store"
 """The Cache-Control of every answer that has none of its own. A cache could otherwise send it to a caller without the
 key: RFC 9111, section 3.5 protects only answers to `Authorization`."""
@@ -218,7 +216,7 @@ class RequestMiddleware:
                     message["headers"] = [*message.get("headers", ()), CLOSE]
             await send(message)
 
-        if shutdown.refusing and get_route_path(scope) not in PROBES:
+        if shutdown.refusing and route_path(scope) not in PROBES:
             await problem_response(ServiceStopping(UNTOUCHED))(scope, receive, send_part)
             return
         shutdown.add(call)
@@ -257,7 +255,7 @@ class RequestMiddleware:
 
 def _log(scope: Scope, status: int, seconds: float) -> None:
     """Log a request that was answered."""
-    write = log.debug if get_route_path(scope) in PROBES else log.info
+    write = log.debug if route_path(scope) in PROBES else log.info
     holder, client = scope["state"].get("holder"), scope.get("client")
     # Only a caller without a valid key is logged with its address, so that a firewall can keep it out.
     address = {"client": client[0]} if status == HTTPStatus.UNAUTHORIZED and client else {}

@@ -15,7 +15,6 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
@@ -23,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from softkv_service.api.json import JSONAnswer, release
 from softkv_service.api.keyring import Holder
+from softkv_service.api.paths import route_path
 from softkv_service.api.problems.errors import NoDescriptors, RateExceeded
 from softkv_service.api.problems.table import (
     CODES,
@@ -218,7 +218,7 @@ class ProblemAnswer(JSONAnswer):
         The problem's code is stored in the request's state, for logs and metrics.
         """
         scope.setdefault("state", {})["refused"] = self.problem["code"]
-        if not speaks_openai(get_route_path(scope)):
+        if not speaks_openai(route_path(scope)):
             await super().__call__(scope, receive, send)
             return
         answer = JSONAnswer(openai_error(self.problem), status_code=openai_status(self.status_code))

@@ -10,12 +10,12 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from softkv_service.api.middleware.requests import POLICY
+from softkv_service.api.paths import route_path
 from softkv_service.api.routes.assets import EACH_TIME, NOWHERE, Asset, Assets, send_asset
 
 SITE = Path(__file__).parents[2] / "site"
@@ -89,7 +89,7 @@ class Documentation:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a file of the documentation; an ASGI call."""
-        path = get_route_path(scope)
+        path = route_path(scope)
         if (name := path.removeprefix("/")) in FOR_MODELS:
             answer = await self._for_models(name, Headers(scope=scope))
             await (answer or NOWHERE.not_found)(scope, receive, send)

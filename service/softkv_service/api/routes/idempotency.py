@@ -16,10 +16,10 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, FastAPI, Header, Request, Response
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
-from starlette._utils import get_route_path
 
 from softkv_service.api.json import JSONAnswer
 from softkv_service.api.middleware import access_record
+from softkv_service.api.paths import route_path
 from softkv_service.api.state import Running
 from softkv_service.retrieval import InvalidContent
 from softkv_service.scheduling import READS
@@ -109,7 +109,7 @@ def _digest(request: Request, body: bytes) -> bytes:
     body.
     """
     digest = hashlib.sha256()
-    for part in (request.method.encode(), get_route_path(request.scope).encode(), request.scope["query_string"], body):
+    for part in (request.method.encode(), route_path(request.scope).encode(), request.scope["query_string"], body):
         digest.update(b"%d:" % len(part))
         digest.update(part)
     return digest.digest()

@@ -11,16 +11,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fastapi.routing import APIRoute
-from starlette._utils import get_route_path
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from softkv_service.api.middleware.access import is_call
 from softkv_service.api.middleware.requests import POLICY
 from softkv_service.api.parts import Part, find_parts
+from softkv_service.api.paths import is_call, route_path
 from softkv_service.api.routes.assets import (
     EACH_TIME,
     FOR_ANYONE,
@@ -146,7 +145,7 @@ class Files:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a document or a file of the page; an ASGI call."""
-        path, headers = get_route_path(scope), Headers(scope=scope)
+        path, headers = route_path(scope), Headers(scope=scope)
         root = scope.get("root_path", "")
         if path in self._moved:
             query = scope["query_string"].decode("ascii")
@@ -231,7 +230,7 @@ class PageMount(Mount):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match a request as any mount does, but never a path of the API."""
-        if is_call(path := get_route_path(scope)):
+        if is_call(path := route_path(scope)):
             return Match.NONE, {}
         if path == "":  # the root path without its slash
             return Match.FULL, {}
@@ -239,7 +238,7 @@ class PageMount(Mount):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; the root path is redirected to the same with a slash, since links are relative to that."""
-        if get_route_path(scope) == "":
+        if route_path(scope) == "":
             await RedirectResponse(f"{scope['root_path']}/")(scope, receive, send)
             return
         await super().handle(scope, receive, send)
