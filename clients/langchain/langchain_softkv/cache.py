@@ -307,7 +307,7 @@ def _storable(text: str) -> str:
 def _encode_answer(entry: _Entry, generations: RETURN_VAL_TYPE, expires: float | OmittedType) -> dict[str, Any]:
     """Return the value that stores an answer. Answers of several models to one question are beside each other.
 
-    The generations are one text, since a model's answer may have what the service's JSON lacks, such as half a character.
+    The generations are one text, since a model's answer may have what the service's JSON lacks: half a character.
     """
     stored: dict[str, Any] = {"generations": json.dumps(list(map(_encode_generation, generations)))}
     if expires is not OMITTED:
