@@ -11,15 +11,16 @@ PYTHON ?= $(eval PYTHON := $(find_python))$(PYTHON)
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES = lib/python$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')/site-packages
-# On a terminal pip shows its progress. Elsewhere it is quiet, except in the first installation for `make run`, in which it
-# names each package.
-PIP := -m pip install $(shell [ -t 2 ] || echo --quiet) --disable-pip-version-check
+# On a terminal pip and uv show their progress. Elsewhere they are quiet, except pip in the first installation into
+# $(VENV), in which it names each package.
+QUIET := $(shell [ -t 2 ] || echo --quiet)
+PIP := -m pip install $(QUIET) --disable-pip-version-check
 # Environments are made by venv and pip, which every Python has. `make environments UV=PATH_OF_UV` uses uv, which takes
 # seconds: it links the files that environments share. .ci/uv passes pip's configuration to it.
 UV ?=
 create = $(if $(UV),$(UV) venv --quiet --seed --allow-existing --python $(1) $(2),$(1) -m venv $(2))
 # uv would take an editable installation from its cache, and build no library of kernels; pip always builds.
-UV_FLAGS := --quiet --refresh-package softkv-core
+UV_FLAGS := $(QUIET) --refresh-package softkv-core
 install = $(if $(UV),$(UV) pip install $(UV_FLAGS) --python $(1)/bin/python,$(1)/bin/python $(PIP))
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
@@ -121,11 +122,16 @@ NATIVE := attention/softkv_core_build.py $(wildcard attention/softkv_attention/k
 # need. Each step installs into what the earlier ones installed.
 SERVES = -c $(CONSTRAINTS) $(MINILM) $(OWN)
 
+comma := ,
+# Say what a step installs: the first time how long that takes, which part is longest, and the faster way.
+announce = @if [ -e $@ ]; then echo 'updating the packages in $(VENV)'; else echo 'installing $(1) into $(VENV)'; \
+  echo 'A third or more is softkv-core: a compiler of 0.1 GB comes, compiles the kernels, and is deleted'; \
+  $(if $(UV),,echo 'With uv (pip install uv) it takes half the time: make $(or $(MAKECMDGOALS),run) UV="$$(command -v uv)"';) fi
+install_first = $(if $(UV)$(wildcard $@),$(call install,$(VENV)),$(subst --quiet,--progress-bar off,$(call install,$(VENV))))
+
 $(VENV)/.serves: $(PROJECTS) $(NATIVE) $(CONSTRAINTS) $(MINILM) | $(BIN)/pip
-	@if [ -e $@ ]; then echo "updating the packages in $(VENV)"; \
-	  else echo "installing about 0.3 GB into $(VENV), in three to ten minutes"; \
-	    echo "Of these, softkv-core takes longest: pip downloads a compiler of 0.1 GB, compiles the kernels, and deletes it"; fi
-	$(if $(UV)$(wildcard $@),$(call install,$(VENV)),$(subst --quiet,--progress-bar off,$(call install,$(VENV)))) $(SERVES) -e .
+	$(call announce,about 0.3 GB$(comma) in three to ten minutes$(comma))
+	$(install_first) $(SERVES) -e .
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.serves
@@ -134,7 +140,8 @@ $(VENV)/.lab: $(VENV)/.serves
 	@touch $@
 
 $(VENV)/.installed: $(PROJECTS) $(CONSTRAINTS) $(MINILM) | $(BIN)/pip
-	$(call install,$(VENV)) $(SERVES) -e '.[dev]'
+	$(call announce,all that tests need$(comma) 2.5 GB$(comma) in five to 25 minutes$(comma))
+	$(install_first) $(SERVES) -e '.[dev]'
 	@touch $(VENV)/.serves $(VENV)/.lab $@
 
 $(OTHERS)/.installed: Makefile constraints-integrations.txt clients/python/pyproject.toml | $(OTHERS)/bin/pip

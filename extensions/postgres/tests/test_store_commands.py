@@ -127,7 +127,7 @@ def test_there_and_back_nothing_has_changed(
         assert target_reader.aliases() == [("current", "many")]
 
 
-def test_copy_prints_what_the_page_about_moving_shows(bare: Softkv, tmp_path: Path, postgres: PostgresServer) -> None:
+def test_the_page_about_moving_shows_the_output_of_copy(bare: Softkv, tmp_path: Path, postgres: PostgresServer) -> None:
     page = Page("extensions/postgres/docs/operate/moving-to-postgresql.md").text
     shown = re.search(r"softkv copy /var\S+ postgresql://\S+ --verify\n```.*?```text\n(.*?)```", page, re.DOTALL)
     with RunningService(data_dir=tmp_path, demo=("library",)) as running:

@@ -18,8 +18,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -32,6 +33,7 @@ COMPILER = "ziglang==0.17.1"
 """The requirement of pyproject.toml."""
 KERNELS = ("keys", "values", "originals", "candidates", "exact", "scan", "gradients", "encoder")
 """C files that are compiled for every kind of processor."""
+SECONDS_BETWEEN_LINES = 10.0
 
 FLAGS = (
     *("-std=gnu17", "-O3", "-ffreestanding", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"),
@@ -132,8 +134,16 @@ def _compile(name: str, library: Path) -> None:
         raise ModuleNotFoundError(f"Expected the package ziglang, which compiles C. Install {COMPILER}.")
     aim = PLATFORMS[name]
     zig = [sys.executable, "-m", "ziglang", "cc", "-target", aim.target]
-    with tempfile.TemporaryDirectory(dir=library.parent) as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with (
+        tempfile.TemporaryDirectory(dir=library.parent) as folder,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        terminal() as write,
+    ):
         jobs = [(folder, kind, source) for kind in aim.kinds for source in KERNELS]
+        write(
+            f"\nsoftkv: compiling the kernels in C, {len(jobs)} files, in one to three minutes, once for each version "
+            "of them; SOFTKV_PLATFORM=any leaves them out, and NumPy answers, more slowly\n"
+        )
 
         def compile_one(job: tuple[str, Kind, str]) -> str:
             folder, kind, source = job
@@ -142,13 +152,46 @@ def _compile(name: str, library: Path) -> None:
             subprocess.run([*zig, "-c", *FLAGS, *about, str(HERE / f"{source}.c"), "-o", into], check=True)
             return into
 
-        objects = list(pool.map(compile_one, jobs))
+        compiled = [pool.submit(compile_one, job) for job in jobs]
+        report_progress(compiled, write)
+        objects = [future.result() for future in compiled]
         shared, built = f"{folder}/library.o", Path(folder) / "linked"
         command = [*zig, "-c", *FLAGS, "-fno-builtin", str(HERE / "library.c"), "-o", shared]
         subprocess.run(command, check=True)
         linking = ["-shared", "-nostdlib", "-s", *aim.linking, "-o", str(built)]
         subprocess.run([*zig, *linking, shared, *objects], check=True)
         built.replace(library)
+
+
+def report_progress(
+    compiled: Sequence[Future[str]], write: Callable[[str], object], clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Write after every ten seconds how many files are compiled; return when all are.
+
+    Args:
+        compiled: the files.
+        write: takes a line.
+        clock: returns the time in seconds.
+    """
+    start = last = clock()
+    for done, _ in enumerate(as_completed(compiled), 1):
+        now = clock()
+        if now - last >= SECONDS_BETWEEN_LINES and done < len(compiled):
+            left = (now - start) / done * (len(compiled) - done)
+            write(f"softkv: kernels: {done} of {len(compiled)} compiled, about {left:.0f} s left\n")
+            last = now
+
+
+@contextmanager
+def terminal() -> Iterator[Callable[[str], object]]:
+    """Yield a function that writes to the terminal, past pip, which hides what a build prints; or to standard error."""
+    try:
+        file = open("/dev/tty", "w", encoding="utf-8")  # noqa: SIM115
+    except OSError:
+        yield sys.stderr.write
+        return
+    with file:
+        yield lambda line: print(line, end="", file=file, flush=True)
 
 
 def main() -> None:
