@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections import Counter
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -39,6 +40,8 @@ PACKAGES = sorted(
 TENANTS = Page("docs/guide/recipes/tenants.md")  # wants a service with keys
 DEPLOYING = Page("docs/operate/deploying.md")  # goes on with its collection on a server
 CHINESE = Page("docs/zh/tutorial.md")  # wants another model: test_readme.py
+DEMO = "library"  # examples ask it, and the runs compare what it holds
+WRITES = re.compile(r"/documents(/(?!query).*)?|/re-encode|/calibrat\w+|/feedback|/projection")
 
 each = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -55,6 +58,22 @@ def collections(running):
         return [collection["name"] for collection in client.get("/v1/collections").json()["collections"]]
 
 
+@pytest.fixture
+def unchanged(library):
+    """Compare the documents and settings of the demo collection before and after a test."""
+
+    def stored():
+        with library.client() as client:
+            query = {"include": ["key", "value", "metadata"], "limit": 1000}
+            settings = client.get(f"/v1/collections/{DEMO}").json()
+            documents = client.post(f"/v1/collections/{DEMO}/documents/query", json=query).json()
+        return {name: value for name, value in settings.items() if name != "costs"}, documents
+
+    before = stored()
+    yield
+    assert stored() == before
+
+
 @pytest.mark.parametrize("page", [*PAGES, *OF_WALLS], ids=lambda page: page.name)
 def test_a_program_can_be_pasted_into_the_interpreter(page):
     for program in (text for language, text in page.blocks if language == "python"):
@@ -65,48 +84,110 @@ def test_a_program_can_be_pasted_into_the_interpreter(page):
 
 
 @each
+@pytest.mark.usefixtures("unchanged")
 def test_commands_are_answered_as_the_page_shows_and_leave_no_collection(page, library):
     compared = run_commands(page, library.url)
     if page == DEPLOYING:
         with library.client() as client:
-            assert client.delete("/v1/collections/notes").status_code == 204
+            assert client.delete("/v1/collections/shop-hours").status_code == 204
     assert collections(library) == ["library"]
     assert compared == [language for language, _ in page.blocks].count("json")
     assert compared > 0 or not any("curl" in text for language, text in page.blocks if language == "sh")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in (TENANTS, CHINESE)], ids=lambda page: page.name)
+@pytest.mark.usefixtures("unchanged")
 def test_examples_in_python_print_their_comments_and_leave_no_collection(page, library):
     run_python(page, library.url)
     assert collections(library) == ["library"]
 
 
 @pytest.mark.parametrize("page", [*PAGES, *OF_WALLS], ids=lambda page: page.name)
-def test_an_example_drops_no_collection_that_its_reader_may_have(page):
-    dropped = dropped_collections(page)
-    assert [name for name in dropped if "-" not in name] == [], "a reader may have this name: call it example-…"
+def test_an_example_changes_no_collection_that_its_reader_may_have(page):
+    created = created_collections(page)
+    dropped, written = dropped_collections(page), written_collections(page) - {DEMO}
+    changed = {*created, *dropped, *written}
+    assert [name for name in changed if "-" not in name] == [], "a reader may have this name: call it example-…"
+    assert written - set(created) == set(), "the page writes to what it did not create"
+    assert [name for name, count in Counter(created).items() if count > 1] == [], "a section above has this name"
+    assert changed & loaded_collections(page) == set(), "`softkv load` of the reader's file writes to this name"
     others = [other for other in (*PAGES, *OF_WALLS) if Path(other.name).name != Path(page.name).name]
-    assert [(name, other.name) for name in dropped for other in others if names_collection(other, name)] == []
-    assert dropped & loaded_collections(page) == set(), "`softkv load` of the reader's file writes to this name"
+    assert [(name, other.name) for name in changed for other in others if names_collection(other, name)] == []
 
 
 @pytest.mark.parametrize(
-    ("text", "dropped"),
+    ("text", "created", "written", "dropped"),
     [
-        ("curl -s -X DELETE http://127.0.0.1:8000/v1/collections/notes\n", {"notes"}),
-        ("for name in a b-c; do\n  curl -X DELETE $url/v1/collections/$name\ndone\n", {"a", "b-c"}),
-        ('x = client.collection("notes")\nx.create()\nx.drop()\n', {"notes"}),
-        ('const x = client.collection<Paper>("notes");\nawait x.drop();\n', {"notes"}),
-        ('store = SoftkvVectorStore("notes", url="…")\nstore.collection.drop()\n', {"notes"}),
-        ('client.collection("notes").drop()\n', {"notes"}),
-        ('x = client.collection("notes")\nx.create()\n', set()),
+        ("curl -s -X DELETE http://127.0.0.1:8000/v1/collections/notes\n", set(), set(), {"notes"}),
+        ("curl -X PUT $url/v1/collections/a \\\n  -d '{}'\n", {"a"}, set(), set()),
+        ("curl $url/v1/collections/a/documents -H 'X: y' -d '{}'\n", set(), {"a"}, set()),
+        ("curl -X DELETE $url/v1/collections/a/documents/b\n", set(), {"a"}, set()),
+        ("curl $url/v1/collections/a/attend -d '{}'\ncurl $url/v1/collections/a\n", set(), set(), set()),
+        ("for name in a b-c; do\n  curl -X DELETE $url/v1/collections/$name\ndone\n", set(), set(), {"a", "b-c"}),
+        ('x = client.collection("notes")\nx.create()\nx.drop()\n', {"notes"}, set(), {"notes"}),
+        ('x = client.collection("notes")\nprint(x.upsert(rows))\n', set(), {"notes"}, set()),
+        ('x = Client.local().collection("notes")\nx.create()\nx.put("a")\n', set(), set(), set()),
+        (
+            'const x = client.collection<Paper>("notes");\nawait x.write();\nawait x.drop();\n',
+            set(),
+            {"notes"},
+            {"notes"},
+        ),
+        ('store = SoftkvVectorStore("notes", url="…")\nstore.collection.drop()\n', set(), set(), {"notes"}),
+        ('client.collection("notes").drop()\n', set(), set(), {"notes"}),
     ],
 )
-def test_drops_of_an_example_are_read_in_each_language(tmp_path, text, dropped):
+def test_changes_by_an_example_are_read_in_each_language(tmp_path, text, created, written, dropped):
     (tmp_path / "page.md").write_text(f"```sh\n{text}softkv load products.csv --id a\n```\n", encoding="utf-8")
     page = Page(str(tmp_path / "page.md"))
+    assert set(created_collections(page)) == created
+    assert written_collections(page) == written
     assert dropped_collections(page) == dropped
     assert loaded_collections(page) == {"products"}
+
+
+def created_collections(page):
+    """Return the names of the collections that the examples of a page create, each as often as it is created."""
+    calls = [name for method, name, path in http_calls(page) if method == "PUT" and not path]
+    return [*calls, *method_calls(page, "create")]
+
+
+def written_collections(page):
+    """Return the names of the collections whose documents or settings the examples of a page change."""
+    calls = [
+        name
+        for method, name, path in http_calls(page)
+        if (method == "PATCH" or (method != "GET" and WRITES.fullmatch(path))) and "$" not in name
+    ]
+    methods = ("change", "put", "write", "upsert", "update", "delete", "calibrate", "train", "feedback", "re_encode")
+    return {*calls, *(name for method in methods for name in method_calls(page, method))}
+
+
+def http_calls(page):
+    """Return the method, the name of the collection and the rest of the path of each call by curl."""
+    text = re.sub(r"\\\n\s*", " ", "\n".join(block for _, block in page.blocks))
+    calls = []
+    for line in text.splitlines():
+        if "curl " in line and (url := re.search(r"/v1/collections/([\w$-]+)([^\s'?\"]*)", line)):
+            named = re.search(r"-X (\w+)", line)
+            calls.append(
+                (named[1] if named else "POST" if re.search(r" (-d|-T|--data\S*) ", line) else "GET", *url.groups())
+            )
+    return calls
+
+
+def method_calls(page, method):
+    """Return the name of the collection of each call of this method, except of a service in the program itself."""
+    text = "\n".join(block for _, block in page.blocks)
+    names = re.findall(rf"\.collection\(\"([^\"]+)\"\)\.{method}\(", text)
+    for found in re.finditer(rf"^\s*(?:\w+ = |print\()?(?:await )?(\w+)\.{method}\(", text, re.MULTILINE):
+        made = re.findall(
+            rf"^\s*(?:const )?{found[1]} = ([^\n]*?)\.collection(?:<\w+>)?\(\"([\w-]+)\"",
+            text[: found.start()],
+            re.MULTILINE,
+        )
+        names += [made[-1][1]] if made and "local" not in made[-1][0] else []
+    return names
 
 
 def dropped_collections(page):

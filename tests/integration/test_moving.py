@@ -76,14 +76,12 @@ def test_a_collection_comes_whole_and_is_ordered_alike(
     stores = {"space": space, "distance": distance, "operator": operator, "postgres": database, "bare": [BARE]}
     request = json.dumps({"rows": rows, "question": question} | stores)
     nearest = json.loads(run(tmp_path, Path(__file__).with_name("seeded_stores.py").read_text(), request))
-    for store, name, recipe in zip(
-        ("chroma", "qdrant", "pgvector"), ("notes", "points", "documents"), RECIPES, strict=True
-    ):
+    for store, recipe in zip(("chroma", "qdrant", "pgvector"), RECIPES, strict=True):
         recipe = recipe.replace(SHOWN_URL, service.url).replace(SHOWN_DATABASE, database)
         recipe = recipe.replace('OPERATOR = "<=>"', f'OPERATOR = "{operator}"')
         for _ in range(2):  # the second time changes nothing
             run(tmp_path, recipe)
-        path = f"/v1/collections/{name}"
+        path = f"/v1/collections/from-{store}"
         bare = [] if store == "chroma" else [BARE]
         assert client.get(path).json()["documents"] == MANY - len(bare)
         for identity in bare:
