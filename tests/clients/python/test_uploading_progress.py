@@ -81,6 +81,12 @@ class Terminal(io.StringIO):
         return super().write(text)
 
 
+class Notebook(io.StringIO):
+    """Standard error as the output of a notebook's cell, which is no terminal."""
+
+    __module__ = "ipykernel.iostream"
+
+
 class Held(httpx2.HTTPTransport):
     """Sends writes of documents, from the given one on, when a line was written."""
 
@@ -170,6 +176,7 @@ def test_before_the_first_rows_are_acknowledged_the_line_has_no_rate(service, mo
     ("progress", "terminal", "due"),
     [
         (None, Terminal(), 0),
+        (None, Notebook(), 0),
         (False, Terminal(), None),
         (True, Terminal(), None),
         (print, Terminal(), None),
