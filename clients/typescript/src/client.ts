@@ -5,6 +5,7 @@ import type {
   AttentionRequest,
   Attended,
   Embeddings,
+  EmbeddingsRequest,
   EncodeOptions,
   Encoded,
   RankedDocument,
@@ -24,7 +25,6 @@ import type {
   SchemaAliasAnswer,
   SchemaAliasList,
   SchemaCollectionList,
-  SchemaEmbeddingsRequest,
   SchemaEncoderAnswer,
   SchemaEncoderList,
   SchemaModel,
@@ -290,7 +290,7 @@ export class Client {
   }
 
   /** Encode texts by the call of OpenAI's clients; `encode` takes more texts and returns more about each. */
-  embed(request: Omit<SchemaEmbeddingsRequest, "encoding_format">, how?: How): Promise<Embeddings> {
+  embed(request: EmbeddingsRequest, how?: How): Promise<Embeddings> {
     return embed(this.#sender, request, how);
   }
 

@@ -16,6 +16,7 @@ export type {
   Attended,
   AttentionRequest,
   Embeddings,
+  EmbeddingsRequest,
   EncodeOptions,
   Encoded,
   RankedDocument,

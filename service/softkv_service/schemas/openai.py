@@ -1,10 +1,13 @@
-"""Models of OpenAI's embeddings and models calls. Fields that this service does not know are ignored."""
+"""Models of OpenAI's embeddings and models calls, with names that Voyage, Mistral, Cohere and Jina have for the same.
+
+Fields that this service does not know are ignored.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from softkv_service.schemas.wire import JSONObject, Text, well_formed, whole
@@ -70,6 +73,46 @@ class EmbeddingsRequest(OpenAIWire):
     purpose: Literal["document", "query"] = Field(
         "document", description="Not OpenAI's: the kind of the texts, for a model that reads questions differently."
     )
+    output_dimension: int | None = Field(None, ge=1, description="Voyage's and Mistral's name of `dimensions`.")
+    input_type: Literal["document", "query", "passage", "search_document", "search_query"] | None = Field(
+        None, description="Voyage's, NVIDIA's and Cohere's name of `purpose`."
+    )
+    output_dtype: Literal["float"] | None = Field(
+        None, description="Voyage's and Mistral's type of the numbers. Other types are refused."
+    )
+    embedding_type: Literal["float"] | None = Field(
+        None, description="Jina's type of the numbers. Other types are refused; `encoding_format` has base64."
+    )
+    normalized: Literal[True] | None = Field(
+        None, description="Jina's: true scales each vector to length one. Left out: as the model makes it."
+    )
+
+    @property
+    def width(self) -> int | None:
+        """The number of dimensions, by either name; None for all."""
+        return self.output_dimension if self.dimensions is None else self.dimensions
+
+    @property
+    def kind(self) -> Literal["document", "query"]:
+        """The kind of the texts, by either name."""
+        if self.input_type is None:
+            return self.purpose
+        return "query" if self.input_type.endswith("query") else "document"
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        """Refuse two names of one field with different values."""
+        if self.output_dimension not in (None, self.width):
+            raise PydanticCustomError(
+                "disagree",
+                "`output_dimension` differs from `dimensions`: send one of them",
+                {"pointer": "output_dimension"},
+            )
+        if "purpose" in self.model_fields_set and self.kind != self.purpose:
+            raise PydanticCustomError(
+                "disagree", "`input_type` differs from `purpose`: send one of them", {"pointer": "input_type"}
+            )
+        return self
 
     model_config = ConfigDict(
         json_schema_extra={

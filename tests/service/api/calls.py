@@ -368,6 +368,20 @@ EVERY_FIELD = [
     Call("trace", {"text": "a", "model": "all-MiniLM-L6-v2", "vector_format": "numbers"}),
     Call("embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "encoding_format": "base64", "dimensions": 8}),
     Call("embeddings", {"model": "all-MiniLM-L6-v2", "input": [[101, 102]], "purpose": "query"}),
+    *(
+        Call("embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "output_dimension": 8, "input_type": kind})
+        for kind in ("document", "passage", "query", "search_document", "search_query")
+    ),
+    Call(
+        "embeddings",
+        {
+            "model": "all-MiniLM-L6-v2",
+            "input": "a",
+            "output_dtype": "float",
+            "embedding_type": "float",
+            "normalized": True,
+        },
+    ),
     Call(
         "embeddings",
         {"model": "all-MiniLM-L6-v2", "input": [101, 102], "purpose": "document", "encoding_format": "float"},

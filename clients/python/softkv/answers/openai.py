@@ -34,10 +34,12 @@ class EmbeddingsAnswer(Record, closed=False):
     """The vectors of the inputs, in their order, and the number of tokens.
 
     Attributes:
+        id: Mistral's: the id of the request.
         truncated: not OpenAI's: the indices of inputs that are longer than the model reads; None if the encoder
             does not tell.
     """
 
+    id: str
     object: Literal["list"]
     data: list[EmbeddedInput]
     model: str

@@ -56,7 +56,12 @@ export type Attended = Tensors<Omit<SchemaAttentionAnswer, "intermediates">> & {
 };
 
 /** Vectors of texts from the call of OpenAI's clients, float32 [n, d]. */
-export type Embeddings = Omit<SchemaEmbeddingsAnswer, "data" | "object"> & { readonly embeddings: Float32Array[] };
+export type Embeddings = Omit<SchemaEmbeddingsAnswer, "id" | "data" | "object"> & {
+  readonly embeddings: Float32Array[];
+};
+
+/** A request for vectors of texts, without the names that other services have for its fields. */
+export type EmbeddingsRequest = Pick<SchemaEmbeddingsRequest, "input" | "model" | "dimensions" | "purpose">;
 
 /** A type of the wire with its arrays as tensors. */
 type Tensors<Wire> = {
@@ -129,11 +134,7 @@ export function attendArrays(sender: Sender, request: AttentionRequest, how?: Ho
 }
 
 /** Encode texts by the call of OpenAI's clients. */
-export function embed(
-  sender: Sender,
-  request: Omit<SchemaEmbeddingsRequest, "encoding_format">,
-  how?: How,
-): Promise<Embeddings> {
+export function embed(sender: Sender, request: EmbeddingsRequest, how?: How): Promise<Embeddings> {
   const read = ({ data, model, usage, truncated }: SchemaEmbeddingsAnswer): Embeddings => {
     const sorted = data.sort((one, other) => one.index - other.index);
     const embeddings = sorted.map((item) => incoming({ base64: item.embedding as string }));

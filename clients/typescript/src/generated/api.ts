@@ -769,7 +769,7 @@ export interface paths {
         put?: never;
         /**
          * Embed texts, as OpenAI does
-         * @description Embed texts. OpenAI's clients work unchanged with `/v1` of this service as their base URL.
+         * @description Embed texts. OpenAI's clients, and Mistral's and Voyage's, work with this service as their base URL.
          *
          *     **Scope** of the key: `read`.
          */
@@ -3136,6 +3136,8 @@ export interface components {
         };
         /** @description The vectors of the inputs, in their order, and the number of tokens. */
         EmbeddingsAnswer: {
+            /** @description Mistral's: the id of the request. */
+            id: string;
             /** @constant */
             object: "list";
             data: components["schemas"]["EmbeddedInput"][];
@@ -3172,6 +3174,28 @@ export interface components {
              * @enum {string}
              */
             purpose?: "document" | "query";
+            /** @description Voyage's and Mistral's name of `dimensions`. */
+            output_dimension?: number;
+            /**
+             * @description Voyage's, NVIDIA's and Cohere's name of `purpose`.
+             * @enum {string}
+             */
+            input_type?: "document" | "query" | "passage" | "search_document" | "search_query";
+            /**
+             * @description Voyage's and Mistral's type of the numbers. Other types are refused.
+             * @constant
+             */
+            output_dtype?: "float";
+            /**
+             * @description Jina's type of the numbers. Other types are refused; `encoding_format` has base64.
+             * @constant
+             */
+            embedding_type?: "float";
+            /**
+             * @description Jina's: true scales each vector to length one. Left out: as the model makes it.
+             * @constant
+             */
+            normalized?: true;
         };
         /** @description The vectors of the texts, in order, and facts about how the model read each text. */
         EncodeAnswer: {

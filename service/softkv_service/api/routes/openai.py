@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import Path, Response
+from fastapi import Path, Request, Response
 from numpy.typing import NDArray
 
 from softkv.answers.openai import EmbeddingsAnswer, ModelList
@@ -32,22 +32,25 @@ embeddings_router = json_router("/v1", "openai", "encode", "nothing", "nothing",
     response_description="One vector per input, in order.",
     summary="Embed texts, as OpenAI does",
 )
-async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
-    """Embed texts. OpenAI's clients work unchanged with `/v1` of this service as their base URL."""
+async def embeddings(body: EmbeddingsRequest, request: Request, running: Running) -> Response:
+    """Embed texts. OpenAI's clients, and Mistral's and Voyage's, work with this service as their base URL."""
     queue = await get_model_queue(running.catalogue.encoders, body.model)
     encoder = queue.encoder
-    if body.dimensions is not None and body.dimensions > encoder.dimension:
+    width = body.width
+    if width is not None and width > encoder.dimension:
         raise InvalidContent.at(
-            "/dimensions", f"{encoder.name} has {encoder.dimension} dimensions, got {body.dimensions}: ask for fewer"
+            "/output_dimension" if body.dimensions is None else "/dimensions",
+            f"{encoder.name} has {encoder.dimension} dimensions, got {width}: ask for fewer",
         )
     texts = await TEXTS.run(_texts, encoder, body.input)
     try:
-        encoded = await queue.encode(texts, body.purpose)
+        encoded = await queue.encode(texts, body.kind)
     except TextRefused as error:
         raise InvalidContent.of_texts(error, [_pointer(i, body.input) for i in range(len(texts))]) from None
-    vectors = shorten(encoded.vectors, body.dimensions)
+    vectors = shorten(encoded.vectors, encoder.dimension if width is None and body.normalized else width)
     return JSONAnswer(
         {
+            "id": request.state.request_id,
             "object": "list",
             "data": [
                 {"object": "embedding", "index": i, "embedding": _write(vector, body.encoding_format)}

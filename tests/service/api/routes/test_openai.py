@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import numpy as np
 import openai
@@ -10,6 +11,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from softkv_service.encoding.registry import default_checkpoint
+from tests.checkpoints import FEW_TOKENS, link_default_model
+from tests.running import RunningService
 
 MODEL = "all-MiniLM-L6-v2"
 TEXTS = ["relational databases", "", "a cat asleep in the sun", "word " * 300]
@@ -32,6 +35,21 @@ def tokenizer():
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+@pytest.fixture(scope="module")
+def asymmetric(tmp_path_factory):
+    """A service whose model reads a query behind other words than a document."""
+    prompts = json.dumps({"prompts": {"query": "question: "}})
+    model = link_default_model(
+        tmp_path_factory.mktemp("model"), FEW_TOKENS | {"config_sentence_transformers.json": prompts}
+    )
+    folder = tmp_path_factory.mktemp("asymmetric")
+    (folder / "encoders.toml").write_text(f"[encoders.{MODEL}]\nmodel = {json.dumps(str(model))}\n")
+    with RunningService(data_dir=folder / "data", encoders=folder / "encoders.toml") as running:
+        running.wait_until_ready()
+        with running.client() as client:
+            yield client
 
 
 def ask(client, **body):
@@ -68,6 +86,24 @@ def test_fewer_dimensions_are_the_first_ones_at_length_one(api, expected):
     np.testing.assert_allclose(vectors, cut, rtol=0, atol=1e-6)
 
 
+def test_other_providers_names_mean_the_same(client, asymmetric):
+    """`input_type` is `purpose`, `output_dimension` is `dimensions`; Mistral's client needs an `id`."""
+    answer = ask(client, output_dimension=100, output_dtype="float", embedding_type="float", input_type=None).json()
+    assert answer["id"]
+    assert answer["data"] == ask(client, dimensions=100).json()["data"]
+    by_kind = {kind: ask(asymmetric, purpose=kind).json()["data"] for kind in ("query", "document")}
+    assert by_kind["query"] != by_kind["document"]
+    for name, kind in [
+        ("query", "query"),
+        ("search_query", "query"),
+        ("document", "document"),
+        ("passage", "document"),
+    ]:
+        assert ask(asymmetric, input_type=name).json()["data"] == by_kind[kind]
+    long = ask(asymmetric, normalized=True).json()["data"][0]["embedding"]
+    assert np.linalg.norm(long) == pytest.approx(1, abs=1e-6)
+
+
 def test_unknown_fields_are_tolerated(client):
     assert ask(client, user="u", priority="flex", anything={"a": 1}).status_code == 200
     assert ask(client, encoding_format=None, dimensions=None).status_code == 200
@@ -87,6 +123,13 @@ def test_unknown_fields_are_tolerated(client):
         ({"input": ["a", [7592]]}, "input.1"),
         ({"input": [101, 102, 101, 102, 102]}, None),
         ({"input": [101, 7592]}, "input"),
+        ({"output_dimension": 385}, "output_dimension"),
+        ({"output_dimension": 64, "dimensions": 32}, "output_dimension"),
+        ({"input_type": "clustering"}, "input_type"),
+        ({"input_type": "search_query", "purpose": "document"}, "input_type"),
+        ({"output_dtype": "int8"}, "output_dtype"),
+        ({"embedding_type": "ubinary"}, "embedding_type"),
+        ({"normalized": False}, "normalized"),
     ],
 )
 def test_wrong_content_is_a_400_in_openais_shape(client, body, param):
