@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -88,6 +89,15 @@ MEANT: Mapping[str, Sequence[str]] = {
     "normaliser": ("normalizer",),
 }
 """The names that other services and older habits give to a field of this one."""
+MEANT_CALLS = (
+    ("POST", re.compile("/v1/collections"), "PUT /v1/collections/{name} creates a collection"),
+    (
+        "GET",
+        re.compile("/v1/collections/[^/]+/documents"),
+        "GET …/documents/{id} reads a document, and POST …/documents/query lists many",
+    ),
+)
+"""Calls of other services, as a method and a path, and which call of this one does the same."""
 
 
 def flaws_of(
@@ -262,10 +272,10 @@ def validation_response(
     return ProblemAnswer(422, "invalid_content", detail + more, flaws)
 
 
-def methods_of(request: Request, prefix: str = "") -> list[str]:
-    """Return the methods of all routes on the path of a request, after a prefix. Starlette names those of one route."""
+def methods_of(request: Request, path: str) -> list[str]:
+    """Return the methods of all routes on a path. Starlette names those of one route."""
     routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
-    scope = {**request.scope, "path": prefix + request.scope["path"]}
+    scope = {**request.scope, "path": path}
     return [
         method
         for method in ("GET", "PUT", "POST", "PATCH", "DELETE")
@@ -275,7 +285,7 @@ def methods_of(request: Request, prefix: str = "") -> list[str]:
 
 def find_methods(request: Request) -> str:
     """Return the methods of the path of a request, for a header."""
-    methods = methods_of(request)
+    methods = methods_of(request, request.scope["path"])
     if not methods or "GET" in methods:  # a path without a route is a file
         methods = [*READING, *(method for method in methods if method != "GET")]
     return ", ".join(methods)
@@ -310,6 +320,11 @@ def _instead_of(path: str) -> str:
     return "/docs/api lists every call"
 
 
+def _meant_call(method: str, path: str) -> str:
+    """Return what to call in place of a call of other services, for the end of a message; empty for any other."""
+    return next((f": {call}" for verb, form, call in MEANT_CALLS if verb == method and form.fullmatch(path)), "")
+
+
 def install(app: FastAPI) -> None:
     """Register handlers that answer every error as a problem."""
 
@@ -332,16 +347,22 @@ def install(app: FastAPI) -> None:
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        headers, detail = dict(error.headers or {}), str(error.detail)
-        if error.status_code == 404:
-            detail = f"there is nothing at {request.scope['path']}: {_instead_of(request.scope['path'])}"
-        if error.status_code == 405:
+        headers, detail, status = dict(error.headers or {}), str(error.detail), error.status_code
+        path: str = request.scope["path"]
+        short = path.rstrip("/")
+        if status == 404 and methods_of(request, path):  # the mount of the page takes all methods of other paths, too
+            status = 405
+        if status == 404:
+            is_longer = short != path and request.method in methods_of(request, short)
+            detail = f"there is nothing at {path}: {f'write {short}' if is_longer else _instead_of(path)}"
+        if status == 405:
             headers["Allow"] = find_methods(request)
-            detail = f"{request.scope['path']} takes {headers['Allow']}, not {request.method}"
-        if error.status_code in (404, 405) and request.method in methods_of(request, "/v1"):
-            detail += f": write /v1{request.scope['path']}"
-        code = OF_STATUS.get(error.status_code) or OF_STATUS[error.status_code // 100 * 100]
-        answer = ProblemAnswer(error.status_code, code, detail)
+            meant = _meant_call(request.method, route_path(request.scope).rstrip("/"))
+            detail = f"{path} takes {headers['Allow']}, not {request.method}{meant}"
+        if status in (404, 405) and request.method in methods_of(request, f"/v1{path}"):
+            detail += f": write /v1{path}"
+        code = OF_STATUS.get(status) or OF_STATUS[status // 100 * 100]
+        answer = ProblemAnswer(status, code, detail)
         answer.headers.update(headers)
         return answer
 

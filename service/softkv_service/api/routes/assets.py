@@ -11,8 +11,9 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Router
+from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -32,7 +33,7 @@ OTHERWISE = "text/plain; charset=utf-8"  # licences and sources
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # other content gets another digest
 FOR_ANYONE = {"Access-Control-Allow-Origin": "*"}
 EACH_TIME = {"Cache-Control": "no-cache"}
-NOWHERE = Router()
+READING = ("GET", "HEAD")
 COMPRESSED_ALREADY = {".png", ".whl", ".woff2", ".zip"}
 LEAST_BYTES = 512  # for shorter files, gzip's head and checksum cost more than it saves
 # Files of the tools that bundle and check the scripts of the page.
@@ -87,6 +88,19 @@ def _read(folder: Path, path: Path) -> Asset:
     if path.suffix in COMMENTED and OTHERS not in path.relative_to(folder).parts:
         content = COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), content)  # lines keep their numbers
     return Asset(content, MEDIA_TYPES.get(path.suffix, OTHERWISE), path.suffix not in COMPRESSED_ALREADY)
+
+
+async def send_file(answer: Response | None, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the answer to a request for a file.
+
+    Raises:
+        HTTPException: 404 if the answer is None, so that no method would work; 405 for a method that changes things.
+    """
+    if answer is None:
+        raise HTTPException(404)
+    if scope["method"] not in READING:
+        raise HTTPException(405)
+    await answer(scope, receive, send)
 
 
 async def send_asset(asset: Asset, answer_headers: Mapping[str, str], headers: Mapping[str, str]) -> Response:

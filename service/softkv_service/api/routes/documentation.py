@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from softkv_service.api.middleware.requests import POLICY
 from softkv_service.api.paths import route_path
-from softkv_service.api.routes.assets import EACH_TIME, NOWHERE, Asset, Assets, send_asset
+from softkv_service.api.routes.assets import EACH_TIME, Asset, Assets, send_asset, send_file
 
 SITE = Path(__file__).parents[2] / "site"
 ROOT, REFERENCE = "/docs/", "/docs/api"
@@ -92,13 +92,13 @@ class Documentation:
         path = route_path(scope)
         if (name := path.removeprefix("/")) in FOR_MODELS:
             answer = await self._for_models(name, Headers(scope=scope))
-            await (answer or NOWHERE.not_found)(scope, receive, send)
+            await send_file(answer, scope, receive, send)
             return
         if path == ROOT.rstrip("/"):
             await RedirectResponse(f"{scope['root_path']}{ROOT}")(scope, receive, send)
             return
         answer = await self._answer(path.removeprefix(ROOT), Headers(scope=scope))
-        await (answer or NOWHERE.not_found)(scope, receive, send)
+        await send_file(answer, scope, receive, send)
 
     async def _answer(self, name: str, headers: Mapping[str, str]) -> Response | None:
         if name == REFERENCE.removeprefix(ROOT) or (name == "" and not self._is_built):

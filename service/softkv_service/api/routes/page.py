@@ -25,10 +25,11 @@ from softkv_service.api.routes.assets import (
     FOR_ANYONE,
     FOR_EVER,
     MEDIA_TYPES,
-    NOWHERE,
+    READING,
     Asset,
     Assets,
     send_asset,
+    send_file,
 )
 from softkv_service.api.routes.documentation import SITE, Documentation
 from softkv_service.datasets import DEMOS
@@ -152,9 +153,9 @@ class Files:
             await RedirectResponse(f"{root}{self._moved[path]}{query and f'?{query}'}", 308)(scope, receive, send)
             return
         answer = await self._answer(path, headers, is_picture=scope["query_string"] == EMBEDDED)
-        if answer is None and "text/html" in headers.get("accept", ""):
+        if answer is None and scope["method"] in READING and "text/html" in headers.get("accept", ""):
             answer = self._missing(root, headers)
-        await (answer or NOWHERE.not_found)(scope, receive, send)
+        await send_file(answer, scope, receive, send)
 
     def _missing(self, root: str, headers: Mapping[str, str]) -> Response:
         """Return the page that leads on from an address without one; its links are relative to the root path."""
@@ -268,12 +269,9 @@ def mount(
     files = Files(find_parts(), frame_ancestors, keyed=keyed, embeds=embeds)
     documentation = Documentation(site, files.reference, frame_ancestors)
     page = Router(
-        [
-            *(
-                Route(path, documentation, methods=["GET"])
-                for path in ("/docs", "/docs/{path:path}", "/llms.txt", "/llms-full.txt")
-            ),
-            Route("/{path:path}", files, methods=["GET"]),
+        [  # these take all methods: only they know whether a path has a file
+            *(Route(path, documentation) for path in ("/docs", "/docs/{path:path}", "/llms.txt", "/llms-full.txt")),
+            Route("/{path:path}", files),
         ]
     )
     app.router.routes.append(PageMount("/", app=page, name="page"))

@@ -27,6 +27,36 @@ def test_another_method_is_a_405_that_names_those_there_are(client, method, path
     assert answer.json()["detail"] == f"{path} takes {allowed}, not {method}"
 
 
+@pytest.mark.parametrize("path", ["/api/embed", "/assets/none.js", "/docs/none", "/explore/"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_no_method_works_where_there_is_nothing(client, method, path):
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        404,
+        f"there is nothing at {path}: /docs/api lists every call",
+    )
+
+
+@pytest.mark.parametrize("path", ["/", "/explore", "/docs/api"])
+def test_a_page_is_only_read(client, path):
+    answer = client.post(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_a_call_of_other_services_names_the_one_that_is_meant(client):
+    created = client.post("/v1/collections", json={"name": "a"})
+    assert created.status_code == 405
+    assert "PUT /v1/collections/{name}" in created.json()["detail"]
+    listed = client.get("/v1/collections/a/documents")
+    assert listed.status_code == 405
+    assert "/documents/query" in listed.json()["detail"]
+    slashed = client.get("/v1/collections/")
+    assert (slashed.status_code, slashed.json()["detail"]) == (
+        404,
+        "there is nothing at /v1/collections/: write /v1/collections",
+    )
+
+
 def test_only_the_shown_flaws_of_a_hundred_thousand_are_worded(client, monkeypatch):
     put = []
     words_of = handlers.words_of
