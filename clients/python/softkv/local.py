@@ -26,6 +26,10 @@ DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 _CLIENT_OPTIONS = ("timeout", "retries", "connections")
 ENTRY_POINTS = "softkv.local"
 """The group of entry points under which an installed service registers its `LocalService`."""
+NO_THREAD = (
+    "no thread starts here, as in Pyodide, and a local service runs in one: start `softkv serve` elsewhere, and use "
+    "AsyncClient(url)"
+)
 # Code in this process may read and write everything.
 _LOCAL_SETTINGS = {"allow_anonymous": "write"}
 
@@ -83,13 +87,23 @@ class Host:
         self._transport: httpx2.ASGITransport | None = None
 
     def add_lease(self) -> None:
-        """Count one more lease, and start the thread unless it runs. The caller has `_lock`."""
-        self.leases += 1
+        """Count one more lease, and start the thread unless it runs. The caller has `_lock`.
+
+        Raises:
+            Error: no thread starts here.
+        """
         if self._thread.ident is None:
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:
+                self._loop.close()
+                if self._directory is not None:
+                    del _hosts[self._directory]
+                raise Error(NO_THREAD) from error
             if not _running_hosts:
                 _call_before_threads_end(_stop_running_hosts)
             _running_hosts.add(self)
+        self.leases += 1
 
     def wait_until_started(self) -> None:
         """Wait until the store is open, and calls are answered; raise the error that has prevented it."""
@@ -229,7 +243,11 @@ class Lease:
 
     async def open_async(self) -> None:
         """Begin to use the service as `open` does, without blocking the event loop."""
-        await asyncio.to_thread(self.open)
+        try:
+            opening = asyncio.get_running_loop().run_in_executor(None, self.open)
+        except RuntimeError as error:
+            raise Error(NO_THREAD) from error
+        await opening
 
     def close(self) -> None:
         """End this use. After the last one, finish the running calls, stop the service and release the directory."""
@@ -242,6 +260,13 @@ class Lease:
                 self._host.wait_until_ended()
         elif self._removal is not None:
             self._removal()
+
+    async def close_async(self) -> None:
+        """End this use as `close` does, without blocking the event loop; at once if it has not begun."""
+        if self._host is None:
+            self.close()
+        else:
+            await asyncio.to_thread(self.close)
 
     def detach(self) -> None:
         """Give up this lease in a forked process. Service and directory belong to the parent process."""
@@ -317,7 +342,7 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """End the use of the service."""
-        await asyncio.to_thread(self._lease.close)
+        await self._lease.close_async()
 
 
 def _count_dropped_leases(host: Host) -> None:

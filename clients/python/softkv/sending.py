@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -389,6 +390,9 @@ def _open(
     options: Mapping[str, Any],
 ) -> HttpT:
     """Open an HTTP client, whose proxy is chosen here: httpx2 opens all of the environment, used or not."""
+    if sys.platform == "emscripten":  # a browser opens the connections, and its transport warns of options for them
+        fitting = {name: option for name, option in options.items() if name not in ("limits", "verify")}
+        return open_http(**fitting, transport=transport, trust_env=False)
     verify = httpx2.create_ssl_context() if options["verify"] and transport is None else options["verify"]
     return open_http(**{**options, "verify": verify}, transport=transport, proxy=proxy or None, trust_env=False)
 

@@ -10,7 +10,9 @@ import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -175,6 +177,29 @@ def test_an_awaited_one_begins_with_its_block():
 
     with pytest.raises(softkv.Unreachable, match="within `with`"):
         asyncio.run(ask())
+
+
+@pytest.mark.parametrize("permanent", [False, True])
+def test_where_no_thread_starts_the_error_names_the_client_that_works(tmp_path, permanent):
+    """As in Pyodide."""
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def patched() -> AbstractContextManager[None]:
+        return mock.patch.object(threading.Thread, "start", start)
+
+    async def ask() -> None:
+        client = AsyncClient.local(directory, encoder=None)
+        with patched(), pytest.raises(softkv.Error, match=r"AsyncClient\(url\)"):
+            await client.__aenter__()
+
+    directory = tmp_path / "data" if permanent else None
+    with patched(), pytest.raises(softkv.Error, match=r"AsyncClient\(url\)"):
+        Client.local(directory, encoder=None)
+    asyncio.run(ask())
+    with Client.local(directory, encoder=None) as client:
+        assert client.collections() == []
 
 
 def test_without_a_directory_nothing_stays(monkeypatch, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import softkv
 from softkv import AsyncClient, Client
 from softkv.calls.call import new_request_id
+from softkv.sending import Connections, http_options
 from tests.clients.python.scripted import Said, Scripted, problem
 from tests.clients.python.ways import Awaited
 from tests.waiting import until
@@ -189,3 +191,13 @@ def test_a_stream_that_a_service_had_to_stop_is_sent_again(calling):
     problem = json.dumps({"status": 507, "code": "disk_full", "detail": "no room"}).encode()
     with Scripted(Said(200, stopped % problem)).running() as server, pytest.raises(softkv.StorageFull, match="no room"):
         calling(server.url).collection("a").upsert([{"id": "a"}])
+
+
+def test_no_option_for_connections_is_passed_in_a_browser_which_opens_them(monkeypatch):
+    """The transport of Pyodide warns of each."""
+    passed: dict[str, Any] = {}
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    client = Connections(lambda **options: passed.update(options), http_options("http://a", "key", 3), None)
+    assert client.http is None
+    assert not passed.keys() & {"limits", "proxy", "verify"}
+    assert passed["headers"]["Authorization"] == "Bearer key"
