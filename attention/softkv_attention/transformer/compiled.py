@@ -409,7 +409,7 @@ def pack_maps(
         for layer in layers:
             linear = map_of(layer)
             biases.append(bias(linear))
-            yield to_float32(linear.weight)
+            yield np.asarray(linear.weight, dtype=np.float32)
 
     return pack_panels(matrices(), len(layers), multiplication, columns).reshape(-1), np.stack(biases)
 
@@ -527,6 +527,8 @@ def order_of(heads: Heads) -> I64:
 
 def arrange(parameters: F32, n_heads: int, order: I64) -> F32:
     """Arrange the components of each head, along the last axis: [..., n_heads · d_k] to [..., n_heads · len(order)]."""
+    if np.array_equal(order, np.arange(parameters.shape[-1] // n_heads)):
+        return parameters
     split = parameters.reshape(*parameters.shape[:-1], n_heads, -1)
     arranged = np.where(order < 0, np.float32(0), split[..., order])
     return arranged.reshape(*parameters.shape[:-1], -1)

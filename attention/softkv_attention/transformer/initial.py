@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.random import Generator
 
 from softkv_attention.arrays import Array
 from softkv_attention.heads import Heads
@@ -14,6 +14,9 @@ from softkv_attention.transformer.embeddings import Embeddings, Positions, sinus
 from softkv_attention.transformer.feed_forward import FeedForward, Linear
 from softkv_attention.transformer.layer import DecoderLayer, EncoderLayer, LayerNorm, Residual
 from softkv_attention.transformer.stacks import Decoder, Encoder
+
+if TYPE_CHECKING:
+    from numpy.random import Generator  # NumPy imports it at its first use
 
 
 @dataclass(frozen=True)

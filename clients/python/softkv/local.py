@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures.thread  # registers its shutdown on import; functions registered later run first
+import gc
 import os
 import shutil
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakSet, finalize
@@ -183,7 +184,8 @@ class Host:
             self._started.set_exception(failure)
 
     async def _serve(self) -> None:
-        self._transport = httpx2.ASGITransport(self.service.app, raise_app_exceptions=False)
+        with _collection_paused():
+            self._transport = httpx2.ASGITransport(self.service.app, raise_app_exceptions=False)
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(self.service.lifespan())
@@ -408,7 +410,8 @@ def create_lease(directory: str | os.PathLike[str] | None, options: Mapping[str,
         settings["encoder"] = "none"
     elif "encoders" in settings and settings["encoder"] == DEFAULT_ENCODER:
         del settings["encoder"]
-    service_class = _load_service_class()
+    with _collection_paused():
+        service_class = _load_service_class()
     settings["data_dir"] = tempfile.mkdtemp(prefix="softkv-") if directory is None else directory
     try:
         service = service_class(settings)
@@ -417,6 +420,23 @@ def create_lease(directory: str | os.PathLike[str] | None, options: Mapping[str,
             os.rmdir(settings["data_dir"])
         raise invalid_value("", f"the service does not take these settings: {_validation_summary(error)}") from error
     return Lease(service, temporary=directory is None), client_options
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Pause garbage collection while modules are imported: they leave little to free, and collections scan them all."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        if gc.get_freeze_count() == 0:  # else `unfreeze` would take back what the program has frozen
+            # All objects join the oldest generation, so that the next collection does not scan them.
+            gc.freeze()
+            gc.unfreeze()
+        gc.enable()
 
 
 def _load_service_class() -> Callable[[Mapping[str, Any]], LocalService]:

@@ -16,7 +16,6 @@ from softkv_attention.kernels.transformer.parameters import (
     LARGEST,
     THREE,
     TILES,
-    from_bfloat16,
     round_columns,
     to_bfloat16,
 )
@@ -86,7 +85,7 @@ def test_products_of_any_number_of_rows(way, depth):
     random = np.random.default_rng(depth)
     a, b = random.standard_normal((45, depth)), random.standard_normal((depth, 64))
     if way == TILES:
-        a, b = (from_bfloat16(to_bfloat16(numbers)) for numbers in (a, b))
+        a, b = (to_bfloat16(numbers) for numbers in (a, b))
     a, b = (numbers.astype(np.float32) for numbers in (a, b))
     d = depth + 64
     W_V = np.concatenate([b, zeros(64, 64)])
@@ -128,7 +127,7 @@ def test_weights_are_a_softmax_s(way, spread, window):
     random = np.random.default_rng(5)
     lengths = np.array([1, 2, 15, 16, 17, 40, 130])
     vectors = zeros(lengths.sum(), 128)
-    logits = from_bfloat16(to_bfloat16((random.standard_normal(len(vectors)) * spread).astype(np.float32)))
+    logits = to_bfloat16((random.standard_normal(len(vectors)) * spread).astype(np.float32))
     vectors[:, 0], vectors[:, 32], vectors[:, 64:96] = 1, logits, random.standard_normal((len(vectors), 32))
     query, key, value = (moving(128, begin, 32) for begin in (0, 32, 64))
     attention = Heads(query, key, value, moving(32, 0, 32, 96, 128), 1, temperature=32**-0.5)

@@ -88,18 +88,33 @@ def pack_panels(matrices: Iterable[F32], count: int, way: int, columns: int) -> 
         into = packed[number]
         if way == INT16:
             into[0] = round_columns(matrix, columns)
-            continue
-        if way == FLOAT32:
-            into[0] = interleave_columns(
-                np.ascontiguousarray(matrix, dtype=np.float32).view(np.uint32)[:, None], columns
-            )
-            continue
-        rest = np.asarray(matrix, dtype=np.float32)
-        for part in into:
-            near = to_bfloat16(rest)
-            part[...] = interleave_columns(np.stack([near[0::2], near[1::2]], axis=1).astype(np.uint32), columns)
-            rest = rest - from_bfloat16(near)
+        elif way == FLOAT32:
+            into[0] = _panels(np.ascontiguousarray(matrix, dtype=np.float32).view(np.uint32), columns)
+        else:
+            _pack_bfloat16(matrix, columns, into)
     return packed
+
+
+def _pack_bfloat16(matrix: F32, columns: int, into: Words) -> None:
+    """Fill uint32[parts, n/columns, words, columns] with a matrix float32[depth, n]: two rows of bfloat16 to a word.
+
+    Each part after the first has the rounding errors of the one before.
+    """
+    # Some rows at a time, so that all passes over them read the L2 cache.
+    for first in range(0, len(matrix), ROUNDED_ROWS):
+        rest = np.array(matrix[first : first + ROUNDED_ROWS], dtype=np.float32, order="C")
+        near = np.empty_like(rest)
+        words = slice(first // 2, (first + len(rest)) // 2)
+        for number, part in enumerate(into):
+            if number > 0:
+                rest -= near
+            bits = to_bfloat16(rest, near).view(np.uint32)
+            part[:, words] = _panels((bits[0::2] >> np.uint32(16)) | bits[1::2], columns)
+
+
+def _panels(words: Words, columns: int) -> Words:
+    """Divide words uint32[words, n] into panels, uint32[n/columns, words, columns]."""
+    return words.reshape(len(words), -1, columns).transpose(1, 0, 2)
 
 
 def round_columns(matrix: F32, columns: int) -> Words:
@@ -123,26 +138,20 @@ def round_columns(matrix: F32, columns: int) -> Words:
     return packed.reshape(len(packed), -1, columns)
 
 
-def interleave_columns(numbers: Words, columns: int) -> Words:
-    """Interleave columns of a matrix, as uint32[n/columns, words, columns].
-
-    `numbers` is [words, numbers per word, n]: the bits of the numbers. All numbers of a word are joined in it.
-    """
-    shifts = np.arange(numbers.shape[1], dtype=np.uint32)[:, None] * np.uint32(16)
-    whole: Words = np.bitwise_or.reduce(numbers << shifts, axis=1)
-    return whole.reshape(len(whole), -1, columns).transpose(1, 0, 2)
-
-
-def to_bfloat16(numbers: F32) -> npt.NDArray[np.uint16]:
-    """Return the bits of the bfloat16 nearest to each number, ties to even, in the shape of `numbers`."""
+def to_bfloat16(numbers: F32, out: F32 | None = None) -> F32:
+    """Return the bfloat16 nearest to each number, ties to even, as float32 in the shape of `numbers`, or in `out`."""
     bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
-    return ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)
+    near = np.empty_like(bits) if out is None else out.view(np.uint32)
+    np.right_shift(bits, np.uint32(16), out=near)
+    near &= np.uint32(1)
+    near += np.uint32(0x7FFF)
+    near += bits
+    near &= np.uint32(0xFFFF0000)  # the upper half of a float32 is a bfloat16
+    return near.view(np.float32)
 
 
-def from_bfloat16(bits: npt.NDArray[np.uint16]) -> F32:
-    """Return as float32 the bfloat16 numbers with these bits."""
-    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
-
+ROUNDED_ROWS = 64
+"""Rows of a matrix, an even number, that are rounded to bfloat16 at a time."""
 
 MAX_ROWS = 192
 """The largest number of tokens of a pass through a layer."""

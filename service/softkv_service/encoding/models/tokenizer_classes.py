@@ -110,13 +110,15 @@ def copy_of(library: Tokenizer) -> Tokenizer:
 
 
 def _read_stored(path: Path, fields: Mapping[str, Any], kind: TokenizerClass) -> Tokenizer:
-    """Return the tokeniser of a file; without most pieces of a Unigram model, if its class makes a tokeniser of them.
+    """Return the tokeniser of a file; without most pieces, if its class makes a tokeniser of them.
 
-    The library takes 280 MB for the 250,000 pieces of XLM-RoBERTa, so they are loaded once.
+    They are loaded once: the library takes 280 MB for the 250,000 pieces of XLM-RoBERTa.
     """
-    if kind.build is None or kind.model != "Unigram" or fields["model"].get("type") != kind.model:
+    if kind.build is None or kind.model == "BPE" or fields["model"].get("type") != kind.model:
         return Tokenizer.from_file(str(path))
-    model = fields["model"] | {"vocab": fields["model"]["vocab"][: (fields["model"].get("unk_id") or 0) + 1]}
+    pieces = fields["model"]["vocab"]
+    needed = pieces[: (fields["model"].get("unk_id") or 0) + 1] if kind.model == "Unigram" else {}
+    model = fields["model"] | {"vocab": needed}
     return Tokenizer.from_str(json.dumps({**fields, "model": model, "added_tokens": []}))
 
 
