@@ -95,6 +95,7 @@ ONLY = {
     "softkv_service.storage.sqlite": ["softkv_service.storage"],
     "softkv": [
         "softkv_service.__main__",
+        "softkv_service.addresses",
         "softkv_service.api.mcp.**",
         "softkv_service.api.routes.**",
         "softkv_service.cli",

@@ -10,6 +10,19 @@ from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
+from softkv.settings import is_loopback, is_this_machine
+
+__all__ = [
+    "CONTAINER_MARKERS",
+    "DEFAULT_URL",
+    "in_a_container",
+    "is_loopback",
+    "is_this_machine",
+    "network_urls",
+    "own_addresses",
+    "url",
+]
+
 # An unassigned address of each family: choosing a route to it sends nothing.
 UNASSIGNED = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 INTERFACES, INTERFACES_V6 = Path("/sys/class/net"), Path("/proc/net/if_inet6")
@@ -18,25 +31,15 @@ SIOCGIFADDR = 0x8915  # Linux: the address of an interface, 20 bytes into a stru
 CONTAINER_MARKERS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether an address is reachable from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def network_urls(host: str, port: int) -> list[str]:
     """Return the URLs for browsers of other machines, the widest network first; empty for a loopback address."""
     host = host.strip("[]")
+    if is_loopback(host):
+        return []
     try:
         address = ip_address(host)
     except ValueError:
-        return [] if host == "localhost" else [url(host, port)]
-    if address.is_loopback:
-        return []
+        return [url(host, port)]
     if not address.is_unspecified:
         return [url(host, port)]
     both = address.version == 6 and socket.has_dualstack_ipv6()

@@ -9,8 +9,6 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cache, lru_cache, partial
 from importlib.util import find_spec
-from ipaddress import IPv6Address, ip_address
-from socket import inet_aton, inet_ntoa
 from typing import Any, Generic, TypeVar
 
 import httpx2
@@ -79,7 +77,7 @@ class Connections(Generic[HttpT]):
         self._arguments: tuple[Any, ...] = open_http, options, None, running_loop
         self._running_loop = running_loop
         self._is_closed = False
-        is_proxied = transport is None and not _is_loopback(self.url.host)
+        is_proxied = transport is None and not settings.is_this_machine(self.url.host)
         self._proxy = settings.proxy_of(self.url.scheme, self.url.host) if is_proxied else ""
         _check_proxy(self.proxy, str(self.url))
         self._open: Callable[[], HttpT] = partial(_open, open_http, self._proxy, transport, options)
@@ -366,21 +364,8 @@ def http_options(url: str | None, key: str | None, connections: int) -> dict[str
         | ({"Authorization": f"Bearer {key}"} if key else {}),
         "limits": httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
         # Plain HTTP to loopback needs no certificates. Loading them takes most of a client's construction time.
-        "verify": parsed.scheme == "https" or not _is_loopback(parsed.host),
+        "verify": parsed.scheme == "https" or not settings.is_this_machine(parsed.host),
     }
-
-
-def _is_loopback(host: str) -> bool:
-    """Return whether a host is this machine, also as localhost., 127.1, 0.0.0.0 or ::ffff:127.0.0.1."""
-    name = host.rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ip_address(inet_ntoa(inet_aton(name)) if name[:1].isdecimal() and ":" not in name else name)
-    except (OSError, ValueError):
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback or (mapped or address).is_unspecified
 
 
 def _open(

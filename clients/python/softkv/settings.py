@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from socket import inet_aton, inet_ntoa
 from urllib.request import getproxies, proxy_bypass
 
 VERSION = "0.1.0"
@@ -41,6 +42,31 @@ def _is_in(host: str, network: str) -> bool:
         return ip_address(host) in ip_network(network.replace("[", "").replace("]", ""), strict=False)
     except ValueError:
         return False
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches a host, also as localhost., 127.1 or [::ffff:127.0.0.1]."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    address = _parse_address(name)
+    return address is not None and address.is_loopback
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a call to a host stays on this machine: it is loopback, or 0.0.0.0 or [::]."""
+    address = _parse_address(host.strip("[]"))
+    return is_loopback(host) or (address is not None and address.is_unspecified)
+
+
+def _parse_address(name: str) -> IPv4Address | IPv6Address | None:
+    """Return the address of a host without brackets, in any spelling that the system takes; None for a name."""
+    try:
+        address = ip_address(inet_ntoa(inet_aton(name)) if name[:1].isdecimal() and ":" not in name else name)
+    except (OSError, ValueError):
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
 
 
 def width_is_set(environment: Mapping[str, str] = os.environ) -> bool:

@@ -87,7 +87,7 @@ def test_all_addresses_of_ipv6_are_also_those_of_ipv4(tmp_path: Path, monkeypatc
     assert [line["client"] for line in refused] == ["192.0.2.7", "::1"]  # only a trusted proxy forwards for another
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "localhost.", "::1", "[::1]", "[::ffff:127.0.0.1]"])
 def test_a_loopback_address_is_not_announced_to_the_network(host: str) -> None:
     assert machine.network_urls(host, 8000) == []
     assert startup.announcement(host, 8000, terminal()).count("\n") == 0

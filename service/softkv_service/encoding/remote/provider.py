@@ -18,7 +18,7 @@ import httpx2
 import numpy as np
 import orjson
 
-from softkv_service.addresses import is_loopback
+from softkv_service.addresses import is_this_machine
 from softkv_service.encoding.errors import ModelUnusable, ProviderUnavailable
 from softkv_service.encoding.provider_counts import Failure, ProviderCounts
 from softkv_service.encoding.remote.answers import (
@@ -159,7 +159,7 @@ class Provider:
             headers["Authorization"] = f"Bearer {settings.api_key}"
         url = httpx2.URL(settings.endpoint)
         # The environment's proxy cannot reach this machine's loopback address, and would get the texts and the key.
-        self._may_be_proxied = not is_loopback(url.host)
+        self._may_be_proxied = not is_this_machine(url.host)
         try:
             self._client = httpx2.AsyncClient(
                 headers=headers,

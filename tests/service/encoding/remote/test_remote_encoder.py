@@ -82,7 +82,7 @@ def proxy(monkeypatch):
         yield provider
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "0.0.0.0", "[::ffff:127.0.0.1]"])
 def test_calls_of_a_provider_on_this_machine_go_without_the_proxy(stub, encoder_at, proxy, host):
     encoder = encoder_at(url=stub.url.replace("127.0.0.1", host), api_key=KEY)
     np.testing.assert_array_equal(encoder.encode(["a cat"], "query").vectors[0], vector_of("a cat"))
