@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.examples import ROOT, Page
+from tests.service.commands.conftest import serving
+from tests.test_wheels import Bare, dist, plain_environment
+
+__all__ = ["dist"]
 
 # Names that a project may have for its own packages and modules.
 NAMES = ("attention", "service", "benchmarks", "clients", "docker", "docs", "extensions", "tests", "tools", "workshop")
@@ -51,6 +55,36 @@ def test_a_checkout_makes_no_name_importable_but_those_that_begin_with_softkv(tm
     assert json.loads(subprocess.check_output([*program, "softkv", "softkv_attention", "softkv_service"], cwd=tmp_path))
 
 
+OWN = "".join(f"import {name}\nassert {name}.OWNER == 'the project: {name}'\n" for name in NAMES)
+"""Lines that import the project's packages."""
+APPLICATION = """
+import softkv
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/nearest")
+def nearest() -> dict[str, str]:
+    with softkv.Client.local(encoder=None) as client:
+        notes = client.collection("notes")
+        notes.create(similarity="dot", temperature=0.5)
+        notes.put("a", key_vector=[1, 0], value="found")
+        notes.put("b", key_vector=[0, 1])
+        return {"value": notes.attend([1.0, 0.0])[0].value}
+"""
+TEST_OF_IT = """
+from fastapi.testclient import TestClient
+
+from service.application import app
+
+
+def test_the_application_answers():
+    with TestClient(app) as client:
+        assert client.get("/nearest").json() == {"value": "found"}
+"""
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return a project with packages and a module of its own, of the names that a checkout of softkv has as folders."""
@@ -61,32 +95,69 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(
+    scope="module", params=["checkout", pytest.param("wheels", marks=[pytest.mark.install, pytest.mark.thorough])]
+)
+def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a Python that has softkv by the editable installation of this checkout, or by its wheels."""
+    if request.param == "checkout":
+        return sys.executable
+    bare = Bare(tmp_path_factory.mktemp("guest") / "env", request.getfixturevalue("dist"))
+    bare.install("softkv", "pytest")
+    return str(bare.python)
+
+
+def run(python: str, project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python in the project."""
+    environment = plain_environment()
+    return subprocess.run([python, *words], cwd=project, env=environment, capture_output=True, text=True, check=False)
+
+
+def run_tests(python: str, project: Path) -> subprocess.CompletedProcess[str]:
+    """Run the tests of the project."""
+    (project / "pytest.ini").write_text("[pytest]\npythonpath = .\n", encoding="utf-8")
+    return run(python, project, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "tests")
+
+
 def expected(example: str) -> list[str]:
     """Return the lines that an example says it prints."""
     return [line.removeprefix("# ") for line in example.splitlines() if line.startswith("# ")]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=["client", "library"])
-def test_an_example_of_the_readme_runs_beside_a_project_s_own_packages(project: Path, example: str) -> None:
-    own = "".join(f"import {name}\nassert {name}.OWNER == 'the project: {name}'\n" for name in NAMES)
-    (project / "main.py").write_text(f"{own}{example}{own}", encoding="utf-8")
-    done = subprocess.run([sys.executable, "main.py"], cwd=project, capture_output=True, text=True, check=False)
+def test_an_example_of_the_readme_runs_beside_a_project_s_own_packages(
+    python: str, project: Path, example: str
+) -> None:
+    (project / "main.py").write_text(f"{OWN}{example}{OWN}", encoding="utf-8")
+    done = run(python, project, "main.py")
     assert done.stdout.splitlines() == expected(example), done.stderr
 
 
-def test_the_examples_of_the_readme_run_in_a_test_of_a_project(project: Path) -> None:
-    body = "".join(f"    {line}\n" for example in EXAMPLES for line in example.splitlines())
-    own = "".join(f"    import {name}\n    assert {name}.OWNER == 'the project: {name}'\n" for name in NAMES)
-    (project / "tests" / "test_softkv.py").write_text(f"def test_it():\n{own}{body}{own}", encoding="utf-8")
-    (project / "pytest.ini").write_text("[pytest]\npythonpath = .\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "tests"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+def test_the_examples_of_the_readme_run_in_a_test_of_a_project(python: str, project: Path) -> None:
+    lines = "\n".join((OWN, *EXAMPLES, OWN)).splitlines()
+    body = "".join(f"    {line}\n" for line in lines)
+    (project / "tests" / "test_softkv.py").write_text(f"def test_it():\n{body}", encoding="utf-8")
+    done = run_tests(python, project)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
     assert [line for line in expected("\n".join(EXAMPLES)) if line not in done.stdout] == []
 
 
-def test_the_commands_run_beside_a_project_s_own_packages(project: Path) -> None:
-    command = [sys.executable, "-m", "softkv", "doctor", "--json", "--data-dir", str(project / "data")]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+def test_a_test_of_a_project_calls_its_own_application(python: str, project: Path) -> None:
+    (project / "service" / "application.py").write_text(APPLICATION, encoding="utf-8")
+    (project / "tests" / "test_application.py").write_text(TEST_OF_IT, encoding="utf-8")
+    done = run_tests(python, project)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_commands_run_beside_a_project_s_own_packages(python: str, project: Path) -> None:
+    """By `-m`, for which the project's folder is the first that Python imports from."""
+    (project / "notes.csv").write_text('id,key_vector,value\na,"[1, 0]",found\nb,"[0, 1]",lost\n', encoding="utf-8")
+    with serving(project / "data", command=[python, "-m", "softkv"], folder=project) as running:
+        url = ("--url", running.url)
+        loaded = run(python, project, "-m", "softkv", "load", "notes.csv", *url)
+        assert loaded.returncode == 0, loaded.stderr
+        asked = run(python, project, "-m", "softkv", "attend", "notes", "[1, 0]", "--vector", "--json", *url)
+        assert json.loads(asked.stdout)["matches"][0]["value"] == "found", asked.stderr
+    done = run(python, project, "-m", "softkv", "doctor", "--json", "--data-dir", "data")
     assert "Traceback" not in done.stderr
-    assert json.loads(done.stdout)
+    assert json.loads(done.stdout)["sound"]

@@ -268,14 +268,24 @@ class Bare:
 
     def install(self, *requirements: str, **environment: str) -> None:
         """Install requirements at the tested versions, softkv's own from the wheels."""
-        pins = ["-c", str(ROOT / "constraints.txt"), "--find-links", str(self._dist)]
-        self._run([*self._pip, "install", "--quiet", "--no-compile", *pins, *requirements], **environment)
+        self.install_any("-c", str(ROOT / "constraints.txt"), *requirements, **environment)
         self._run([*self._pip, "check"])
 
-    def distributions(self) -> set[str]:
-        """Return the names of all installed distributions."""
+    def install_any(self, *requirements: str, **environment: str) -> None:
+        """Install requirements at the newest versions, softkv's own from the wheels."""
+        options = ["--quiet", "--no-compile", "--find-links", str(self._dist)]
+        self._run([*self._pip, "install", *options, *requirements], **environment)
+
+    def conflicts(self) -> list[str]:
+        """Return the lines of `pip check`: requirements that are not met."""
+        command = [*self._pip, "check"]
+        done = subprocess.run(command, env=plain_environment(), capture_output=True, text=True, check=False)
+        return done.stdout.splitlines() if done.returncode else []
+
+    def distributions(self) -> dict[str, str]:
+        """Return the versions of all installed distributions, by their names."""
         listed = self._run([*self._pip, "list", "--format", "json"])
-        return {plain(distribution["name"]) for distribution in json.loads(listed)}
+        return {plain(distribution["name"]): distribution["version"] for distribution in json.loads(listed)}
 
     def megabytes(self) -> float:
         """Return the size of site-packages in millions of bytes."""
@@ -301,7 +311,7 @@ def test_the_service_is_small_and_answers_a_text(dist: Path, tmp_path: Path) -> 
     bare = Bare(tmp_path / "bare", dist)
     bare.install("softkv")
     wheels = {plain(name) for name in SERVICE}
-    assert bare.distributions() == {*entries("requirements.lock"), *wheels}
+    assert bare.distributions().keys() == {*entries("requirements.lock"), *wheels}
     assert bare.megabytes() < 280
     assert json.loads(bare.run("python", "-c", IMPORT_ALL))["modules"] > 200
     assert json.loads(bare.run("python", "-c", ASK)) == "found"

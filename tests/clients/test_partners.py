@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,8 +15,9 @@ from zipfile import ZipFile
 
 import pytest
 
+from tests.container.locks import plain
 from tests.examples import ROOT
-from tests.test_wheels import dist, plain_environment
+from tests.test_wheels import ASK, Bare, dist, plain_environment
 
 __all__ = ["dist"]
 
@@ -41,6 +44,11 @@ PARTNERS = {
     "mem0": ("softkv-mem0", "import mem0\nfrom softkv_mem0 import SoftkvMemoryStore"),
     "widget": ("softkv-widget", "import anywidget\nfrom softkv.widget import Heads, Lookup"),
 }
+# Libraries beside which a program may have softkv.
+NEIGHBOURS = (
+    *("chromadb", "gradio", "haystack-ai", "langchain", "llama-index", "mem0ai"),
+    *("sentence-transformers", "streamlit", "transformers"),
+)
 # Folders that other distributions share: a file in them would hide, or overwrite, those of others.
 SHARED = (
     *("haystack_integrations", "haystack_integrations/components", "haystack_integrations/components/retrievers"),
@@ -118,3 +126,20 @@ def test_a_wheel_works_beside_its_framework_in_a_bare_environment(wheels: Path, 
             command, cwd=tmp_path, env=plain_environment(), capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.install
+@pytest.mark.thorough
+@pytest.mark.timeout(3600)
+def test_no_requirement_takes_a_newest_version_from_a_program(wheels: Path, tmp_path: Path) -> None:
+    """torch has the tested version: of an open range, pip may take a build of gigabytes."""
+    bare = Bare(tmp_path / "bare", wheels)
+    [torch] = re.findall(r"^torch==.*", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    bare.install_any(torch, *NEIGHBOURS)
+    before = bare.distributions()
+    assert set(map(plain, NEIGHBOURS)) < before.keys()
+    bare.install_any("softkv[mcp,models,otel,tables]", *(distribution for distribution, _ in PARTNERS.values()))
+    after = bare.distributions()
+    assert {name: version for name, version in before.items() if after[name] != version} == {}
+    assert [line for line in bare.conflicts() if "softkv" in line] == []
+    assert json.loads(bare.run("python", "-c", ASK)) == "found"

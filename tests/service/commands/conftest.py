@@ -43,10 +43,12 @@ class Serving:
 
 
 @contextmanager
-def serving(data_dir: Path, *options: str, command: Sequence[str] = COMMAND) -> Iterator[Serving]:
-    """Run `softkv serve` on a free port, without an encoder so that it starts in a second."""
+def serving(
+    data_dir: Path, *options: str, command: Sequence[str] = COMMAND, folder: Path | None = None
+) -> Iterator[Serving]:
+    """Run `softkv serve` on a free port, in a folder, without an encoder so that it starts in a second."""
     arguments = [*command, "serve", "--port", "0", "--data-dir", str(data_dir), "--encoder", "none", *options]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(arguments, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     lines: list[str] = []
     try:
