@@ -45,6 +45,14 @@ WRONG = {
     "resume that is no report": (lambda c: c.upsert([ROW], resume=True), "resume: wanted the report of an upload"),
     "progress that is no function": (lambda c: c.upsert([ROW], progress="yes"), "progress: wanted True, False or"),
     "no such on_conflict": (lambda c: c.upsert([ROW], on_conflict="ignore"), "wanted 'replace', 'skip' or 'fail', got"),
+    "a number among the rows": (
+        lambda c: c.upsert([ROW, 3]),
+        "^wanted a Document or an object with its fields, got int",
+    ),
+    "a question without its query": (
+        lambda c: c.calibrate([{"query": "b", "id": "a"}, {"id": "a"}]),
+        "^/questions/1: wanted a question as",
+    ),
     "several keys that are none": (
         lambda c: c.put("a", key_vectors=3),
         "^/key_vectors: wanted a list of vectors, got int",

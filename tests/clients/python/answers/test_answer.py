@@ -79,6 +79,11 @@ def test_a_match_answers_other_libraries_names_with_its_own(name, instead):
         getattr(answer()[0], name)
 
 
+def test_a_misspelled_name_raises_the_error_of_python():
+    with pytest.raises(AttributeError, match="'Evidence' object has no attribute 'verdct'"):
+        _ = answer().evidence.verdct
+
+
 def test_an_answer_is_read_while_a_thread_is_in_the_middle_of_reading_another():
     """So it can be read in a process that was forked then, which has no such thread to wait for."""
     reading, done = Event(), Event()

@@ -53,6 +53,15 @@ def test_a_sweep_is_a_line_for_each_weight():
     assert swept((0.0, 1.0)).plot().get_xscale() == "linear"
 
 
+def test_both_stand_side_by_side_on_axes_of_the_caller():
+    figure, (left, right) = pyplot.subplots(1, 2)
+    assert answer().plot(left) is left
+    assert swept().plot(right) is right
+    assert [bar.get_width() for bar in left.patches] == [bar.get_width() for bar in answer().plot().patches]
+    assert len(right.lines) == len(swept().plot().lines) > 0
+    assert figure.axes == [left, right]
+
+
 def test_no_match_is_grey_however_many_there_are():
     result = swept()
     result.matches = result.matches * 6

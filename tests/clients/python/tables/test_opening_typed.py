@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -440,3 +442,28 @@ def test_a_question_whose_answer_a_float_has_rounded_is_left_out(tmp_path: Path)
     questions = read_questions(path)
     assert list(questions.labelled) == [f"row 2 of {path}"]
     assert "is a float beyond 2^53" in questions.left_out[f"row 1 of {path}"]
+
+
+WITHOUT_PANDAS = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pandas":
+            raise ImportError
+sys.meta_path.insert(0, Hidden())
+import pyarrow
+from softkv.tables import open_table
+for zone in (None, "UTC", "Europe/Berlin"):
+    cells = pyarrow.array([1_782_895_800_000_000_001], pyarrow.timestamp("ns", zone))
+    (row,) = open_table(pyarrow.table({"id": ["a"], "key": ["b"], "at": cells}))
+    print(row.document["metadata"]["at"])
+"""
+
+
+def test_nanoseconds_need_no_pandas() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_PANDAS], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [
+        "2026-07-01T08:50:00.000000001",
+        "2026-07-01T08:50:00.000000001+00:00",
+        "2026-07-01T10:50:00.000000001+02:00",
+    ]
