@@ -7,8 +7,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from softkv import Client
@@ -39,6 +41,20 @@ def option_examples() -> dict[str, dict[str, Any]]:
     names = RETRIEVER_OPTIONS.keys() - _OWN_OPTIONS - _OF_CALIBRATED
     examples = {name: {name: _EXAMPLES.get(name, 0.5)} for name in sorted(names)}
     return examples | {"effective_documents": {"temperature": "auto", "effective_documents": 3.0}}
+
+
+WITHOUT_JSON: dict[str, Any] = {
+    "NaN": float("nan"),
+    "Infinity": [np.float32("inf")],
+    "NaT": np.datetime64("NaT", "ns"),
+    "length of time": timedelta(days=1),
+    "lone surrogate": "half \ud83d",
+    "NUL": "\0",
+}
+"""Values of metadata that must not become others, by a word of the error."""
+DAY = np.datetime64("2026-01-02T03:04:05", "ns")
+"""A time as NumPy and pandas have it, which is stored as `DAY_STORED`."""
+DAY_STORED = "2026-01-02T03:04:05"
 
 
 @pytest.fixture(scope="session")

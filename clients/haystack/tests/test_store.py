@@ -17,6 +17,7 @@ from haystack.testing.document_store import create_filterable_docs
 
 import softkv
 from haystack_integrations.document_stores.softkv import SoftkvDocumentStore
+from tests.integrations.fixtures import DAY, DAY_STORED, WITHOUT_JSON
 
 BOOKS = [
     Document(id="codd", content="relations", meta={"year": 1970, "loc": {"page": 7}}, embedding=[1.0, 0.0]),
@@ -96,11 +97,20 @@ def test_all_of_a_write_that_fails_stays_undone(shelf):
     with pytest.raises(DuplicateDocumentError, match="codd"):
         shelf.write_documents([Document(id="new"), Document(id="codd")])
     assert "new" not in ids(shelf)
-    with pytest.raises(DocumentStoreError, match=r"key_vector has width 3, collection .* holds width 2"):
+    with pytest.raises(DocumentStoreError, match=r"^document 'wide' was refused: .*has width 3, .* holds width 2"):
         shelf.write_documents([Document(id="new"), Document(id="wide", embedding=[1.0, 2.0, 3.0])])
     assert "new" not in ids(shelf)
     with pytest.raises(DocumentStoreError, match="1 to 256 characters, got 300"):
         shelf.write_documents([Document(id="n" * 300)])
+
+
+@pytest.mark.parametrize("word", WITHOUT_JSON)
+def test_metadata_without_json_is_refused_by_id(shelf, word):
+    with pytest.raises(DocumentStoreError, match=rf"^document 'bad' was refused: .*{word}"):
+        shelf.write_documents([Document(id="good"), Document(id="bad", meta={"at": WITHOUT_JSON[word]})])
+    assert not {"good", "bad"} & ids(shelf)
+    shelf.write_documents([Document(id="good", meta={"at": DAY})])
+    assert [document.meta for document in shelf.filter_documents(where("id", "==", "good"))] == [{"at": DAY_STORED}]
 
 
 def test_more_than_one_request_takes(made):

@@ -10,6 +10,7 @@ from langchain_core.exceptions import LangChainException
 
 from softkv.errors import Invalid
 from softkv.filters import METADATA, Combination, Comparison, Filter, Where
+from softkv.integrations import copy_error
 from softkv.problems import invalid_value
 
 
@@ -28,21 +29,7 @@ def convert_errors() -> Iterator[None]:
     except InvalidInput:
         raise
     except Invalid as error:
-        raise to_input_error(error) from error
-
-
-def to_input_error(error: Invalid) -> InvalidInput:
-    """Return an `Invalid` error as InvalidInput, with the same message and details."""
-    input_error = InvalidInput(
-        error.detail,
-        code=error.code,
-        errors=error.errors,
-        status=error.status,
-        request_id=error.request_id,
-        retry_after=error.retry_after,
-    )
-    input_error.report = error.report
-    return input_error
+        raise copy_error(error, InvalidInput) from error
 
 
 _COMPARISONS = {

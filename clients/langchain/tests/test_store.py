@@ -13,6 +13,7 @@ from langchain_core.indexing import InMemoryRecordManager, index
 import softkv
 from langchain_softkv import InvalidInput, SoftkvVectorStore
 from softkv import Client, F
+from tests.integrations.fixtures import DAY, DAY_STORED, WITHOUT_JSON
 
 EMBEDDING = DeterministicFakeEmbedding(size=6)
 NESTED = {"loc": {"lines": {"from": 1, "to": 9}}, "tags": ["a", {"deep": [None, 1.5]}], "source": "notes.md"}
@@ -74,6 +75,15 @@ def test_an_id_of_300_is_refused_and_others_are_written(store):
         store.add_texts(["one", "two"], ids=["good", "i" * 300])
     assert [refusal.row for refusal in refused.value.report.refused] == [1]
     assert store.get_by_ids(["good"])[0].page_content == "one"
+
+
+@pytest.mark.parametrize("word", WITHOUT_JSON)
+def test_metadata_without_json_is_refused_by_id_and_others_are_written(store, word):
+    with pytest.raises(InvalidInput, match=rf"document 'bad' was refused: .*{word}"):
+        store.add_texts(["one", "two"], [{"at": DAY}, {"at": WITHOUT_JSON[word]}], ids=["good", "bad"])
+    assert [(document.id, document.metadata) for document in store.get_by_ids(["good", "bad"])] == [
+        ("good", {"at": DAY_STORED})
+    ]
 
 
 async def test_a_store_is_made_of_texts_and_of_documents(name):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -15,6 +17,7 @@ from softkv.filters import METADATA, Combination, Comparison, Filter
 from softkv.integrations import document_text
 from softkv.problems import INVALID_CONTENT
 from softkv.validation import check_document_id
+from softkv.wire import encode_json
 
 NAMESPACE, KEY, VALUE, CREATED, UPDATED, TTL, INDEXED = (
     "namespace",
@@ -28,6 +31,7 @@ NAMESPACE, KEY, VALUE, CREATED, UPDATED, TTL, INDEXED = (
 """The metadata fields of an item's document."""
 _SEPARATOR = "."
 _AFTER_SEPARATOR = chr(ord(_SEPARATOR) + 1)
+_INVALID_IN_LABEL = re.compile("[.\0\ud800-\udfff]")  # the separator, and what no text in the service has
 _UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 
 
@@ -79,13 +83,19 @@ def check_namespace(labels: Sequence[str]) -> None:
     """Check the labels of a namespace or of a pattern of namespaces.
 
     Raises:
-        InvalidNamespaceError: a label is empty, is not a text, or contains a period or NUL.
+        InvalidNamespaceError: a label is empty, is not a text, or contains a period, NUL or a lone surrogate.
     """
     for label in labels:
-        if not isinstance(label, str) or not label or _SEPARATOR in label or "\0" in label:
+        if not isinstance(label, str) or not label or _INVALID_IN_LABEL.search(label):
             raise InvalidNamespaceError(
-                f"Expected labels that are texts without periods and NUL, got {label!r} in {tuple(labels)!r}."
+                "Expected labels that are texts without periods, NUL and lone surrogates, "
+                f"got {label!r} in {tuple(labels)!r}."
             )
+
+
+def item_name(namespace: Sequence[str], key: str) -> str:
+    """Return what an error calls an item."""
+    return f"item {key!r} of {tuple(namespace)!r}"
 
 
 def document_id(namespace: Sequence[str], key: str) -> str:
@@ -145,6 +155,31 @@ def _unescape_names(value: Any) -> Any:
     if isinstance(value, dict):
         return {_unescape_name(name): _unescape_names(item) for name, item in value.items()}
     return list(map(_unescape_names, value)) if isinstance(value, list) else value
+
+
+def to_stored_value(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a value as it is stored: as JSON, with dates in ISO 8601.
+
+    Args:
+        name: what an error calls the item.
+
+    Raises:
+        InvalidInput: a part of the value has no JSON form, or a text has a NUL.
+    """
+    try:
+        stored: dict[str, Any] = json.loads(encode_json(dict(value)))
+    except Invalid as error:
+        raise InvalidInput.of(f"{name}, value: {error.detail}") from error
+    if _has_nul(stored):
+        raise InvalidInput.of(f"{name}, value: a text holds a NUL (U+0000), which no store keeps: leave it out.")
+    return stored
+
+
+def _has_nul(value: Any) -> bool:
+    """Return whether a text of a JSON value has a NUL."""
+    if isinstance(value, dict):
+        return any("\0" in name or _has_nul(item) for name, item in value.items())
+    return any(map(_has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 class ItemIndex(NamedTuple):
@@ -258,6 +293,25 @@ def expiry(now: datetime, ttl: float) -> str:
         ttl: minutes.
     """
     return to_text(now + timedelta(minutes=ttl))
+
+
+def check_ttl(now: datetime, ttl: float, name: str) -> None:
+    """Check that an item expires at an instant that has a date.
+
+    Args:
+        ttl: minutes.
+        name: what an error calls the item.
+
+    Raises:
+        InvalidInput: it would expire after the year 9999, or the time to live is not a number.
+    """
+    try:
+        expiry(now, ttl)
+    except (OverflowError, TypeError, ValueError):
+        raise InvalidInput.of(
+            f"{name}, ttl: expected minutes until an instant before the year 10000, got {ttl!r}. "
+            "For an item that never expires, say ttl=None."
+        ) from None
 
 
 class StoredItem(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
 from langgraph_store_softkv.conversion import VALUE, InvalidInput, escape_name
@@ -134,7 +135,16 @@ def _comparison(path: str, symbol: Any, value: Any) -> _Condition:
 
 
 def _bound(value: Any) -> str | int | float | None:
-    """Return what an ordering compares with; None if nothing is greater or less."""
+    """Return what an ordering compares with; None if nothing is greater or less.
+
+    Raises:
+        InvalidInput: a date, which a value has as a text.
+    """
+    if isinstance(value, date):
+        raise InvalidInput.of(
+            f"filter: expected a number or a text, got {value!r}. Values have dates as texts: "
+            f"say {value.isoformat()!r}, in the zone of the values."
+        )
     if isinstance(value, bool):
         return int(value)
     return value if isinstance(value, str) or (_is_number(value) and not math.isnan(value)) else None

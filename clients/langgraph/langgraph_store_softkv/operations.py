@@ -27,9 +27,9 @@ from softkv.answers.info import CollectionInfo
 from softkv.calls import arrays, collections, queries
 from softkv.calls import documents as calls
 from softkv.calls.call import Call, Page, Plan
-from softkv.errors import NotFound
+from softkv.errors import Invalid, NotFound
 from softkv.filters import METADATA, Combination, Comparison, Filter
-from softkv.integrations import ACCEPTED_VERDICTS, CollectionSource, Retrieval, collect_pages
+from softkv.integrations import ACCEPTED_VERDICTS, CollectionSource, Retrieval, collect_pages, copy_error
 from softkv.problems import COLLECTION_NOT_FOUND, Reply
 
 _PAGE_SIZE = 1000
@@ -55,6 +55,12 @@ class StoreSource(CollectionSource):
     retrieval: Retrieval = Retrieval()
     encodes: bool = True
     clock: Callable[[], datetime] = staticmethod(lambda: datetime.now(UTC))
+
+    def describe(self, row: Document | Mapping[str, Any]) -> str:
+        """Return what an error calls an item."""
+        metadata = row.fields["metadata"] if isinstance(row, Document) else row["metadata"]
+        namespace = conversion.split_namespace(metadata[conversion.NAMESPACE])
+        return conversion.item_name(namespace, metadata[conversion.KEY])
 
     def _get_or_create(self) -> Plan[CollectionInfo]:
         try:
@@ -103,7 +109,7 @@ def prepare(source: StoreSource, ops: Iterable[Op]) -> Batch:
 
     Raises:
         InvalidNamespaceError: a namespace is invalid.
-        InvalidInput: a value, a path of texts or a filter is invalid.
+        InvalidInput: a value, a time to live, a path of texts or a filter is invalid.
         ValueError: an operation is unknown.
     """
     batch = Batch(list(ops), {}, {}, [], [], [])
@@ -136,8 +142,12 @@ def _new_item(source: StoreSource, op: PutOp, value: Mapping[str, Any]) -> NewIt
         raise InvalidNamespaceError("Expected a namespace with at least one label, got ().")
     if not isinstance(value, Mapping):
         raise InvalidInput.of(f"value: expected an object, as {{'text': …}}, got {type(value).__name__}.")
-    texts = [] if source.index is None else source.index.texts(value, op.index)
-    return NewItem(tuple(op.namespace), op.key, value, op.ttl, texts)
+    name = conversion.item_name(op.namespace, op.key)
+    if op.ttl is not None:
+        conversion.check_ttl(source.clock(), op.ttl, name)
+    stored = conversion.to_stored_value(value, name)
+    texts = [] if source.index is None else source.index.texts(stored, op.index)
+    return NewItem(tuple(op.namespace), op.key, stored, op.ttl, texts)
 
 
 def _check_condition(condition: MatchCondition) -> None:
@@ -220,7 +230,10 @@ def _write(source: StoreSource, batch: Batch, vectors: Vectors) -> Plan[None]:
         )
         of_texts = [encoded[text] for text in item.texts] if len(item.texts) > 1 or not source.encodes else None
         documents.append(item.document(created, written, of_texts))
-    yield from source.write(documents)
+    try:
+        yield from source.write(documents)
+    except Invalid as error:
+        raise copy_error(error, InvalidInput) from error
 
 
 def _search(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import runpy
 from datetime import UTC, datetime
 from typing import TypedDict
@@ -15,7 +16,7 @@ from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp,
 import softkv
 from langgraph_store_softkv import InvalidInput, SoftkvSearchItem, SoftkvStore
 from tests.examples import ROOT
-from tests.integrations.fixtures import option_examples
+from tests.integrations.fixtures import DAY, DAY_STORED, WITHOUT_JSON, option_examples
 
 EXAMPLE = ROOT / "clients" / "langgraph" / "examples" / "memory.py"
 ANNA, BEN = ("users", "anna"), ("users", "ben")
@@ -174,6 +175,7 @@ def test_an_ordering_passes_only_numbers_or_only_texts(made, condition, expected
         ({"n": {"$in": [1]}}, r"expected operators of \$eq, .*; got '\$in'"),
         ({"n": {"$gt": 1, "other": 2}}, "got 'other'"),
         ({3: 1}, "expected names of fields, got 3"),
+        ({"n": {"$gt": datetime(2026, 1, 2)}}, "Values have dates as texts: say '2026-01-02T00:00:00'"),
         ([("n", 1)], "expected an object with fields of the value, got list"),
     ],
 )
@@ -196,7 +198,24 @@ def test_a_value_that_is_not_an_object_is_refused(made, call, value):
     assert call(store, "get", BEN, "k") is None
 
 
-@pytest.mark.parametrize("namespace", [("a.b",), ("",), (3,), ("a", "\0")])
+@pytest.mark.parametrize("index", [None, False])
+@pytest.mark.parametrize("word", WITHOUT_JSON)
+def test_a_value_without_json_is_refused_by_key(made, call, word, index):
+    store = made()
+    item = re.escape(f"item 'bad' of {BEN}, value: ")
+    with pytest.raises(InvalidInput, match=rf"^{item}.*{word}"):
+        store.batch([PutOp(BEN, "good", {"n": 1}), PutOp(BEN, "bad", {"n": WITHOUT_JSON[word]}, index)])
+    assert call(store, "search", BEN) == []
+    call(store, "put", BEN, "good", {"at": DAY}, index=index)
+    assert call(store, "get", BEN, "good").value == {"at": DAY_STORED}
+
+
+def test_a_refusal_of_the_service_names_the_key(made, call):
+    with pytest.raises(InvalidInput, match=r"^item 'a\\x00' of \('users', 'ben'\) was refused: .* a NUL"):
+        call(made(), "put", BEN, "a\0", {"n": 1})
+
+
+@pytest.mark.parametrize("namespace", [("a.b",), ("",), (3,), ("a", "\0"), ("\ud83d",)])
 def test_a_wrong_namespace_is_refused_in_a_batch_too(made, namespace):
     condition = MatchCondition("prefix", namespace)
     ops = [PutOp(namespace, "k", {}), GetOp(namespace, "k"), SearchOp(namespace), ListNamespacesOp((condition,))]

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from langgraph_store_softkv import InvalidInput
+
 BEN = ("users", "ben")
 
 
@@ -25,6 +27,12 @@ def test_a_time_to_live_is_over_at_once(made, call):
     expires = expiries(store)
     assert expires["never"] is None
     assert start <= expires["later"] - timedelta(minutes=10) <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("ttl", [1e10, float("inf"), float("nan"), "5"])
+def test_a_time_to_live_without_an_end_is_refused_by_key(made, call, ttl):
+    with pytest.raises(InvalidInput, match=rf"item 'a' of .*, ttl: expected minutes .*, got {ttl!r}\. .* say ttl=None"):
+        call(made(), "put", BEN, "a", {"text": "cats"}, ttl=ttl)
 
 
 @pytest.mark.parametrize("read", [("get", "later"), ("search", None), ("search", "cats")])

@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 from llama_index.core import Document, StorageContext, VectorStoreIndex
-from llama_index.core.schema import ImageNode, IndexNode, MetadataMode, NodeWithScore, TextNode
+from llama_index.core.schema import ImageNode, IndexNode, MetadataMode, NodeRelationship, NodeWithScore, TextNode
 from llama_index.core.vector_stores import (
     FilterCondition,
     FilterOperator,
@@ -21,6 +21,7 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore, Vector
 import softkv
 from clients.llamaindex.tests.conftest import FILMS, text_node
 from llama_index.vector_stores.softkv import SoftkvEmbedding, SoftkvVectorStore
+from tests.integrations.fixtures import DAY, DAY_STORED, WITHOUT_JSON
 
 NOLAN = MetadataFilters(filters=[MetadataFilter(key="director", value="Christopher Nolan")])
 
@@ -213,6 +214,21 @@ def test_a_refusal_of_the_service_is_a_value_error_with_its_words(films, call_st
         SoftkvVectorStore("a", settings={"encoders": None})
     with pytest.raises(ValueError, match=r"path\.name"):
         SoftkvVectorStore("no name")
+
+
+@pytest.mark.parametrize("word", WITHOUT_JSON)
+def test_metadata_without_json_is_refused_by_id(films, call_store, word):
+    """Pydantic makes null of NaN, and a text of a length of time."""
+    source = Document(id_="source", text="a", metadata={"at": DAY})
+    good = TextNode(id_="good", text="a", embedding=[1.0, 0.0, 0.0], metadata={"at": DAY})
+    good.relationships[NodeRelationship.SOURCE] = source.as_related_node_info()
+    bad = good.model_copy(update={"id_": "bad", "metadata": {"at": WITHOUT_JSON[word]}})
+    with pytest.raises(ValueError, match=rf"^node 'bad' was refused: .*{word}"):
+        call_store(films, "add", [good, bad])
+    assert call_store(films, "get_nodes", ["good", "bad"]) == []
+    call_store(films, "add", [good])
+    (node,) = call_store(films, "get_nodes", ["good"])
+    assert node.metadata == node.source_node.metadata == {"at": DAY_STORED}
 
 
 def test_settings_of_a_collection_that_is_there_are_compared(films, call_store):

@@ -10,7 +10,9 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from mem0 import AsyncMemory, Memory
 
 import softkv
+from langchain_softkv import InvalidInput
 from softkv_mem0 import SoftkvMemoryStore
+from tests.integrations.fixtures import DAY, DAY_STORED, WITHOUT_JSON
 
 ANNA, BERT = {"user_id": "anna"}, {"user_id": "bert"}
 FACTS = {
@@ -129,6 +131,14 @@ def test_an_operator_that_is_not_there_is_named(filled):
         SoftkvMemoryStore().similarity_search_with_score_by_vector([0.0], filter={"tags": {"startswith": "f"}})
     with pytest.raises(softkv.Invalid, match="NOT wants a list of filters, got dict"):
         SoftkvMemoryStore().similarity_search_with_score_by_vector([0.0], filter={"NOT": {"year": 1}})
+
+
+@pytest.mark.parametrize("word", WITHOUT_JSON)
+def test_metadata_without_json_is_refused_by_id(memory, word):
+    with pytest.raises(InvalidInput, match=rf"document '[0-9a-f-]+' was refused: .*{word}"):
+        memory.add("Anna sings", metadata={"at": WITHOUT_JSON[word]}, infer=False, **ANNA)
+    memory.add("Anna sings", metadata={"at": DAY}, infer=False, **ANNA)
+    assert [item["metadata"] for item in memory.get_all(filters=ANNA)["results"]] == [{"at": DAY_STORED}]
 
 
 def test_facts_of_a_language_model(memory, extractor):

@@ -62,7 +62,9 @@ def encode_json(content: Any) -> bytes:
             _check_integers(json.loads(text), "")
         return text.encode()
     except UnicodeEncodeError:
-        raise invalid_value("", "wanted Unicode text, got a lone surrogate: send well-formed UTF-8") from None
+        pointer, _ = next(filter(_has_surrogate, _find_values(content, "")), ("", ""))
+        detail = "wanted Unicode text, got a lone surrogate: send well-formed UTF-8"
+        raise invalid_value_at(pointer, detail) from None
     except RecursionError:
         raise invalid_value("", _RECURSIVE_JSON) from None
     except Invalid as error:
@@ -71,7 +73,7 @@ def encode_json(content: Any) -> bytes:
     except ValueError as error:
         if "Circular" in str(error):
             raise invalid_value("", _RECURSIVE_JSON) from None
-        pointer, value = next(_find_not_finite(content, ""), ("", error))
+        pointer, value = next(filter(_is_not_finite, _find_values(content, "")), ("", error))
         raise invalid_value_at(
             pointer, f"wanted JSON, which has no NaN and no Infinity, got {value}: send null or a text"
         ) from None
@@ -106,13 +108,29 @@ def _check_object(content: Mapping[Any, Any], pointer: str) -> None:
         names.add(text)
 
 
-def _find_not_finite(content: Any, pointer: str) -> Iterator[tuple[str, float]]:
-    """Yield the pointer and the value of each NaN and infinity in lists and mappings."""
-    if isinstance(content, dict | list | tuple):
-        for step, item in content.items() if isinstance(content, dict) else enumerate(content):
-            yield from _find_not_finite(item, _pointer_to(step, pointer))
-    elif isinstance(content, float) and not math.isfinite(content):
+def _find_values(content: Any, pointer: str) -> Iterator[tuple[str, Any]]:
+    """Yield each value in lists and mappings with its pointer, and before it its name with that of the object."""
+    if isinstance(content, dict):
+        for name, item in content.items():
+            yield pointer, name
+            yield from _find_values(item, _pointer_to(name, pointer))
+    elif isinstance(content, list | tuple):
+        for index, item in enumerate(content):
+            yield from _find_values(item, _pointer_to(index, pointer))
+    elif isinstance(content, str | int | float | None):
         yield pointer, content
+    else:
+        yield from _find_values(to_json_value(content), pointer)
+
+
+def _is_not_finite(value: tuple[str, Any]) -> bool:
+    """Return whether a value, here with its pointer, is NaN or infinite."""
+    return isinstance(value[1], float) and not math.isfinite(value[1])
+
+
+def _has_surrogate(value: tuple[str, Any]) -> bool:
+    """Return whether a value, here with its pointer, is a text with half a character."""
+    return isinstance(value[1], str) and any("\ud800" <= character <= "\udfff" for character in value[1])
 
 
 def _find_without_json(content: Any, pointer: str) -> Iterator[str]:

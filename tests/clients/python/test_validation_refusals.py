@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import softkv
@@ -120,9 +121,12 @@ def test_an_invalid_query_is_refused(silent, query, words):
 
 def test_an_invalid_json_value_is_refused(silent):
     for value, words in (
-        (float("inf"), "no NaN and no Infinity"),
-        (object(), "got object"),
-        ("\ud800", "lone surrogate"),
+        (float("inf"), "^/value: .*no NaN and no Infinity"),
+        ({"a": [np.array([1.0, np.nan])]}, "^/value/a/0/1: .*no NaN and no Infinity"),
+        (object(), "^/value: .*got object"),
+        ("\ud800", "^/value: .*lone surrogate"),
+        ({"a": ["\ud800"]}, "^/value/a/0: .*lone surrogate"),
+        ({"a": {"\ud800": 1}}, "^/value/a: .*lone surrogate"),
     ):
         with pytest.raises(softkv.Invalid, match=words):
             silent().collection("a").put("b", value=value)

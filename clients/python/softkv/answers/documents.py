@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
@@ -461,6 +462,9 @@ def parse_match(content: Mapping[str, Any]) -> Match:
     return Match(**fields)
 
 
+_WORD = re.compile(r"\w+")
+
+
 class Refusal(NamedTuple):
     """A row of an upload that was not written, with the reason.
 
@@ -480,8 +484,8 @@ class Refusal(NamedTuple):
     def of(cls, row: int, document_id: str | None, flaws: Sequence[Flaw], line: int | None = None) -> Refusal:
         """Return the refusal of a row for these flaws; its detail names the first flaw's field."""
         pointer, detail = flaws[0]
-        field = pointer.rpartition("/")[2]
-        return cls(row, document_id, detail if field in detail else f"{pointer}: {detail}", tuple(flaws), line)
+        is_named = pointer.rpartition("/")[2] in ("", *_WORD.findall(detail))
+        return cls(row, document_id, detail if is_named else f"{pointer}: {detail}", tuple(flaws), line)
 
 
 class TableRow(NamedTuple):

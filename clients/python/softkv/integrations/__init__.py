@@ -12,6 +12,7 @@ from softkv.integrations.connection import (
     Connection,
     async_store_method,
     collect_pages,
+    copy_error,
     sync_store_method,
 )
 from softkv.integrations.retrieval import (
@@ -48,6 +49,7 @@ __all__ = [
     "async_store_method",
     "collect_pages",
     "confidence_fields",
+    "copy_error",
     "document_text",
     "evidence_fields",
     "invalid_value",

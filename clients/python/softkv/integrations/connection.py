@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from softkv.answers.documents import Document
+from softkv.answers.documents import Document, Refusal
 from softkv.answers.info import CollectionInfo, Written
 from softkv.calls import collections, writing
 from softkv.calls.call import Call, CollectionRef, Paging, Plan, ServiceCache
 from softkv.calls.writing import OnConflict
 from softkv.client import AsyncClient, Client
-from softkv.errors import NotFound, TooLarge
+from softkv.errors import Flaw, Invalid, NotFound, Refused, TooLarge
 from softkv.local import AsyncTransport, Transport
 from softkv.methods import copy_signature
 from softkv.problems import COLLECTION_NOT_FOUND, invalid_value
@@ -89,6 +90,7 @@ def _credentials(url: Any, headers: Mapping[str, str]) -> dict[str, Any]:
 P = ParamSpec("P")
 T = TypeVar("T")
 SourceT = TypeVar("SourceT", bound="CollectionSource")
+RefusedT = TypeVar("RefusedT", bound=Refused)
 _BATCH_ROWS = 1000
 _COLLECTION_SETTINGS = frozenset(
     {
@@ -158,13 +160,36 @@ class CollectionSource:
     def write(
         self, documents: Iterable[Document | Mapping[str, Any]], on_conflict: OnConflict = "replace"
     ) -> Plan[Written]:
-        """Write documents with distinct ids in batches of 1,000, or fewer if a batch is too large."""
+        """Write documents with distinct ids in batches of 1,000, or fewer if a batch is too large.
+
+        Raises:
+            Invalid: a document is invalid, so none of its batch is written. The message and `errors` name it.
+            TooLarge: a document is too large, likewise.
+        """
         yield from self.info()
         rows, written = list(documents), Written(0, [], [])
         for begin in range(0, len(rows), _BATCH_ROWS):
-            batch_result = yield from _write_in_parts(self.place, rows[begin : begin + _BATCH_ROWS], on_conflict)
+            batch_result = yield from self._write_in_parts(rows[begin : begin + _BATCH_ROWS], on_conflict)
             written = _add_written(written, batch_result)
         return written
+
+    def describe(self, row: Document | Mapping[str, Any]) -> str:
+        """Return what an error calls a document."""
+        return f"document {row.id if isinstance(row, Document) else row.get('id')!r}"
+
+    def _write_in_parts(self, rows: Sequence[Document | Mapping[str, Any]], on_conflict: OnConflict) -> Plan[Written]:
+        """Write documents in one request, or in halves if they are too large."""
+        try:
+            return (yield from writing.write(self.place, rows, on_conflict=on_conflict))
+        except Invalid as error:
+            raise _name_documents(error, list(map(self.describe, rows))) from None
+        except TooLarge as error:
+            if len(rows) == 1:
+                detail = f"{self.describe(rows[0])} was refused: {error.detail}"
+                raise copy_error(error, TooLarge, detail) from None
+        half = len(rows) // 2
+        first = yield from self._write_in_parts(rows[:half], on_conflict)
+        return _add_written(first, (yield from self._write_in_parts(rows[half:], on_conflict)))
 
     def _get_or_create(self) -> Plan[CollectionInfo]:
         if not self.settings:  # a read-only key suffices for this
@@ -212,18 +237,39 @@ def collect_pages(paging: Paging[T]) -> Plan[list[T]]:
             return items
 
 
-def _write_in_parts(
-    collection: CollectionRef, rows: Sequence[Document | Mapping[str, Any]], on_conflict: OnConflict
-) -> Plan[Written]:
-    """Write documents in one request, or in halves if they are too large."""
-    try:
-        return (yield from writing.write(collection, rows, on_conflict=on_conflict))
-    except TooLarge:
-        if len(rows) == 1:
-            raise
-    half = len(rows) // 2
-    first = yield from _write_in_parts(collection, rows[:half], on_conflict)
-    return _add_written(first, (yield from _write_in_parts(collection, rows[half:], on_conflict)))
+_ROW_POINTER = re.compile(r"/documents/(\d+)(.*)", re.DOTALL)
+
+
+def _name_documents(error: Invalid, names: Sequence[str]) -> Invalid:
+    """Return the error of a refused batch, of which each flaw names its document.
+
+    Args:
+        names: what an error calls each document of the batch.
+    """
+    flaws = []
+    for flaw in error.errors:
+        if (match := _ROW_POINTER.fullmatch(flaw.pointer)) is None:
+            return error  # a flaw of the request
+        index = int(match[1])
+        refusal = Refusal.of(index, None, [Flaw(match[2], flaw.detail)])
+        flaws.append(Flaw(flaw.pointer, f"{names[index]} was refused: {refusal.detail}"))
+    return copy_error(error, Invalid, flaws[0].detail, flaws) if flaws else error
+
+
+def copy_error(
+    error: Refused, kind: type[RefusedT], detail: str | None = None, flaws: Sequence[Flaw] | None = None
+) -> RefusedT:
+    """Return an error as one of another class, or with another message; what is left out stays."""
+    copy = kind(
+        error.detail if detail is None else detail,
+        code=error.code,
+        errors=error.errors if flaws is None else flaws,
+        status=error.status,
+        request_id=error.request_id,
+        retry_after=error.retry_after,
+    )
+    copy.report = error.report
+    return copy
 
 
 def _add_written(left: Written, right: Written) -> Written:

@@ -131,8 +131,33 @@ def test_a_large_batch_is_written_in_parts(service_of):
         written = source.run(source.write(rows, "skip"))
         assert (written.upserted, written.skipped) == (9, [])
         assert sorted(source.run(source.write(rows, "skip")).skipped) == [row.id for row in rows]
-        with pytest.raises(softkv.TooLarge):
+        with pytest.raises(softkv.TooLarge, match="document 'one' was refused: the body has"):
             source.run(source.write([Document("one", "x" * 400_000)]))
+
+
+@pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        ({"key": "a\0"}, "the key holds a NUL"),
+        ({"key": "\ud83d"}, "/key: wanted Unicode text, got a lone surrogate"),
+        ({"metadata": {"at": ["\udc00"]}}, "/metadata/at/0: wanted Unicode text, got a lone surrogate"),
+        ({"key_vector": [1, 0, 0]}, "key_vector has width 3"),
+        ({"metadata": {"n": float("nan")}}, "/metadata/n: wanted JSON, which has no NaN"),
+    ],
+)
+def test_a_refused_batch_names_the_document_and_its_field(source, fields, detail):
+    with pytest.raises(softkv.Invalid) as refused:
+        source.run(source.write([Document("good", key_vector=[1, 0]), Document("bad", **fields)]))
+    assert str(refused.value).startswith(f"document 'bad' was refused: {detail}")
+    assert refused.value.errors[0].pointer.startswith("/documents/1/")
+    assert source.run(documents.count(source.place)) == 0
+
+
+def test_a_refused_batch_names_each_of_its_documents(source):
+    with pytest.raises(softkv.Invalid) as refused:
+        source.run(source.write([Document(id_, "\0") for id_ in ("bad", "worse")]))
+    for id_ in ("bad", "worse"):
+        assert f"document '{id_}' was refused: the key holds a NUL" in str(refused.value)
 
 
 def test_made_anew_it_holds_nothing_and_takes_other_vectors(source):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from llama_index.core.constants import DATA_KEY, TYPE_KEY
-from llama_index.core.schema import BaseNode, MetadataMode, TextNode
+from llama_index.core.schema import BaseNode, MetadataMode, RelatedNodeInfo, TextNode
 from llama_index.core.storage.docstore.utils import json_to_doc
 from llama_index.core.vector_stores import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
 
@@ -122,16 +122,33 @@ def to_row(node: Any, has_encoder: bool) -> Document:
             f"node {node.node_id!r} has no embedding, and "
             + ("no text that could be encoded" if has_encoder else "the collection has no encoder: embed it first")
         )
-    data = node.model_dump(mode="json") | {"class_name": node.class_name(), "embedding": None}
-    metadata = data.pop("metadata", None) or {}
-    fields: dict[str, Any] = {"value": {TYPE_KEY: node.get_type(), DATA_KEY: data}, "metadata": metadata}
+    fields: dict[str, Any] = {"value": {TYPE_KEY: node.get_type(), DATA_KEY: _dump(node)}, "metadata": node.metadata}
     if node.ref_doc_id is not None:
-        fields["metadata"] = {**metadata, _REF_DOC_ID: node.ref_doc_id}
+        fields["metadata"] = {**node.metadata, _REF_DOC_ID: node.ref_doc_id}
     if text:
         fields["key"] = text
     if node.embedding is not None:
         fields["key_vector"] = node.embedding
     return Document(node.node_id, **fields)
+
+
+def _dump(node: BaseNode) -> dict[str, Any]:
+    """Return the fields of a node without its metadata and embedding.
+
+    Metadata, also of related nodes, is left to the client, which converts or refuses what pydantic makes another value
+    of: NaN becomes null, and NaT a text.
+    """
+    data = node.model_copy(update={"metadata": {}, "relationships": {}}).model_dump(mode="json")
+    del data["metadata"]
+    relationships = {
+        kind.value: list(map(_dump_related, related)) if isinstance(related, list) else _dump_related(related)
+        for kind, related in node.relationships.items()
+    }
+    return data | {"class_name": node.class_name(), "embedding": None, "relationships": relationships}
+
+
+def _dump_related(related: RelatedNodeInfo) -> dict[str, Any]:
+    return {**related.model_copy(update={"metadata": {}}).model_dump(mode="json"), "metadata": related.metadata}
 
 
 def to_node(document: Document | Match, metadata: Mapping[str, Any], embedding: list[float] | None = None) -> BaseNode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llama_index.core.schema import BaseNode
@@ -12,7 +12,7 @@ from llama_index.core.vector_stores.types import VectorStoreQueryMode
 from llama_index.vector_stores.softkv import conversion
 from llama_index.vector_stores.softkv.conversion import REF_DOC_ID, as_value_error, convert_filters
 from softkv.answers.answer import Answer
-from softkv.answers.documents import Match
+from softkv.answers.documents import Document, Match
 from softkv.calls import arrays
 from softkv.calls import documents as calls
 from softkv.calls.call import Plan
@@ -22,6 +22,14 @@ from softkv.integrations import CollectionSource, Retrieval, collect_pages, key_
 _EVERY_DOCUMENT = Comparison("id", "!=", "")
 _BATCH_ROWS = 1000
 _MMR_FACTOR, _MMR_RELEVANCE = 4, 0.5
+
+
+class NodeSource(CollectionSource):
+    """The collection of a vector store, whose documents are nodes."""
+
+    def describe(self, row: Document | Mapping[str, Any]) -> str:
+        """Return what an error calls a node."""
+        return super().describe(row).replace("document", "node", 1)
 
 
 def add(source: CollectionSource, /, nodes: Sequence[BaseNode], **kwargs: Any) -> Plan[list[str]]:

@@ -10,8 +10,9 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 from llama_index.vector_stores.softkv import operations
 from llama_index.vector_stores.softkv.conversion import as_value_error
+from llama_index.vector_stores.softkv.operations import NodeSource
 from softkv.client import AsyncClient, Client
-from softkv.integrations import CollectionSource, Connection, async_store_method, sync_store_method
+from softkv.integrations import Connection, async_store_method, sync_store_method
 
 
 class SoftkvVectorStore(BasePydanticVectorStore):
@@ -36,7 +37,7 @@ class SoftkvVectorStore(BasePydanticVectorStore):
     collection: str
     url: str | None = None
     settings: dict[str, Any] | None = None
-    _source: CollectionSource = PrivateAttr()
+    _source: NodeSource = PrivateAttr()
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class SoftkvVectorStore(BasePydanticVectorStore):
         fields |= {"collection": collection, "url": url, "settings": settings, "is_embedding_query": is_embedding_query}
         super().__init__(**fields)
         with as_value_error():
-            self._source = CollectionSource(collection, partial(Connection, url, key, client, async_client), settings)
+            self._source = NodeSource(collection, partial(Connection, url, key, client, async_client), settings)
 
     @classmethod
     def class_name(cls) -> str:
