@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,6 +98,8 @@ def _find_judgements(folder: Path) -> Path:
 def _read_judgements(path: Path) -> Questions:
     """Return a question for each judgement with a score above 0, and one for each text that has none.
 
+    A judgement of one query and document that comes again is the same label.
+
     Raises:
         Invalid: the folder of BEIR has no queries.
     """
@@ -111,7 +114,7 @@ def _read_judgements(path: Path) -> Questions:
                 texts[str(query["_id"])] = content
             else:
                 left_out[f"line {number} of {queries}"] = 'it is not a query: expected {"_id": …, "text": …}'
-    unanswered, answered = dict[str, str](), set[str | None]()
+    unanswered, answered, judged = dict[str, str](), set[str | None](), set[tuple[str, str]]()
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         cells = line.strip().split("\t")
         if cells == [""] or (number == 1 and cells[0] in ("query-id", "query_id")):
@@ -120,7 +123,8 @@ def _read_judgements(path: Path) -> Questions:
         text, score = texts.get(cells[0]), _read_score(cells)
         if text is None or score is None:
             left_out[location] = f"expected a query of {queries.name}, a document and a score, got {line!r}"
-        elif score > 0:
+        elif score > 0 and (cells[0], cells[-2]) not in judged:
+            judged.add((cells[0], cells[-2]))
             labelled[location] = {"query": text, "id": cells[-2]}
         if score is None or score > 0:
             answered.add(text)
@@ -131,8 +135,11 @@ def _read_judgements(path: Path) -> Questions:
 
 
 def _read_score(cells: list[str]) -> float | None:
-    """Return the score of a judgement, such as 1 or 1.0; None for another line."""
+    """Return the score of a judgement, such as 1 or 1.0; None for another line, also one with nan or inf."""
+    if len(cells) < 3 or not cells[-2]:
+        return None
     try:
-        return float(cells[-1]) if len(cells) > 2 and cells[-2] else None
+        score = float(cells[-1])
     except ValueError:
         return None
+    return score if math.isfinite(score) else None

@@ -288,6 +288,9 @@ def test_judgements_that_cannot_be_read_are_left_out_with_their_places(tmp_path:
         "q1\t\t1",
         "q1 d1 1",
         "q4\t0\td3\t0.0",
+        "q4\td4\tinf",
+        "q1\td5\tnan",
+        "q1\td1\t1",
     ]
     path.write_bytes("\r\n".join(judged).encode())
     questions, left_out, _ = read_questions(tmp_path)
@@ -300,7 +303,7 @@ def test_judgements_that_cannot_be_read_are_left_out_with_their_places(tmp_path:
         **{
             f"line {line} of {path}": "expected a query of queries.jsonl, a document and a score, got "
             + repr(judged[line - 1])
-            for line in (2, 3, 7, 8)
+            for line in (2, 3, 7, 8, 10, 11)
         },
     }
 
