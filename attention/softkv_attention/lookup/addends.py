@@ -44,6 +44,8 @@ def before_addends(question: Question, facts: BlockStatistics, depth: int) -> Qu
         return None
     if question.output or question.weigh_all or question.max_error is not None or facts.several:
         return None
+    if question.exact:  # the statistics are of all rows
+        return None
     return replace(question, top_k=depth + max(question.cap, HEAVIEST), top_p=None)
 
 

@@ -50,7 +50,7 @@ def _bound_logs(shard: Shard, weighting: Weighting) -> float:
     if not weighting.question.weighs_all or not weighting.levels.size:
         return math.inf
     largest = float(np.abs(weighting.similarities).max())
-    slack = similarity_slack(shard.facts.similarity, weighting.question.vector, shard.facts.key_norm)
+    slack = similarity_slack(shard.facts.similarity, weighting.question.vector, shard.key_norm)
     logits = slack.in_logits(weighting.temperature, largest).at(float(np.abs(weighting.levels).max()))
     return logits + 1e-12  # for the exponentials, and their sums over the keys of a document
 

@@ -65,6 +65,9 @@ def cover_missing_rows(
 ) -> tuple[Answer, Coverage]:
     """Return an answer from part of the rows with a certificate that holds for all rows, including the missing ones.
 
+    The sums over the missing rows are of all of them, so an `exact` question, which is about the passing rows alone,
+    has the largest possible bounds, and no bound on its output's error.
+
     The temperature stays; for `Auto` it is the one that was solved for without the missing rows. With `top_p` the
     answer is marked incomplete if the missing rows may have weight. With a bias the certificate says nothing: its
     bounds are the largest possible.
@@ -82,7 +85,9 @@ def cover_missing_rows(
         return answer, Coverage(facts.documents, facts.documents)
     distance = _distance(answer, question, facts, missing)
     error = answer.certificate.output_error
-    if error is not None and answer.output is not None:
+    if question.exact:
+        error = None
+    elif error is not None and answer.output is not None:
         length = float(np.sqrt(np.einsum("i,i", answer.output, answer.output)))
         output_distance = distance.absent_share * length + distance.missing_high * missing.value_norm
         error = min(error + output_distance, length + max(facts.value_norm, missing.value_norm)) * (1 + 1e-9)
@@ -94,7 +99,7 @@ def cover_missing_rows(
 
 
 def _distance(answer: Answer, question: Question, facts: BlockStatistics, missing: KeySummary) -> _DistanceBound:
-    if question.bias is not None:
+    if question.bias is not None or question.exact:
         return UNKNOWN
     rows = MissingRows.of(missing, question.vector)
     softmax, temperature = question.normaliser == "softmax", answer.temperature

@@ -83,7 +83,8 @@ class FewRows:
             return cached
         if not 0 < (view.n if mask is None else mask.n) <= MAX_ROWS:
             return None
-        if view.runs or view.facts.several or view.similarity not in PRODUCTS or view.beyond_memory:
+        several = view.facts.several and (mask is None or mask.documents < mask.n)
+        if view.runs or several or view.similarity not in PRODUCTS or view.beyond_memory:
             return None
         checks = (segment.block.unread for segment in view.segments)
         if any(check is not None and not check.done for check in checks):
@@ -149,7 +150,7 @@ class FewRows:
         with_output = [index for index, question in enumerate(questions) if question.output]
         if with_output:
             weights = np.array([distributions[index].weights for index in with_output])
-            sums = compute_all_sums(self._passing.tiles, weights, self._facts.value_dimension or 0)
+            sums = compute_all_sums(self._passing.groups, weights, self._facts.value_dimension or 0)
             for index, output in zip(with_output, sums, strict=True):
                 outputs[index] = output
         return outputs

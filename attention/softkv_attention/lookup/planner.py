@@ -5,7 +5,7 @@ The first row that fits a question says which module answers it:
     module             question                                            rows
     all_weights        asks for the weights of all documents, see below    any
     few_rows           softmax, T > 0, no bias                             as `reads_exactly` says; here, at most 4,096
-    exact              any                                                 as `reads_exactly` says
+    exact              any                                                 as `reads_exactly` says, and if `exact`
     temperature_sweep  `Auto`: T follows from a histogram                  with codes
     one_scan           plain, and alone with its mask                      with codes; here
     quantised          any                                                 with codes, or without for one T and no bias
@@ -49,6 +49,10 @@ TIGHT_ERROR, TIGHT_ERROR_FACTOR = 1e-4, 4
 WEIGHED_EXACTLY_TIMES = 32
 """All documents are weighed in float64 if their keys have up to this many times the components that an answer reads in
 float64: it takes a few milliseconds."""
+
+
+MAX_SENT_ROWS = 2**20
+"""The most passing rows in other processes that an `exact` question reads in float64: each sends 24 bytes."""
 
 
 class OneQuery(Protocol):
@@ -367,11 +371,14 @@ def sweep(
 def reads_exactly(view: AnyView, question: Question) -> bool:
     """Return whether the exact path in float64 shall answer a question, instead of a scan of 8-bit codes.
 
-    It shall if reading the float32 originals of the passing rows takes no longer than a scan: in NumPy it never does,
-    unless they are on a disk. And it shall if some rows have no 8-bit codes and one of these holds: the question has a
-    bias or `Auto`, or documents have several keys. Otherwise only view, mask and question decide. So the path does not
-    depend on the other questions, and a sweep takes the path of `attend`.
+    It shall if the question is `exact`, except for very many rows of other processes. It shall if reading the float32
+    originals of the passing rows takes no longer than a scan: in NumPy it never does, unless they are on a disk. And it
+    shall if some rows have no 8-bit codes and one of these holds: the question has a bias or `Auto`, or documents have
+    several keys. Otherwise only view, mask and question decide. So the path does not depend on the other questions, and
+    a sweep takes the path of `attend`.
     """
+    if question.exact:
+        return isinstance(view, View) or question.mask is None or question.mask.n <= MAX_SENT_ROWS
     if view.bare:
         # `UncodedShard` sums rows as it reads them, at one temperature, without a bias, and if each row is a document.
         if question.bias is not None or isinstance(question.temperature, Auto) or view.facts.several:

@@ -26,6 +26,8 @@ SHORTEST, LONGEST = 1e-100, 1e100
 """The lengths between which a query's squares, and its products with keys in float32, stay well within float64."""
 LARGEST_SIMILARITY = 1e270
 """Over the smallest temperature, it is still within float64."""
+LONGEST_KEY = 1e45
+"""No key of float32 is longer: its components are at most 3.4e38, and there are fewer than 1e12."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ class Question:
         bias: a number added to the logits of each document, −∞ to forbid it; None for nothing. It must be made for the
             view that is queried. The null key has none.
         weigh_all: whether the answer has the weight of every document.
+        exact: whether all is computed in float64, however many rows pass the mask. Then no number of the answer follows
+            from a row that does not pass, while the bounds of a scan follow from all rows of a block. Of more than a
+            million rows in other processes, it is as if this were false.
 
     Attributes:
         vector: the query as float64[d].
@@ -95,6 +100,7 @@ class Question:
     max_error: float | None = None
     bias: AnyBias | None = None
     weigh_all: bool = False
+    exact: bool = False
     vector: F64 = field(init=False, repr=False, compare=False)
     cap: int = field(init=False, repr=False, compare=False)
 
@@ -221,7 +227,7 @@ class Question:
         if view.similarity == "cosine":  # by a power of two, which rounds nothing
             _, exponent = np.frexp(np.abs(self.query).max())
             return replace(self, query=np.ldexp(self.query, -exponent))
-        key = view.facts.key_norm
+        key = LONGEST_KEY if self.exact else view.facts.key_norm
         if size > LONGEST and (size + key if view.similarity == "gaussian" else key) > LARGEST_SIMILARITY / size:
             raise ParameterError(
                 f"similarities must be at most {LARGEST_SIMILARITY:g}, the query of length {size:.1e} may have larger "

@@ -54,11 +54,13 @@ class ShardedSnapshot(Snapshot):
     def own(self, condition: Condition | None = None) -> KeyBackground | None:
         """Return how similar the collection's keys are to each other; see `Snapshot`.
 
-        A filter that very many documents pass changes nothing: its documents are taken to be like all.
+        A filter that very many documents pass, of a question or a key, changes nothing: its documents are taken to be
+        like all.
         """
         mask = self.passing(condition)
         if mask is not None and mask.documents > MAX_LISTED_DOCUMENTS:
-            return self.sample.own(self.record, self.reader, self.state)
+            reader = self.reader.seeing(self.reader.visibility.unrestricted)
+            return self.sample.own(self.record, reader, self.state)
         return super().own(condition)
 
     def _documents_passing(self, condition: Condition) -> I64:

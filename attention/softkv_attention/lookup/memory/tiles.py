@@ -192,38 +192,52 @@ def all_rows(view: View) -> RowIndices:
 class PassingRows:
     """All rows of a view that pass a mask, in a fixed order, in tiles (runs of at most `tile_rows` rows of one block).
 
+    Under a mask, tiles also end at the multiples of `tile_rows`, and those between two multiples are one group. Sums of
+    groups do not depend on where in their blocks the rows lie, which would tell of rows that do not pass.
+
     Attributes:
         row_indices: the same rows as one sequence, with an index from 0 on for each.
         tiles: the tiles.
+        groups: the tiles in groups of at most `tile_rows` rows, which are summed one by one; without a mask, each tile
+            is one.
         n: the number of rows.
     """
 
     def __init__(self, view: View, mask: Mask | None, tile_rows: int) -> None:
         tiles: list[Tile] = []
+        groups: list[list[Tile]] = []
         n = 0
         for segment, passes in view.passing(mask):
             chosen = None if passes is None else np.flatnonzero(passes)
             count = segment.count if chosen is None else len(chosen)
-            for first in range(0, count, tile_rows):
-                last = min(first + tile_rows, count)
+            first = 0
+            while first < count:
+                begun = 0 if mask is None else (n + first) % tile_rows  # of a group, by earlier blocks
+                last = min(first + tile_rows - begun, count)
                 rows: RowSelection = slice(first, last)
                 if chosen is not None:
                     rows = chosen[first:last]
                     if rows[-1] - rows[0] == last - first - 1:  # side by side: read without gathering
                         rows = slice(int(rows[0]), int(rows[-1]) + 1)
                 tiles.append(Tile(segment, rows, n + first, n + last))
+                if begun:
+                    groups[-1].append(tiles[-1])
+                else:
+                    groups.append([tiles[-1]])
+                first = last
             n += count
         self.row_indices = RowIndices(tiles, beyond_memory=view.beyond_memory)
         self.tiles = tiles
+        self.groups = groups
         self.n = n
 
     @property
     def term_count(self) -> int:
         """The most numbers that are added one by one in a sum over the rows; rounding errors grow with it.
 
-        Tiles (runs of rows) are added one by one, and within a tile its rows.
+        Groups of tiles are added one by one, and within a group its rows.
         """
-        return len(self.tiles) + max((tile.stop - tile.start for tile in self.tiles), default=0)
+        return len(self.groups) + max((group[-1].stop - group[0].start for group in self.groups), default=0)
 
     @cached_property
     def key_norm(self) -> float:

@@ -27,6 +27,7 @@ LISTED_PER_LOOKUP = 8
 """Looking up a row takes at least as long as reading this many listed candidates."""
 
 Result = TypeVar("Result")
+Tiles = TypeVar("Tiles", Tile, Sequence[Tile])
 
 
 def compute_all_similarities(
@@ -64,28 +65,34 @@ def compute_all_similarities(
     return similarities
 
 
-def compute_all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_memory: bool = False) -> F64:
+def compute_all_sums(groups: Sequence[Sequence[Tile]], weights: F64, width: int, *, beyond_memory: bool = False) -> F64:
     """Return float64[q, d_v], for each query the weighted sum of the values of all rows.
 
     Args:
-        tiles: the rows, in consecutive tiles.
+        groups: the rows, in consecutive tiles, see `PassingRows.groups`.
         weights: float64[q, n], of the rows.
         width: d_v.
         beyond_memory: whether values are likely to be on disk, so that they are read ahead.
     """
     running = kernels()
 
-    def read(tile: Tile) -> F64:
-        if beyond_memory and not isinstance(tile.rows, slice):
-            tile.prefetch_values()
+    def read(group: Sequence[Tile]) -> F64:
+        if beyond_memory:
+            for tile in group:
+                if not isinstance(tile.rows, slice):
+                    tile.prefetch_values()
         sums = np.zeros((len(weights), width))
         # The kernel takes contiguous arrays only.
-        share = np.ascontiguousarray(weights[:, tile.start : tile.stop])
-        running.all_sums(tile.load_values(), tile.indices, share, sums)
+        share = np.ascontiguousarray(weights[:, group[0].start : group[-1].stop])
+        values, indices = group[0].load_values(), group[0].indices
+        if len(group) > 1:  # in one call, because it adds rows in fours
+            values = np.concatenate([tile.load_values()[tile.rows] for tile in group])
+            indices = np.arange(len(values))
+        running.all_sums(values, indices, share, sums)
         return sums
 
-    # The sums of tiles are added in their order, so the result does not depend on which thread was first.
-    return reduce(np.add, _map_tiles(read, tiles)) if tiles else np.zeros((len(weights), width))
+    # The sums of groups are added in their order, so the result does not depend on which thread was first.
+    return reduce(np.add, _map_tiles(read, groups)) if groups else np.zeros((len(weights), width))
 
 
 def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, indices: I64, queries: I64) -> F64:
@@ -159,10 +166,10 @@ def _split_evenly(count: int, parts: int) -> list[slice]:
     return [slice(first, last) for first, last in pairwise(edges)]
 
 
-def _map_tiles(read: Callable[[Tile], Result], tiles: Sequence[Tile]) -> list[Result]:
-    """Return the results of `read` for each tile (run of rows), in order.
+def _map_tiles(read: Callable[[Tiles], Result], tiles: Sequence[Tiles]) -> list[Result]:
+    """Return the results of `read` for each tile (run of rows), or group of tiles, in order.
 
-    Three or more tiles are read by a pool of threads.
+    Three or more are read by a pool of threads.
     """
     return [read(tile) for tile in tiles] if len(tiles) < 3 else list(pool().map(read, tiles))
 

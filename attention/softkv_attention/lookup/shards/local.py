@@ -90,8 +90,10 @@ class StoredRows:
 
     @cached_property
     def grouping(self) -> DocumentGrouping | None:
-        """The document of each row of `rows`; None if no document has several rows."""
-        return DocumentGrouping(self._passing.owners()) if self.facts.several else None
+        """The document of each row of `rows`; None if no document that passes has several rows."""
+        mask = self._mask
+        several = self.facts.several and (mask is None or mask.documents < mask.n)
+        return DocumentGrouping(self._passing.owners()) if several else None
 
     def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
         """Return for each question float64[keys], the bias of each passing row; None for a question without a bias.
@@ -121,7 +123,7 @@ class StoredRows:
         if passing.n and not kernels().ORDERED:
             for row, question, addends in zip(similarities, questions, biases, strict=True):
                 temperature, k = question.temperature, max(question.cap, 1)
-                rounding = similarity_slack(similarity, question.vector, self.facts.key_norm)
+                rounding = similarity_slack(similarity, question.vector, self.key_norm)
                 if addends is None or not temperature:
                     error = rounding.at(float(row.max()))
                     refine_similarities(passing, similarity, question.vector, row, k, error)
@@ -156,7 +158,7 @@ class StoredRows:
         """
         view = self._view
         return compute_all_sums(
-            self._passing.tiles, weights, view.value_dimension or 0, beyond_memory=view.beyond_memory
+            self._passing.groups, weights, view.value_dimension or 0, beyond_memory=view.beyond_memory
         )
 
 

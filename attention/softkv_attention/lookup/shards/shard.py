@@ -45,11 +45,11 @@ class Shard(Protocol):
 
     @property
     def key_norm(self) -> float:
-        """The largest length ‖k‖ of a key that passes the mask; of a remote shard, of all keys."""
+        """The largest length ‖k‖ of a key that passes the mask; in a remote shard only after `read_similarities`."""
 
     @property
     def value_norm(self) -> float:
-        """The largest length ‖v‖ of a value that passes the mask; of a remote shard, of all values."""
+        """The largest length ‖v‖ of a value that passes the mask; in a remote shard only after `read_similarities`."""
 
     @property
     def value_residuals(self) -> Residuals:

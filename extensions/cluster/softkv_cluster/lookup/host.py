@@ -245,7 +245,8 @@ class _MessageHandler:
         rows, similarities = self._find_rows(numbers), np.empty((len(vectors), passing.n))
         for query, row in enumerate(similarities):
             row[:] = self._shard.similarities_at(vectors, rows, np.full(len(rows), query))
-        return {}, {"numbers": numbers, "owners": passing.owners(), "similarities": similarities}
+        fields = {name: getattr(passing, name) for name in ("term_count", "key_norm", "value_norm")}
+        return fields, {"numbers": numbers, "owners": passing.owners(), "similarities": similarities}
 
     def _sums(self, arrays: Mapping[str, Array]) -> MutableMessage:
         passing = PassingRows(self._view, self._mask, TILE_ROWS)
@@ -253,7 +254,7 @@ class _MessageHandler:
         order = np.argsort(numbers)
         weights = np.zeros((len(arrays["weights"]), passing.n))
         weights[:, order[np.searchsorted(numbers[order], arrays["numbers"])]] = arrays["weights"]
-        return {}, {"outputs": compute_all_sums(passing.tiles, weights, self._view.value_dimension or 0)}
+        return {}, {"outputs": compute_all_sums(passing.groups, weights, self._view.value_dimension or 0)}
 
     def _find_rows(self, numbers: I64) -> I64:
         """Return int64[m], the indices in the view of the rows with these permanent row numbers.

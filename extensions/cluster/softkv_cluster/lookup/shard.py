@@ -20,7 +20,6 @@ from softkv_attention.forked import cached_property
 from softkv_attention.lookup import Question
 from softkv_attention.lookup.shards import (
     MERGED_LIST_FACTOR,
-    TILE_ROWS,
     UNIT_ROUNDOFF,
     DocumentGrouping,
     Residuals,
@@ -88,6 +87,10 @@ class RemoteShard:
         in_logits: whether `similarities_at` returns logits similarity/T + bias instead of similarities.
         documents, keys: how many documents and how many rows pass the mask.
         beyond_memory: False, because only the hosts know whether originals are on disk.
+        term_count: the most numbers that are added one by one in a component of `sum_values`; rounding errors grow with
+            it. Available after `read_similarities`.
+        key_norm, value_norm: the largest length ‖k‖ of a key and ‖v‖ of a value that passes the mask. Available after
+            `read_similarities`.
     """
 
     beyond_memory = False
@@ -103,25 +106,7 @@ class RemoteShard:
             self.documents = view.documents if mask is None else mask.documents
         self._all_host_sums: Sequence[HostSums] = ()
         self._numbers = self._owners = np.empty(0, dtype=np.int64)
-
-    @property
-    def term_count(self) -> int:
-        """The most numbers that are added one by one in a component of `sum_values`; rounding errors grow with it.
-
-        Each host adds tiles (runs of rows) one by one. The last tile of each block may be short, and the hosts' sums
-        are added up.
-        """
-        return self.keys // TILE_ROWS + 3 * self.facts.blocks + TILE_ROWS
-
-    @property
-    def key_norm(self) -> float:
-        """The largest length ‖k‖ of all keys."""
-        return self.facts.key_norm
-
-    @property
-    def value_norm(self) -> float:
-        """The largest length ‖v‖ of all values."""
-        return self.facts.value_norm
+        self.term_count, self.key_norm, self.value_norm = 0, 0.0, 0.0
 
     @property
     def rows(self) -> I64:
@@ -138,11 +123,11 @@ class RemoteShard:
 
     @cached_property
     def grouping(self) -> DocumentGrouping | None:
-        """The document of each row of `rows`; None if no document has several rows.
+        """The document of each row of `rows`; None if no document that passes has several rows.
 
         Available after `read_similarities`.
         """
-        return DocumentGrouping(self._owners) if self.facts.several else None
+        return DocumentGrouping(self._owners) if self.documents < self.keys else None
 
     def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
         """Return for each question float64[keys], the bias of each row that passes the mask; None without a bias.
@@ -176,7 +161,13 @@ class RemoteShard:
         if not self.keys:
             return np.empty((len(questions), 0))
         vectors = np.array([question.vector for question in questions])
-        replies = [arrays for _, arrays in self._ask_all("rows", {}, {"vectors": vectors})]
+        messages = self._ask_all("rows", {}, {"vectors": vectors})
+        # Each host adds its rows up, then this process adds the hosts' sums.
+        self.term_count = len(messages) + max(fields["term_count"] for fields, _ in messages)
+        self.key_norm, self.value_norm = (
+            max(fields[name] for fields, _ in messages) for name in ("key_norm", "value_norm")
+        )
+        replies = [arrays for _, arrays in messages]
         numbers, owners = (np.concatenate([arrays[name] for arrays in replies]) for name in ("numbers", "owners"))
         order = np.argsort(numbers, kind="stable")
         self._numbers, self._owners = numbers[order], owners[order]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from extensions.cluster.tests.lookup.hosts import afar
-from softkv_attention.lookup import Auto, Memory, Question, Rows, answers, sweep
+from softkv_attention.lookup import Auto, Limits, Memory, Question, Rows, answers, sweep
 
 RANDOM = np.random.default_rng(9)
 KEYS = RANDOM.standard_normal((400, 6)).astype(np.float32)
@@ -58,3 +58,33 @@ def test_rows_that_tie_stand_in_the_order_of_their_numbers():
         parts.append(Memory("cosine").publish(add=Rows(rows, keys[rows])))
     (tied,) = answers(afar(parts, sampled=False), [Question(keys[0], 0.1, top_k=40)])
     np.testing.assert_array_equal(tied.numbers, np.arange(40))
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_no_number_of_an_exact_question_follows_from_a_row_that_does_not_pass(similarity):
+    """Far rows lie between those that pass, and some belong to documents with several keys."""
+    passing = np.flatnonzero(np.arange(400) % 4 == 1)
+    alone = RANDOM.standard_normal((2, 6))
+    results = []
+    for length in (1.0, 1e30):
+        keys, values, owners = KEYS.copy(), VALUES.copy(), np.arange(400)
+        hidden = np.setdiff1d(np.arange(400), passing)
+        keys[hidden] *= np.float32(min(length, 1e17))
+        values[hidden] *= np.float32(length)
+        if length > 1:
+            owners[owners % 4 == 3] -= 1
+        parts = []
+        for rows in (np.arange(0, 200), np.arange(200, 400)):
+            limits = Limits(exact_max_components=-1)
+            memory = Memory(similarity, limits=limits)
+            parts.append(memory.publish(add=Rows(rows, keys[rows], values[rows], owners[rows])))
+        view = afar(parts, sampled=False)
+        mask = view.mask(passing)
+        results.append(
+            answers(view, [Question(query, 0.3, null=0.1, mask=mask, exact=True, max_error=0.1) for query in alone])
+        )
+    for near, far in zip(*results, strict=True):
+        assert near.certificate == far.certificate
+        assert near.certificate.method == "exact"
+        for name in ("numbers", "weights", "similarities", "output"):
+            np.testing.assert_array_equal(getattr(near, name), getattr(far, name))

@@ -54,9 +54,10 @@ def _describe_record(
     background, level = None, None
     counted, visible = collection.with_counts(record, reader), collection.visible(record, reader)
     with suppress(DocumentDamaged):  # a lookup and /readyz report it
-        sample_own = partial(collection.sample.own, counted, reader)
         encoder = get_known_facts(collection.encoders, record.settings)
-        background, level = describe_null(counted, sample_own, encoder, visible.attendable if keys is None else keys)
+        background, level = describe_null(
+            counted, partial(collection.own, record, reader), encoder, visible.attendable if keys is None else keys
+        )
     settings = record.settings
     return {
         "name": record.name,

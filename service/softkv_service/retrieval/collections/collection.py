@@ -31,9 +31,9 @@ from softkv_service.retrieval.collections.sealed import SealedBlocks
 from softkv_service.retrieval.collections.snapshot import Snapshot
 from softkv_service.retrieval.collections.writing import WriteTransaction
 from softkv_service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound
-from softkv_service.retrieval.verdict import KeySample
+from softkv_service.retrieval.verdict import KeyBackground, KeySample
 from softkv_service.storage import IdempotentWrite, Reader, Store, Writer
-from softkv_service.storage.conditions import ALL, Condition, Visibility
+from softkv_service.storage.conditions import ALL, Condition, Visibility, condition_digest
 from softkv_service.storage.errors import CollectionDamaged, DocumentDamaged, StorageError, StoreUnavailable
 from softkv_service.storage.records import (
     MAX_FEEDBACK,
@@ -300,6 +300,17 @@ class Collection(Handle):
             return self.with_counts(record, reader)
         usage = reader.usage(record.id)
         return replace(record, documents=usage.documents, keyless=usage.keyless)
+
+    def own(self, record: CollectionRecord, reader: Reader) -> KeyBackground | None:
+        """Return how similar the keys that the caller sees are to each other; None for too few keys.
+
+        Args:
+            record, reader: as `reading` yields them.
+        """
+        condition = self.restriction.condition
+        if condition is None:
+            return self.sample.own(record, reader)
+        return self.sample.part(condition_digest(condition), partial(reader.rows_where, record.id), record, reader)
 
     def count_expired(self, record: CollectionRecord, reader: Reader) -> int:
         """Count the documents that have expired, but are not deleted yet; 0 for a caller that sees only a part.

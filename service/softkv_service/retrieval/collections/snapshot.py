@@ -202,6 +202,8 @@ T = TypeVar("T")
 
 MAX_SHARED_COST = 2**18
 """The cost up to which a filter is evaluated in a batch that other callers share."""
+MAX_SHARED_COMPONENTS = 2**24
+"""The most components of keys that an exact answer reads in a batch that other callers share: some 20 milliseconds."""
 MAX_LIGHT_COST = 2**13
 """The cost up to which a filter is evaluated by the event loop: some tenths of a millisecond."""
 COMPARISON_DOCUMENTS = 1000
@@ -214,7 +216,7 @@ class MaskError(Exception):
 
 
 class CostlyFilter(MaskError):
-    """A filter takes too long for a batch that other callers share."""
+    """A filter, or an exact answer about what passes it, takes too long for a batch that other callers share."""
 
 
 class CallerGone(MaskError):
@@ -237,6 +239,11 @@ class Evaluation:
     def check_cost(self, condition: Condition, documents: int) -> None:
         """Raise CostlyFilter if other callers would wait long for a filter of a collection of this many documents."""
         if condition.comparisons * (documents + COMPARISON_DOCUMENTS) > self.max_cost:
+            raise CostlyFilter
+
+    def check_reading(self, components: int) -> None:
+        """Raise CostlyFilter if other callers would wait long for an exact answer that reads these components."""
+        if self.shared and components > MAX_SHARED_COMPONENTS:
             raise CostlyFilter
 
     def check_caller(self) -> None:
@@ -538,9 +545,16 @@ class Snapshot:
 
         Args:
             condition: the condition that the question adds; None for none.
+
+        Raises:
+            CostlyFilter: other callers wait, and the snapshot is restricted to many documents, all of which an exact
+                answer reads.
         """
         joined = condition if self.restriction is None else self.reader.visibility.joined(condition)
-        return None if joined is None else self._mask(joined)
+        mask, view = None if joined is None else self._mask(joined), self.local_view
+        if view is not None and mask is not None and self.restriction is not None:
+            self.evaluation.check_reading(mask.n * (view.dimension or 0))
+        return mask
 
     def mask(self, condition: Condition) -> AnyMask:
         """Return the mask of the rows that pass a condition, and that of a restricted snapshot.
@@ -665,13 +679,20 @@ class Snapshot:
     def own(self, condition: Condition | None = None) -> KeyBackground | None:
         """Return how similar the collection's keys are to each other (its own background); None for too few keys.
 
+        For a restricted snapshot, these are the keys of the documents that pass its condition.
+
         Args:
             condition: the filter of a question, which is compared with a sample of the keys that pass it.
         """
-        joined = condition if self.restriction is None else self.reader.visibility.joined(condition)
-        background = self.sample.own(self.record, self.reader, self.state)
-        if background is None or joined is None:
+        if self.restriction is None:
+            background = self.sample.own(self.record, self.reader, self.state)
+        else:
+            name, documents = condition_digest(self.restriction), partial(self._documents_passing, self.restriction)
+            background = self.sample.part(name, documents, self.record, self.reader, self.state)
+        if background is None or condition is None:
             return background
+        joined = self.reader.visibility.joined(condition)
+        assert joined is not None
         name, documents = condition_digest(joined), partial(self._documents_passing, joined)
         return replace(background, sampled=self.sample.passing(name, documents, self.record, self.reader, self.state))
 

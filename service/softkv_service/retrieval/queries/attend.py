@@ -336,6 +336,7 @@ class Plan:
                 null.of(query.sent, query.vector),
                 mask,
                 None if added is None else added.bias,
+                exact=snapshot.restriction is not None,
             )
             for query, added in zip(queries, terms, strict=True)
         ]

@@ -102,6 +102,7 @@ async def compare_collection(collection: Collection, query: Query, options: Opti
         condition = parse_filter(options.filter, options.now)
         measure, mask = partial(snapshot.own, condition), snapshot.passing(condition)
         question = encoded.question(snapshot.record, measure, mask, keys_in(snapshot))
+        question = replace(question, exact=snapshot.restriction is not None)
         # With several keys per document, the heaviest document need not be the nearest; at T = 0 it is.
         nearest = [replace(question, temperature=0.0, output=False)] if snapshot.view.facts.several else []
         return _PlannedComparison(encoded, snapshot, [question, *nearest], current)

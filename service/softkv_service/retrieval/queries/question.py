@@ -226,6 +226,8 @@ def question(
     null: float | Background | None,
     mask: AnyMask | None = None,
     bias: AnyBias | None = None,
+    *,
+    exact: bool = False,
 ) -> Question:
     """Return a query in the form that the lookup answers.
 
@@ -237,6 +239,7 @@ def question(
             one.
         mask: the rows that pass the filter; None for all.
         bias: the numbers to add to the logits; None for none.
+        exact: whether no number of the answer may follow from other rows, as for a restricted snapshot.
     """
     temperature: float | Auto
     if options.temperature == "auto":
@@ -255,4 +258,5 @@ def question(
         max_error=options.max_error,
         bias=bias,
         weigh_all=options.group_by is not None,
+        exact=exact,
     )

@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Lock
 from typing import Any
@@ -40,6 +40,9 @@ NEAREST_TENTH = 10
 
 MAX_FILTERS = 8
 """The number of filters whose samples are kept, of at most 1.5 MB each at width 384."""
+
+MAX_PARTS = 1024
+"""The number of restricted callers whose backgrounds are kept, of a few kilobytes each."""
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing: spreads numbers that follow each other
 UNIT_TOLERANCE = 0.01  # the largest distance of a length from 1; bfloat16 needs 4e-3
@@ -96,6 +99,9 @@ def _unit(vectors: Array) -> Array:
     return unit
 
 
+_NO_KEYS = SampledKeys("cosine", np.empty((0, 0)))
+
+
 @dataclass(frozen=True)
 class KeyBackground:
     """A collection's own background: how similar the keys of two different documents are to each other.
@@ -108,6 +114,7 @@ class KeyBackground:
         sampled: these keys, or a sample of those that pass a filter.
         unit: whether all keys have length 1, so that their similarities follow from cosines.
         short: whether most keys are texts of one to three words.
+        keys: the number of keys that were compared with each other.
         derived: what follows from it and was computed before, by name.
     """
 
@@ -116,6 +123,7 @@ class KeyBackground:
     sampled: SampledKeys = field(compare=False)
     unit: bool
     short: bool = False
+    keys: int = SAMPLE_DOCUMENTS
     derived: dict[Hashable, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @classmethod
@@ -168,7 +176,8 @@ class KeyBackground:
         background = Background(float(unrelated.mean()), float(unrelated.std()))
         short = 2 * sum(text is not None and is_short(text) for text in texts) > len(texts)
         sampled = SampledKeys.of(similarity, keys)
-        return cls(background, unrelated.size, sampled, bool((np.abs(norms - 1) <= UNIT_TOLERANCE).all()), short)
+        unit = bool((np.abs(norms - 1) <= UNIT_TOLERANCE).all())
+        return cls(background, unrelated.size, sampled, unit, short, len(keys))
 
 
 _UNMEASURED = None, (b"", None), None
@@ -177,21 +186,22 @@ _UNMEASURED = None, (b"", None), None
 class KeySample:
     """A sample of a collection's keys, whose similarities to each other are measured: the collection's own background.
 
-    The background is measured again if the sample changes. The samples of a few filters are kept beside it. Any thread
-    may call it.
+    The background is measured again if the sample changes. The samples of a few filters are kept beside it, and the
+    backgrounds of parts of the collection. Any thread may call it.
     """
 
     def __init__(self) -> None:
         self._measured: tuple[Hashable, tuple[bytes, str | None], KeyBackground | None] = _UNMEASURED
         self._lock = Lock()
         self._filtered: OrderedDict[bytes, tuple[Hashable, bytes, SampledKeys]] = OrderedDict()
+        self._parts: OrderedDict[bytes, tuple[tuple[bytes, str | None], KeyBackground | None]] = OrderedDict()
 
     def own(self, record: CollectionRecord, reader: Reader, version: Hashable = None) -> KeyBackground | None:
         """Return the collection's own background (the similarities between keys of different documents).
 
         Args:
             record: the collection's record.
-            reader: the version of the collection to measure; documents that it hides from a caller count.
+            reader: the version of the collection to measure, which sees all of its documents.
             version: a name of that version, if known. If the background of this version was measured already,
                 nothing is read.
         """
@@ -199,7 +209,6 @@ class KeySample:
         measured_version, sampled, background = self._measured
         if version is not None and version == measured_version and projection == sampled[1]:
             return background
-        reader = reader.seeing(reader.visibility.unrestricted)
         rows = reader.sample(record.id, SAMPLE_DOCUMENTS)
         if (rows.tobytes(), projection) != sampled:
             texts, keys = _texts(record, reader, rows[:SAMPLE_TEXTS]), reader.keys(record.id, rows)
@@ -209,6 +218,39 @@ class KeySample:
             )
         self._measured = measured_version if version is None else version, (rows.tobytes(), projection), background
         return background
+
+    def part(
+        self,
+        name: bytes,
+        documents: Callable[[], I64],
+        record: CollectionRecord,
+        reader: Reader,
+        version: Hashable = None,
+    ) -> KeyBackground | None:
+        """Return the background of the documents that a restricted caller sees, as if there were no others.
+
+        Args:
+            name: the name of the caller's filter.
+            documents, record, reader: as for `passing`.
+            version: a name of the version that is read, if known.
+        """
+        rows, sampled = self._sample(name, documents, record, reader, version)
+        state = rows.tobytes(), record.settings.projection
+        with self._lock:
+            measured_state, background = self._parts.get(name, (None, None))
+        if measured_state != state:
+            texts, keys = _texts(record, reader, rows[:SAMPLE_TEXTS]), reader.keys(record.id, rows)
+            background = KeyBackground.measure(
+                record.settings.similarity, keys, texts, read_projection(record.settings)
+            )
+            if background is not None:
+                background = replace(background, sampled=_NO_KEYS)
+            with self._lock:
+                self._parts[name] = state, background
+                self._parts.move_to_end(name)
+                if len(self._parts) > MAX_PARTS:
+                    self._parts.popitem(last=False)
+        return None if background is None else replace(background, sampled=sampled)
 
     def passing(
         self, name: bytes, documents: Callable[[], I64], record: CollectionRecord, reader: Reader, version: Hashable
@@ -222,10 +264,16 @@ class KeySample:
             reader: the version of the collection to read.
             version: a name of that version.
         """
+        return self._sample(name, documents, record, reader, version)[1]
+
+    def _sample(
+        self, name: bytes, documents: Callable[[], I64], record: CollectionRecord, reader: Reader, version: Hashable
+    ) -> tuple[I64, SampledKeys]:
+        """Return the row numbers of sampled documents that pass a filter, ascending, and the sample of their keys."""
         with self._lock:
             read_version, sampled, keys = self._filtered.get(name, (None, b"", None))
-        if keys is not None and read_version == version:
-            return keys
+        if keys is not None and version is not None and read_version == version:
+            return np.frombuffer(sampled, dtype=np.int64), keys
         rows = _choose(documents())
         if keys is None or rows.tobytes() != sampled:
             keys = SampledKeys.of(record.settings.similarity, reader.keys(record.id, rows))
@@ -234,13 +282,14 @@ class KeySample:
             self._filtered.move_to_end(name)
             if len(self._filtered) > MAX_FILTERS:
                 self._filtered.popitem(last=False)
-        return keys
+        return rows, keys
 
     def forget(self) -> None:
         """Release the memory of the samples, which are read again when they are needed."""
         with self._lock:
             self._measured = _UNMEASURED
             self._filtered.clear()
+            self._parts.clear()
 
 
 def _choose(rows: I64) -> I64:

@@ -200,11 +200,9 @@ def choose_background(
     if keys is None:
         return _measure_background(choice, record, None, encoder)
     # The collection's own background is measured again if its similarity or projection changes.
-    attendable, facts, background = keys.derived.get(choice, (None, None, None))
-    if (attendable, facts) != (record.attendable, encoder):
-        background = _measure_background(choice, record, keys, encoder)
-        keys.derived[choice] = record.attendable, encoder, background
-    chosen: NullBackground | None = background
+    if choice not in keys.derived or keys.derived[choice][0] != encoder:
+        keys.derived[choice] = encoder, _measure_background(choice, record, keys, encoder)
+    chosen: NullBackground | None = keys.derived[choice][1]
     return chosen
 
 
@@ -223,7 +221,7 @@ def _measure_background(
         return NullBackground(texts, "encoder", 0)
     if choice == "lenient":
         return NullBackground(texts, "encoder", 0, short if keys.short else None)
-    enough = min(record.attendable / FULL_WEIGHT_KEYS, 1.0)
+    enough = min(keys.keys / FULL_WEIGHT_KEYS, 1.0)
     if choice == "strict":
         long, of_short = (_interpolate(one, keys.background, enough) for one in (texts, short))
         return NullBackground(long, "keys" if enough == 1 else "both", keys.pairs, of_short if keys.short else None)

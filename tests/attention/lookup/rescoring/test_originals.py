@@ -52,7 +52,7 @@ def test_all_similarities_are_the_definition(running, oracle, view, allowed, que
 def test_all_sums_are_weights_times_values(running, view, allowed):
     passing, numbers = passing_of(view, allowed)
     weights = np.random.default_rng(1).random((4, len(numbers)))
-    sums = compute_all_sums(passing.tiles, weights, 3)
+    sums = compute_all_sums(passing.groups, weights, 3)
     np.testing.assert_allclose(sums, weights @ VALUES[numbers].astype(np.float64), rtol=1e-12, atol=1e-12)
 
 

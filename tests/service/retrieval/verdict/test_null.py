@@ -125,9 +125,9 @@ def test_a_short_question_of_short_keys_has_the_background_of_short_texts():
         assert long == null_key.of(np.ones(64), np.ones(64))
         standing = null_key.standing.background
         assert (long.mean, long.deviation) == (standing.mean, standing.deviation)
-    of_few = choose_background("auto", record("cosine", 15), own_background, ENCODER)
+    of_few = choose_background("auto", record("cosine", 15), replace(own_background, keys=15), ENCODER)
     assert (of_few.short.mean, of_few.short.deviation) == (SHORT.mean, SHORT.deviation)
-    alike = replace(own_background, background=Background(0.5, 0.1))
+    alike = replace(own_background, background=Background(0.5, 0.1), keys=15)
     assert choose_background("auto", record("cosine", 15), alike, ENCODER).short.mean == pytest.approx(0.18 + 0.32 / 4)
     assert (
         choose_background("auto", record("cosine", 1000), replace(own_background, short=False), ENCODER).short is None
@@ -139,7 +139,7 @@ def test_a_short_question_of_short_keys_has_the_background_of_short_texts():
 
 @pytest.mark.parametrize("keys", [0, 3, 12, 29, 30, 31])
 def test_the_background_of_few_keys_counts_in_part(keys):
-    own_background = KeyBackground(Background(0.14, 0.18), 9, SAMPLED, unit=True)
+    own_background = KeyBackground(Background(0.14, 0.18), 9, SAMPLED, unit=True, keys=keys)
     share = min(1.0, keys / 30)
     strict = choose_background("strict", record("cosine", keys + 5, keyless=5), own_background, ENCODER)
     assert strict.background.mean == pytest.approx(0.04 + 0.1 * share)
@@ -154,7 +154,7 @@ def test_keys_say_how_similar_questions_are_to_them_if_the_encoders_asymmetry_is
     encoder = ENCODER._replace(asymmetry=0.5)
 
     def standing(mean: float, keys: int, choice: str = "auto"):
-        own = KeyBackground(Background(zero + mean / scale, 0.18 / scale), 9, SAMPLED, unit=True, short=True)
+        own = KeyBackground(Background(zero + mean / scale, 0.18 / scale), 9, SAMPLED, True, True, keys)
         return choose_background(choice, record(similarity, keys), own, encoder)
 
     apart = standing(0.02, 1000)
@@ -276,6 +276,7 @@ def test_a_filter_leaves_the_question_beside_the_keys_that_pass(create):
         assert own.background == whole.background
         assert sorted(own.sampled.keys.tolist()) == sorted(SampledKeys.of("cosine", keys[7::50]).keys.tolist())
         assert snapshot.restrict(part).own().sampled is snapshot.own(part).sampled
+        assert snapshot.restrict(part).own().background == KeyBackground.measure("cosine", keys[7::50]).background
         assert choose_background("auto", record("cosine", 2000), snapshot.own(none), ENCODER).question is None
 
 
