@@ -23,6 +23,16 @@ class StorageFailed(StorageError):
     """The file could not be read or written, for a reason for which no other error exists."""
 
 
+class DatabaseMoved(StorageFailed):
+    """The file that is open was deleted, moved or replaced: what is written to it would be lost."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is not the file that is open: another program deleted, moved or replaced it, so nothing more is "
+            "written. Stop softkv, put the data directory or a backup back in its place, and start again"
+        )
+
+
 class DiskFull(StorageError):
     """The disk is full; nothing was written, and reads go on."""
 

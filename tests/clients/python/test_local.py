@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -177,6 +178,20 @@ def test_an_awaited_one_begins_with_its_block():
 
     with pytest.raises(softkv.Unreachable, match="within `with`"):
         asyncio.run(ask())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets no program delete an open file")
+def test_a_write_is_refused_after_the_directory_was_deleted(tmp_path):
+    with Client.local(tmp_path / "data", encoder=None, retries=0) as client:
+        notes = client.collection("notes")
+        notes.create(dimension=2)
+        shutil.rmtree(tmp_path / "data")
+        with pytest.raises(softkv.Error, match="another program deleted, moved or replaced it") as refused:
+            notes.put("a", key_vector=[1, 2])
+        assert (refused.value.status, refused.value.code) == (503, "storage_failed")
+        (failed,) = client.ready().failed
+        assert "is not the file that is open" in failed
+        assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("permanent", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import threading
@@ -15,6 +16,7 @@ from softkv_service.storage.checksums import AS_BYTES
 from softkv_service.storage.errors import (
     DatabaseBusy,
     DatabaseDamaged,
+    DatabaseMoved,
     DiskFull,
     StorageError,
     StorageFailed,
@@ -169,11 +171,36 @@ def connect(path: Path | None) -> Connection:
     return connection
 
 
-class ReadConnections:
-    """A pool of read-only connections: idle ones are reused, and a new one is opened if none is idle."""
+class OpenFiles:
+    """The identities of an open database file and of its log.
+
+    A system lets other programs delete or replace open files. SQLite would go on writing to them.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._identities = {file: _identity(file) for file in (path, log_path(path)) if file.exists()}
+
+    def require_unmoved(self) -> None:
+        """Raise DatabaseMoved if one of the files is no longer at its path."""
+        if any(_identity(file) != identity for file, identity in self._identities.items()):
+            raise DatabaseMoved(self._path)
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Return the device and the number of a file; None if it is missing."""
+    try:
+        status = os.stat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+class ReadConnections:
+    """A pool of read-only connections: idle ones are reused, and a new one is opened if none is idle."""
+
+    def __init__(self, path: Path, files: OpenFiles) -> None:
+        self._path, self._files = path, files
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -190,6 +217,7 @@ class ReadConnections:
                 raise StoreClosed(f"the store {self._path} was closed: open it again")
             connection = self._idle.pop() if self._idle else None
         if connection is None:
+            self._files.require_unmoved()  # SQLite would make an empty file
             connection = connect(self._path)
             connection.execute("PRAGMA query_only = ON")
         try:

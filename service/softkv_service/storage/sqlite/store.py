@@ -27,6 +27,7 @@ from softkv_service.storage.serialisation import DocumentTexts, measurements_of,
 from softkv_service.storage.sqlite import document_rows, full_text
 from softkv_service.storage.sqlite.connections import (
     Connection,
+    OpenFiles,
     ReadConnections,
     connect,
     open_database,
@@ -58,7 +59,8 @@ class SQLiteStore:
         self.unclean_shutdown = unclean
         self._directory = directory
         self._connection = connection
-        self._readers = ReadConnections(directory.database)
+        self._files = OpenFiles(directory.database)
+        self._readers = ReadConnections(directory.database, self._files)
         self.cached_texts = CachedTexts()
         self._write_lock = threading.Lock()
         self._writing_thread: int | None = None
@@ -285,6 +287,7 @@ class SQLiteStore:
             raise StoreClosed(f"the store {self.path} was closed: open it again")
         if self._pages.error is not None:
             raise self._pages.error.with_traceback(None)  # the traceback would grow each time
+        self._files.require_unmoved()
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -305,11 +308,13 @@ class SQLiteStore:
             self._full = True
 
     def troubles(self) -> list[str]:
-        """Return a list with one line of text if reads are unreliable now, because the file is damaged or unreadable.
+        """Return a list with one line of text if reads are unreliable now, because the file is damaged or unreadable,
+        or was deleted or replaced.
 
         Else an empty list.
         """
         try:
+            self._files.require_unmoved()
             if self._damaged is None:
                 with self.reading():
                     pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from softkv_service.storage.conditions import Combination, Comparison
 from softkv_service.storage.errors import (
     DatabaseDamaged,
     DatabaseForeign,
+    DatabaseMoved,
     DatabaseTooNew,
     DatabaseTooOld,
     StorageError,
@@ -34,6 +36,35 @@ def test_a_directory_is_made_and_its_file_is_durable(tmp_path: Path) -> None:
             for name in ("journal_mode", "synchronous", "foreign_keys")
         ]
     assert settings == ["wal", 2, 1]
+
+
+def replace_database(directory: Path) -> None:
+    """Let another program have a store at the same path."""
+    shutil.rmtree(directory)
+    SQLiteStore.open(directory).close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets no program delete an open file")
+@pytest.mark.parametrize(
+    "lose",
+    [
+        shutil.rmtree,
+        lambda directory: (directory / "softkv.sqlite3").unlink(),
+        lambda directory: (directory / "softkv.sqlite3-wal").unlink(),
+        replace_database,
+    ],
+)
+def test_nothing_is_written_to_files_that_another_program_deleted(
+    tmp_path: Path, lose: Callable[[Path], object]
+) -> None:
+    with SQLiteStore.open(tmp_path / "data") as store:
+        collection(store, [document("a", 1)])
+        assert store.troubles() == []
+        lose(tmp_path / "data")
+        with pytest.raises(DatabaseMoved, match=r"softkv\.sqlite3 is not the file that is open"), store.writing():
+            pass
+        (trouble,) = store.troubles()
+        assert trouble.startswith(f"storage: {store.path} is not the file that is open")
 
 
 def refuse_and_keep(directory: Path, error: type[StorageError], message: str = "") -> None:
