@@ -22,7 +22,7 @@ class CappedSpread(Spread):
     """The mean and standard deviation of similarities, and a distribution up to whose null similarity they count.
 
     Attributes:
-        at_most: the other distribution: that of the encoder, one deviation higher; None if nothing bounds it.
+        at_most: the other distribution: that of the encoder, some deviations higher; None if nothing bounds it.
     """
 
     at_most: Annotated[Spread | None, ALWAYS_SENT] = None
@@ -36,7 +36,7 @@ class Background(Record, schema="NullBackground"):
             different documents. `both`: a blend of these two. `labels`: labelled questions, which set the mean; the
             deviation is 0.
         pairs: the number of pairs of keys that were compared; 0 for the sources `encoder` and `labels`.
-        at_most: the other distribution: that of the encoder, one deviation higher; None if nothing bounds it.
+        at_most: the other distribution: that of the encoder, some deviations higher; None if nothing bounds it.
         short: the distribution for a question of one to three words, if most keys are as short: unrelated words are
             more similar than sentences. None if keys are longer, and without an encoder.
         at_least: the similarities of one question to keys of the collection, whose null similarity counts if it is

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from softkv_attention.lookup import Background, BoundedBackground
-from softkv_service.encoding import Backgrounds, EncoderFacts, is_short
+from softkv_service.encoding import EncoderFacts, is_short
 from softkv_service.retrieval.calibration import NO_TERMS, Calibration, TextTerms
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.options import NullChoice
@@ -38,6 +38,8 @@ class Rule:
             rest.
         most_beside_question: how far a question's own background may raise the null key above the encoder's: if all
             keys are copies of each other, every question is near to all of them.
+        nearness: the part of a question's mean similarity to the keys, above the encoder's mean, by which the null key
+            falls, also with `lenient` and `strict`: a question about the subject is nearer to all keys than another.
         measured: where these numbers were found.
     """
 
@@ -46,17 +48,19 @@ class Rule:
     most_of_short: float
     margin: float
     most_beside_question: float
+    nearness: float
     measured: str
 
 
 RULES: Mapping[Literal["symmetric", "asymmetric"], Rule] = {
     "symmetric": Rule(
-        share=0.5,
-        most=1.0,
+        share=0.3,
+        most=0.75,
         most_of_short=1.0,
         margin=2 / 3,
         most_beside_question=3.0,
-        measured="all-MiniLM-L6-v2 on labelled definitions and descriptions, and `benchmarks.shapes`",
+        nearness=0.25,
+        measured="all-MiniLM-L6-v2 on the questions of `benchmarks.shapes`, by hand and of templates",
     ),
     "asymmetric": Rule(
         share=0.8,
@@ -64,6 +68,7 @@ RULES: Mapping[Literal["symmetric", "asymmetric"], Rule] = {
         most_of_short=1.0,
         margin=0.45,
         most_beside_question=3.0,
+        nearness=0.0,
         measured="the encoder of many languages on English and Chinese questions of `benchmarks.languages`",
     ),
 }
@@ -82,27 +87,36 @@ CALIBRATED = "calibrated"
 
 @dataclass(frozen=True)
 class QuestionBackground:
-    """A bound that raises the null key beside one question: a question near to all keys needs more to be answered.
+    """How the null key changes with a question, by its similarities to the keys.
 
     Attributes:
         sampled: the keys that the question is compared with.
         encoder: how similar unrelated questions and texts are; with few keys it counts for the rest.
-        margin: how far it begins above itself.
-        at_most: the background with the highest null key that a question may have.
-        fades_from: the temperature from which this fades.
+        rule: the numbers of the change.
+        raises_from: the temperature from which a question that is near to all keys raises the null key less; None if it
+            never raises it.
     """
 
     sampled: SampledKeys
     encoder: Background
-    margin: float
-    at_most: Background
-    fades_from: float
+    rule: Rule
+    raises_from: float | None = None
 
-    def of(self, vector: Array) -> BoundedBackground:
-        """Return the least background beside a question with this vector [d]."""
+    def change(self, background: Background, vector: Array) -> Background:
+        """Return the background beside a question with this vector [d]."""
         share = min(len(self.sampled) / FULL_WEIGHT_KEYS, 1.0)
-        between = _interpolate(self.encoder, Background(*self.sampled.measure(vector)), share)
-        return BoundedBackground(between.mean + self.margin, between.deviation, self.at_most)
+        beside = _interpolate(self.encoder, Background(*self.sampled.measure(vector)), share)
+        falls = self.rule.nearness * (beside.mean - self.encoder.mean)
+        fallen = _raise(background, -falls)
+        if self.raises_from is None or not isinstance(fallen, BoundedBackground):
+            return fallen
+        deviation = self.encoder.deviation
+        least = BoundedBackground(
+            beside.mean + self.rule.margin * deviation - falls,
+            beside.deviation,
+            _raise(self.encoder, self.rule.most_beside_question * deviation - falls),
+        )
+        return replace(fallen, at_least=least, fades_from=self.raises_from)
 
 
 @dataclass(frozen=True)
@@ -116,7 +130,7 @@ class NullBackground:
             labelled questions.
         pairs: the number of compared pairs of keys; 0 for labels.
         short: the background for a query of one to three words, if the keys are as short; None if it is the same.
-        question: what raises the null key beside each question, but those with the short background; None if nothing.
+        question: what changes the null key beside each question, but those with the short background; None if nothing.
         in_bytes: how short queries are counted; see `is_short`.
     """
 
@@ -138,9 +152,7 @@ class NullBackground:
             return replace(self, background=self.short)
         if self.question is None:
             return self
-        assert isinstance(self.background, BoundedBackground)
-        at_least, fades_from = self.question.of(vector), self.question.fades_from
-        return replace(self, background=replace(self.background, at_least=at_least, fades_from=fades_from))
+        return replace(self, background=self.question.change(self.background, vector))
 
 
 @dataclass(frozen=True)
@@ -219,57 +231,43 @@ def _measure_background(
         texts, short = (_convert_background(background, similarity, dimension) for background in encoder.backgrounds)
     if keys is None:
         return NullBackground(texts, "encoder", 0)
+    rule, n, own = RULES["symmetric" if asymmetry is None else "asymmetric"], len(keys.sampled), keys.background
+    question = QuestionBackground(keys.sampled, texts, rule) if n and rule.nearness else None
     if choice == "lenient":
-        return NullBackground(texts, "encoder", 0, short if keys.short else None)
+        return NullBackground(texts, "encoder", 0, short if keys.short else None, question)
     enough = min(keys.keys / FULL_WEIGHT_KEYS, 1.0)
     if choice == "strict":
-        long, of_short = (_interpolate(one, keys.background, enough) for one in (texts, short))
-        return NullBackground(long, "keys" if enough == 1 else "both", keys.pairs, of_short if keys.short else None)
-    zero = _convert_background(Background(0.0, 0.0), similarity, dimension).mean
-    scale = math.sqrt(dimension or 1) if similarity == "scaled_dot" else 1.0
-    return _apply_rule(Backgrounds(texts, short), keys, enough, asymmetry, zero, encoder.temperature / scale)
-
-
-def _apply_rule(
-    encoder: Backgrounds, keys: KeyBackground, enough: float, asymmetry: float | None, zero: float, fades_from: float
-) -> NullBackground:
-    """Return the background of `auto`, between an encoder's and that of the keys.
-
-    Args:
-        encoder: the encoder's backgrounds of texts and of short ones, in the similarity of the collection.
-        keys: the collection's own background.
-        enough: the part of it that counts because there are few keys; 1 from 30 on.
-        asymmetry: that of the encoder, see `Measurements`; None without one.
-        zero: the similarity of a cosine of 0.
-        fades_from: the temperature from which a question's own background fades.
-    """
-    rule, of_keys = RULES["symmetric" if asymmetry is None else "asymmetric"], keys.background
+        of_texts, of_short = (_interpolate(one, own, enough) for one in (texts, short))
+        of: Literal["keys", "both"] = "keys" if enough == 1 else "both"
+        return NullBackground(of_texts, of, keys.pairs, of_short if keys.short else None, question)
     if asymmetry is not None:
-        of_keys = Background(zero + asymmetry * (of_keys.mean - zero), encoder.texts.deviation)
-    between, of_short = (_interpolate(one, of_keys, enough * rule.share) for one in (encoder.texts, encoder.short))
+        zero = _convert_background(Background(0.0, 0.0), similarity, dimension).mean
+        own = Background(zero + asymmetry * (own.mean - zero), texts.deviation)
+    between, of_short = (_interpolate(one, own, enough * rule.share) for one in (texts, short))
     # Meaningless strings are as similar to short keys as words are, so a short query needs as much as with `lenient`.
-    of_short = max(encoder.short, of_short if asymmetry is None else of_keys, key=lambda one: one.mean)
-    question = None
-    if len(keys.sampled):
-        margin, highest = rule.margin * encoder.texts.deviation, _raise(encoder.texts, rule.most_beside_question)
-        question = QuestionBackground(keys.sampled, encoder.texts, margin, highest, fades_from)
+    of_short = max(short, of_short if asymmetry is None else own, key=lambda one: one.mean)
+    scale = math.sqrt(dimension or 1) if similarity == "scaled_dot" else 1.0
     return NullBackground(
-        _cap(between, encoder.texts, rule.most),
+        _cap(between, texts, rule.most),
         "both",
         keys.pairs,
-        _cap(of_short, encoder.short, rule.most_of_short) if keys.short else None,
-        question,
+        _cap(of_short, short, rule.most_of_short) if keys.short else None,
+        QuestionBackground(keys.sampled, texts, rule, encoder.temperature / scale) if n else None,
         in_bytes=asymmetry is not None,
     )
 
 
 def _cap(background: Background, encoder: Background, deviations: float) -> BoundedBackground:
     """Return a background whose null key is at most as similar as the encoder's, that many deviations higher."""
-    return BoundedBackground(background.mean, background.deviation, _raise(encoder, deviations))
+    return BoundedBackground(background.mean, background.deviation, _raise(encoder, deviations * encoder.deviation))
 
 
-def _raise(background: Background, deviations: float) -> Background:
-    return Background(background.mean + deviations * background.deviation, background.deviation)
+def _raise(background: Background, similarity: float) -> Background:
+    """Return a background, and its upper bound, with means that are higher by a similarity."""
+    raised = replace(background, mean=background.mean + similarity)
+    if isinstance(raised, BoundedBackground) and raised.at_most is not None:
+        return replace(raised, at_most=_raise(raised.at_most, similarity))
+    return raised
 
 
 def require_calibration(record: CollectionRecord, pointer: str) -> Calibration:
