@@ -44,17 +44,22 @@ class TextArray:
         return self._bytes[self._edges[index] : self._edges[index + 1]]
 
     def containing(self, part: bytes) -> Iterator[int]:
-        """Yield the index of each text that contains `part`; the whole buffer is searched at once."""
+        """Yield the index of each text that contains `part`; the whole buffer is searched at once.
+
+        Each search but the first follows a text that is as long as the part, so the work is linear in the buffer.
+        """
         if not part:
             yield from range(len(self))
             return
-        position = self._bytes.find(part)
+        edges, position = self._edges, self._bytes.find(part)
         while position >= 0:
-            end = bisect_right(self._edges, position)
-            if position + len(part) <= self._edges[end]:
+            end = bisect_right(edges, position)
+            if position + len(part) <= edges[end]:
                 yield end - 1
-                position = self._edges[end] - 1
-            position = self._bytes.find(part, position + 1)
+            else:  # every later place in this text is too late as well, and shorter texts have none
+                while end + 1 < len(edges) and edges[end + 1] - edges[end] < len(part):
+                    end += 1
+            position = self._bytes.find(part, edges[end])
 
     @property
     def nbytes(self) -> int:

@@ -140,7 +140,7 @@ def _compare_text(comparison: Comparison, negated: bool) -> Expression:
         sql = f"{column} IN ({marks(texts)})"
         negated = negated != (operator in ("!=", "not in"))
     elif operator == "contains":
-        sql = _contains(column, comparison.ignore_case)
+        sql = _contains(column, operands[0], comparison.ignore_case)
     else:
         sql = f"{column} {operator} ?"
     if comparison.field == "key":  # may be null, unlike an id
@@ -199,14 +199,28 @@ def _contains_tests(name: str, value: Any, ignore_case: bool) -> tuple[_Test, ..
     element = _Test(name, f"element = 1 AND kind = {int(kind)} AND {equal}", (form,))
     if kind is not Kind.TEXT:
         return (element,)
-    return element, _Test(name, f"element = 0 AND kind = {int(kind)} AND {_contains('value', ignore_case)}", (form,))
+    return element, _Test(
+        name, f"element = 0 AND kind = {int(kind)} AND {_contains('value', value, ignore_case)}", (form,)
+    )
 
 
 _CASEFOLD = "casefold(CAST({} AS BLOB))"
 
 
-def _contains(text: str, ignore_case: bool) -> str:
-    """Return SQL that is true if a text contains the parameter, which is case-folded already if case is ignored."""
+_LONG_PART = 1000
+"""Characters of a part, from which on `instr`, whose work grows with the product of both lengths, is not used."""
+
+
+def _contains(text: str, part: str, ignore_case: bool) -> str:
+    """Return SQL that is true if a text contains the parameter.
+
+    Args:
+        text: SQL of the text.
+        part: the parameter; case-folded already if case is ignored.
+    """
+    if len(part) > _LONG_PART:
+        text = _CASEFOLD.format(text) if ignore_case else f"CAST({text} AS BLOB)"
+        return f"holds({text}, CAST(? AS BLOB))"
     return f"instr({_CASEFOLD.format(text)}, CAST(? AS BLOB)) > 0" if ignore_case else f"instr({text}, ?) > 0"
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from softkv_service.storage import Store
 from softkv_service.storage.conditions import Comparison
 from softkv_service.storage.conditions.column import TextArray
+from softkv_service.storage.sqlite.statements import compile_condition
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import ORDERS, TEXTS, instants, lists, ordered, passes, scalars, texts
 from tests.thorough import examples
@@ -49,6 +50,42 @@ def test_a_column_agrees_with_the_stored_field(
 @given(st.lists(st.text("ab\n", max_size=5), unique=True), st.text("ab", max_size=3))
 def test_texts_are_searched_one_by_one(texts: list[str], part: str) -> None:
     assert list(TextArray(texts).containing(part.encode())) == [i for i, text in enumerate(texts) if part in text]
+
+
+class Searches(bytes):
+    """Bytes that count the work of searches: the part of each, and the bytes from its beginning to its hit."""
+
+    work = 0
+
+    def find(self, part: Any, start: Any = 0, end: Any = None) -> int:
+        position = super().find(part, start, end)
+        type(self).work += len(part) + (len(self) if position < 0 else position) - start
+        return position
+
+
+@pytest.mark.parametrize("texts", [["a" * 99] * 100, ["a" * 99, "a"] * 100, ["a"] * 9900, ["a" * 100, "a"] * 100])
+def test_the_work_of_a_search_is_linear_in_the_texts(monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> None:
+    array = TextArray(texts)
+    searched = Searches(b"".join(array[i] for i in range(len(array))))
+    monkeypatch.setattr(array, "_bytes", searched)
+    monkeypatch.setattr(Searches, "work", 0)
+    part = b"a" * 100
+    assert list(array.containing(part)) == [i for i, text in enumerate(texts) if part.decode() in text]
+    assert Searches.work <= 4 * len(searched)
+
+
+@pytest.mark.parametrize("ignore_case", [False, True])
+def test_a_long_part_is_looked_for_in_linear_time(store: Store, ignore_case: bool) -> None:
+    part = "ä" * 1001
+    texts = [None, "", part[1:], part, f"b{part}c", part.upper()]
+    documents = [document(f"{i}", key=text, metadata={"x": text}) for i, text in enumerate(texts)]
+    number = collection(store, documents)
+    for field in ("key", "metadata.x"):
+        comparison = Comparison(field, "contains", part, ignore_case)
+        assert "instr" not in compile_condition(comparison, number).sql
+        with store.reading() as reader:
+            rows = reader.rows_where(number, comparison)
+            assert reader.ids(number, rows) == [document.id for document in documents if passes(document, comparison)]
 
 
 @pytest.mark.parametrize("ignore_case", [False, True])
