@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -10,6 +11,7 @@ from functools import cache
 from glob import glob
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -87,7 +89,7 @@ def test_modules_of_mypy_exist(name: str) -> None:
     assert [path for path in folders if not (ROOT / name).parent.joinpath(path).is_dir()] == []
     if str((ROOT / name).parent.relative_to(ROOT)) in OF_FRAMEWORKS:
         return
-    modules = [*settings.get("packages", ())]
+    modules = [*settings.get("packages", ()), *settings.get("plugins", ())]
     for override in settings.get("overrides", ()):
         listed = [override["module"]] if isinstance(override["module"], str) else override["module"]
         modules += [module for module in listed if module.startswith("softkv") and "softkv_widget" not in module]
@@ -115,8 +117,11 @@ def test_names_and_files_of_ruff_exist() -> None:
     assert [folder for folder in settings["src"] if not glob(folder, root_dir=ROOT)] == []
     lint = settings["lint"]
     names = [*lint["flake8-bugbear"]["extend-immutable-calls"], *lint["pydocstyle"]["property-decorators"]]
-    assert names
+    names += lint["flake8-tidy-imports"]["banned-api"]
+    assert len(names) > 3
     assert [name for name in names if not resolves(name)] == []
+    for name in lint["isort"]["known-first-party"]:
+        assert list(ROOT.glob(f"clients/*/{name.replace('.', '/')}")), name
     files = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
     for pattern in lint["per-file-ignores"]:  # of ruff, * matches a slash, too
         assert any(select(files, one) for one in alternatives(pattern)), pattern
@@ -147,3 +152,47 @@ def test_files_of_the_image_exist() -> None:
     dropped = [line for line in lines if line[:1] not in ("#", "!", "*", "")]
     parents = [line.rpartition("/")[0] for line in dropped]
     assert [path for path in parents if path and not list(ROOT.glob(path))] == []
+
+
+BY_NAME = {"files", "find_spec", "import_module", "run_module"}
+"""Functions whose argument is the name of a module."""
+
+
+def names_in(tree: ast.AST) -> set[str]:
+    """Return the modules of softkv that code names in texts: for these functions, or behind `-m` of a command."""
+    names = set[str]()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr=function) | ast.Name(id=function), args=[ast.Constant(value=str(name)), *_]
+            ):
+                names |= {name} if function in BY_NAME else set()
+            case ast.Call(args=[ast.Name(id="import_module") | ast.Attribute(attr="import_module"), *others]):
+                # as in map(import_module, names) and to_thread(import_module, name)
+                texts = [one.value for other in others for one in ast.walk(other) if isinstance(one, ast.Constant)]
+                names |= {text for text in texts if isinstance(text, str)}
+            case ast.List(elts=words):
+                texts = [word.value if isinstance(word, ast.Constant) else None for word in words]
+                names |= {str(name) for option, name in pairwise(texts) if option == "-m" and name}
+    return {name for name in names if re.fullmatch(r"softkv[\w.]*", name)}  # not a distribution, as in softkv-core
+
+
+def test_modules_that_code_names_exist() -> None:
+    listed = subprocess.check_output(["git", "ls-files", "*.py"], cwd=ROOT, text=True).splitlines()
+    texts = {path: (ROOT / path).read_text(encoding="utf-8") for path in listed if not path.startswith("findings/")}
+    names = {path: names_in(ast.parse(text)) for path, text in texts.items() if "softkv" in text}
+    assert set[str]().union(*names.values()) > {"softkv.tables", "softkv_service.encoding"}
+    wrong = {path: [name for name in some if not exists(name)] for path, some in names.items()}
+    assert {path: some for path, some in wrong.items() if some} == {}
+
+
+def test_groups_of_entry_points_that_code_reads_are_declared() -> None:
+    declared = {group for name in FILES for group in content(name)["project"].get("entry-points", {})}
+    code = [
+        path.read_text(encoding="utf-8")
+        for folder in ("attention", "clients/python", "service")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    reading = re.compile(r'(?:group=|GROUP = |ENTRY_POINTS = )"(softkv[\w.]+)"')
+    groups = {group for text in code for group in reading.findall(text)}
+    assert groups == {group for group in declared if group.startswith("softkv.")}

@@ -23,7 +23,7 @@ from softkv_attention.kernels.native.kinds import this_platform
 from softkv_service.encoding.registry import DEFAULT_MODEL, PACKAGED
 from tests.container.locks import entries, plain
 from tests.examples import ROOT, Page
-from tests.type_checking import check_typed
+from tests.type_checking import check_typed, check_typed_by_pyright
 from tools.walls import WALLS
 
 # The files that go into the build, and no other files of a checkout.
@@ -336,3 +336,14 @@ def test_a_type_checker_sees_the_core_through_the_client(dist: Path, tmp_path: P
     assert bare.run("python", "-c", "import softkv.attention.lookup as door; print(door.attend.__module__)") == (
         "softkv_attention.lookup.planner\n"
     )
+
+
+@pytest.mark.install
+@pytest.mark.node
+@pytest.mark.thorough
+def test_pyright_sees_the_core_through_the_client(dist: Path, tmp_path: Path) -> None:
+    bare = Bare(tmp_path / "bare", dist)
+    bare.install("softkv-core", "softkv-client")
+    (tmp_path / "project").mkdir()
+    file = ROOT / "tests/clients/python/typed_attention.py"
+    check_typed_by_pyright(file, mistakes=3, folder=tmp_path / "project", python=str(bare.python))

@@ -14,7 +14,7 @@ import pytest
 import softkv.attention
 from softkv.attention.lookup import Memory, attend
 from tests.examples import ROOT
-from tests.type_checking import check_typed
+from tests.type_checking import check_typed, check_typed_by_pyright
 
 FOLDER = ROOT / "clients" / "python" / "softkv" / "attention"
 MODULES = ["", *(f".{path.stem}" for path in sorted(FOLDER.glob("*.py")) if path.stem != "__init__")]
@@ -67,6 +67,12 @@ def test_a_type_checker_sees_the_core_through_the_doors(tmp_path: Path) -> None:
     file = tmp_path / "main.py"
     file.write_text(Path(__file__).with_name("typed_attention.py").read_text(encoding="utf-8"), encoding="utf-8")
     check_typed(file, mistakes=3, folder=tmp_path)
+
+
+@pytest.mark.node
+@pytest.mark.thorough
+def test_pyright_sees_the_core_through_the_doors(tmp_path: Path) -> None:
+    check_typed_by_pyright(Path(__file__).with_name("typed_attention.py"), mistakes=3, folder=tmp_path)
 
 
 def test_the_client_s_face_names_no_door() -> None:
