@@ -56,6 +56,7 @@ def test_documents_come_with_their_weights(client, run):
 def test_documents_are_handed_on_where_the_verdict_is_accepted(run):
     result = run(library(), query=NONSENSE)
     assert (result["documents"], result["verdict"], result["output"]) == ([], "none", None)
+    assert result["evidence"]["advice"].startswith("Say that the collection holds no answer.")
     assert run(library(), query=NONSENSE, accept="any")["documents"] != []
     assert len(run(library(accept="one", top_k=3), query=CATS)["documents"]) == 3
     for accept, handed_on in (("one", 0), ("several", 10)):
@@ -63,6 +64,7 @@ def test_documents_are_handed_on_where_the_verdict_is_accepted(run):
         assert (result["verdict"], len(result["documents"])) == ("several", handed_on)
     metadata = result["documents"][0].meta["softkv"]
     assert (metadata["verdict"], metadata["verdict_certain"]) == ("several", True)
+    assert metadata["advice"] == result["evidence"]["advice"]
 
 
 def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():

@@ -21,6 +21,7 @@ from softkv.integrations import (
     Score,
     confidence_fields,
     document_text,
+    evidence_fields,
     select_by_mmr,
     select_key,
     show_warnings,
@@ -125,14 +126,12 @@ def _score(match: Match, score: Score) -> float:
 
 def _match_details(answer: Answer, match: Match, request: SearchRequest) -> dict[str, Any]:
     """Return the requested fields of a match, and with `evidence` those of the answer."""
-    content = answer.to_dict()
     arrays = {"output": answer.output, "key_vector": select_key(match)}
     details = {name: _to_json(arrays[name] if name in arrays else getattr(match, name)) for name in request.include}
     if not request.evidence:
         return details
-    details |= {"weight": match.weight, "similarity": match.similarity, "logit": match.logit} | confidence_fields(match)
-    details |= {name: content[name] for name in ("rest_weight", "complete", "temperature", "documents", "keys")}
-    return details | dict(content["evidence"]) | {"certificate": content["certificate"]}
+    details |= {"weight": match.weight, "similarity": match.similarity, "logit": match.logit}
+    return details | confidence_fields(match) | evidence_fields(answer)
 
 
 def _to_json(value: Any) -> Any:

@@ -13,6 +13,7 @@ from langchain_core.vectorstores import VectorStore
 from langchain_softkv import SoftkvVectorStore
 from langchain_softkv.search import EVIDENCE_FIELD
 from softkv import F
+from softkv.integrations import advice
 from tests.integrations.fixtures import option_examples
 
 KNOWN, UNKNOWN = "pets that purr", "flurb zindle quax"
@@ -166,6 +167,7 @@ def test_every_argument_of_attend_arrives(ask, library, options):
     )
     evidence = answer[0][0].metadata[EVIDENCE_FIELD]
     assert (evidence["temperature"], evidence["null_weight"]) == (expected.temperature, expected.null_weight)
+    assert evidence["advice"] == advice(expected)
 
 
 def test_a_retriever_of_the_store_reranks(library):

@@ -51,6 +51,7 @@ def test_nodes_are_handed_on_where_the_verdict_is_accepted(retrieve):
     nodes = retrieve(library(accept="any", evidence=True, top_k=2), NONSENSE)
     assert [document.node.metadata["softkv"]["verdict"] for document in nodes] == ["none", "none"]
     assert nodes[0].node.metadata["softkv"]["verdict_certain"] is True
+    assert nodes[0].node.metadata["softkv"]["advice"].startswith("Say that the collection holds no answer.")
     assert len(retrieve(library(accept="one", top_k=2), CATS)) == 2
     shared = {"null": False, "temperature": 1.0, "top_k": 2}
     assert len(retrieve(library(**shared), CATS)) == 2

@@ -34,6 +34,7 @@ ACCEPTED_VERDICTS: Mapping[Accept, Sequence[Verdict]] = {
     "any": ("one", "several", "none"),
 }
 """The verdicts whose matches are returned."""
+_HALF = 0.5  # the share of all weight that a document has to exceed to stand out, and the confidence to be likely right
 _REQUIRED_FIELDS = ("key", "value", "metadata")
 _FIELDS = get_args(MatchField)
 
@@ -142,10 +143,50 @@ def show_warnings(answer: Answer) -> None:
 
 
 def evidence_fields(answer: Answer) -> dict[str, Any]:
-    """Return the answer's evidence as JSON."""
+    """Return the answer's evidence as JSON, with advice for a model."""
     content = answer.to_dict()
     fields = {name: content[name] for name in ("rest_weight", "complete", "temperature", "documents", "keys")}
-    return fields | dict(content["evidence"]) | {"certificate": dict(content["certificate"])}
+    fields |= dict(content["evidence"]) | {"certificate": dict(content["certificate"])}
+    return fields | {"advice": advice(answer)}
+
+
+def advice(answer: Answer) -> str:
+    """Return what a model should do with an answer, in one to three sentences."""
+    if not answer.documents and answer.warnings:
+        return f"The conditions fit no document: {'; '.join(answer.warnings)}. Correct where, and ask again."
+    if not answer.documents:
+        return "There is nothing to answer from: say so."
+    verdict, heaviest = answer.verdict, (answer[0].weight or 0.0) if len(answer) else 0.0
+    if verdict == "none":
+        return "Say that the collection holds no answer. The matches are only what comes nearest, and no evidence."
+    if verdict == "one":
+        confidence = answer[0].confidence if len(answer) else None
+        if confidence is None:
+            first = "Check that the first match answers the question; if it does not, say so. If it does, name its id."
+        elif confidence < _HALF:
+            first = "The first match is more likely wrong than right: say that you are not sure."
+        else:
+            first = "Answer from the first match, and name its id."
+    elif heaviest > _HALF:
+        first = "Ask in other words before you answer."
+    elif answer.evidence.alike:
+        first = (
+            "The documents that share the weight say nearly the same: answer with what they agree on, say where they "
+            "differ, and name the ids that you used."
+        )
+    elif answer.rest_weight > sum(match.weight or 0.0 for match in answer):
+        first = (
+            f"Most of the weight lies on {answer.documents - len(answer):,} other documents: ask more exactly, or with "
+            "a larger top_k, before you answer."
+        )
+    else:
+        first = (
+            "No single match is sure: say so, give what the matches say as possibilities, and name the ids that you "
+            "used."
+        )
+    if answer.evidence.null_similarity is None:
+        return f"{first} This collection has no 'none of these': judge for yourself whether that fits."
+    return first
 
 
 def output_list(answer: Answer) -> list[float] | None:

@@ -19,8 +19,9 @@ from mcp_types import ToolAnnotations
 
 import softkv
 from softkv import OMITTED, Answer, AsyncCollection, CollectionInfo, Document, FieldFacts, Match
+from softkv.integrations import advice
 from softkv.mcp.library import Library, ToolError
-from softkv.mcp.results import DOCUMENT_CHARACTERS, LIST_CHARACTERS, advice, document_result
+from softkv.mcp.results import DOCUMENT_CHARACTERS, LIST_CHARACTERS, document_result
 from softkv.mcp.schema import (
     COLLECTION,
     CUT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from softkv import Answer
-from softkv.mcp.results import advice
+from softkv.integrations import advice
 
 
 def answer(named: list[float], rest: float, null: float, *, verdict: str, **fields: Any) -> Answer:
