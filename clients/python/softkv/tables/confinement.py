@@ -32,31 +32,38 @@ class Processor(NamedTuple):
         audit: its number in the architecture of a call.
         seccomp: the number of the call that sets a filter.
         refused: the numbers of the calls that the filter refuses.
+        own: the numbers of prlimit64 and tgkill, which the filter allows about this process alone.
         foreign: the number from which on calls are of another convention, which are refused; None without one.
     """
 
     audit: int
     seccomp: int
     refused: tuple[int, ...]
+    own: tuple[int, int]
     foreign: int | None = None
 
 
-# These have the same numbers on every processor: pidfd_getfd, io_uring_*, fchmodat2, setxattrat, removexattrat and
-# file_setattr. io_uring is among them, because a filter does not see its operations.
-_REFUSED_EVERYWHERE = (438, 425, 426, 427, 452, 463, 466, 469)
+# These have the same numbers on every processor: pidfd_getfd, io_uring_*, fchmodat2, setxattrat, removexattrat,
+# file_setattr and pidfd_send_signal. io_uring is among them, because a filter does not see its operations.
+_REFUSED_EVERYWHERE = (438, 425, 426, 427, 452, 463, 466, 469, 424)
 _PROCESSORS = {
     "x86_64": Processor(
         audit=0xC000003E,
         seccomp=317,
         refused=(
             *_REFUSED_EVERYWHERE,
-            *(41, 42),  # socket, connect
+            *(41, 42, 53),  # socket, connect, socketpair, which could send to any other socket of datagrams
             *(90, 91, 268),  # chmod, fchmod, fchmodat
             *(92, 93, 94, 260),  # chown, fchown, lchown, fchownat
             *(132, 235, 261, 280),  # utime, utimes, futimesat, utimensat
             *(188, 189, 190, 197, 198, 199),  # setxattr and removexattr, also of links and of open files
             *(101, 310, 311),  # ptrace, process_vm_readv, process_vm_writev
+            *(141, 142, 144, 203, 251, 314),  # setpriority, sched_set*, ioprio_set
+            *(62, 129, 200, 297),  # kill, rt_sigqueueinfo, tkill, rt_tgsigqueueinfo
+            *(29, 30, 31, 64, 65, 66, 67, 68, 69, 70, 71, 220),  # memory, semaphores and messages of System V
+            *(248, 249, 250),  # add_key, request_key, keyctl
         ),
+        own=(302, 234),
         foreign=0x40000000,  # x32
     ),
     "aarch64": Processor(
@@ -64,20 +71,25 @@ _PROCESSORS = {
         seccomp=277,
         refused=(
             *_REFUSED_EVERYWHERE,
-            *(198, 203),  # socket, connect
+            *(198, 203, 199),  # socket, connect, socketpair
             *(52, 53),  # fchmod, fchmodat
             *(54, 55),  # fchownat, fchown
             88,  # utimensat
             *(5, 6, 7, 14, 15, 16),  # setxattr and removexattr, also of links and of open files
             *(117, 270, 271),  # ptrace, process_vm_readv, process_vm_writev
+            *(140, 118, 119, 122, 30, 274),  # setpriority, sched_set*, ioprio_set
+            *(129, 138, 130, 240),  # kill, rt_sigqueueinfo, tkill, rt_tgsigqueueinfo
+            *range(186, 198),  # memory, semaphores and messages of System V
+            *(217, 218, 219),  # add_key, request_key, keyctl
         ),
+        own=(261, 131),
     ),
 }
 _SET_FILTER, _HAS_ACTION = 1, 2
 _ALL_THREADS = 1
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000
 _LOAD, _IF_EQUAL, _IF_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_NUMBER, _ARCHITECTURE = 0, 4  # where a filter finds them
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # where a filter finds them
 
 
 def limit(memory_bytes: int | None, seconds: int | None) -> None:
@@ -167,9 +179,10 @@ def filters_calls() -> bool:
 
 
 def refuse_calls() -> None:
-    """Refuse this process, in all its threads, sockets, connections, and changes of what files are.
+    """Refuse this process, in all its threads, sockets, connections, and changes of what files and processes are.
 
-    These are their modes, owners, times and attributes. It may read no other process either.
+    These are the modes, owners, times and attributes of files, and the limits and priorities of processes. It may
+    neither read nor signal another process, nor use the keys, memory and semaphores of this user.
 
     Do nothing if the system lacks filters of calls.
 
@@ -196,14 +209,24 @@ def _processor() -> Processor | None:
 
 def _write_filter(processor: Processor) -> bytes:
     """Return the program of a filter, in the instructions of the kernel: eight bytes each."""
-    refused = processor.refused
-    foreign = () if processor.foreign is None else ((_IF_LEAST, len(refused) + 1, 0, processor.foreign),)
+    refused, (limits, signals) = processor.refused, processor.own
+    # Each jump skips this number of instructions: past those that follow it, or to one of the two results.
+    foreign = () if processor.foreign is None else ((_IF_LEAST, len(refused) + 7, 0, processor.foreign),)
+    of_this_process = (
+        (_IF_EQUAL, 0, 2, limits),
+        (_LOAD, 0, 0, _FIRST_ARGUMENT),
+        (_IF_EQUAL, len(refused) + 3, len(refused) + 4, 0),
+        (_IF_EQUAL, 0, 2, signals),
+        (_LOAD, 0, 0, _FIRST_ARGUMENT),
+        (_IF_EQUAL, len(refused), len(refused) + 1, os.getpid()),
+    )
     instructions = (
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_IF_EQUAL, 1, 0, processor.audit),
         (_RETURN, 0, 0, _KILL),  # the numbers of another architecture mean other calls
         (_LOAD, 0, 0, _NUMBER),
         *foreign,
+        *of_this_process,
         *((_IF_EQUAL, len(refused) - index, 0, number) for index, number in enumerate(refused)),
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _REFUSE),

@@ -182,15 +182,18 @@ def save_many(path: Path) -> Path:
 
 
 REFUSED = """
-import ctypes, os, socket, sys, threading
+import ctypes, os, resource, socket, sys, threading
 from softkv.tables.confinement import refuse_calls
 libc = ctypes.CDLL(None, use_errno=True)
 path = sys.argv[1]
 file = os.open(path, os.O_RDONLY)
+other = os.getppid()
 near, far = socket.socketpair()
-def set_attribute():
-    if libc.setxattr(path.encode(), b"user.softkv", b"x", 1, 0):
+def call(function, *arguments):
+    if function(*arguments) < 0:
         raise PermissionError if ctypes.get_errno() == 1 else OSError(ctypes.get_errno(), "another error")
+def limits(process):
+    return lambda: resource.prlimit(process, resource.RLIMIT_CORE)
 tried = {
     "read": lambda: open(path).read(),
     "pair": lambda: near.send(b"x"),
@@ -204,13 +207,24 @@ tried = {
     "fchown": lambda: os.fchown(file, -1, -1),
     "times": lambda: os.utime(path, (1, 1)),
     "times of an open file": lambda: os.utime(file, (1, 1)),
-    "attribute": set_attribute,
+    "attribute": lambda: call(libc.setxattr, path.encode(), b"user.softkv", b"x", 1, 0),
+    "a pair, which sends to others": lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM),
+    "limits": limits(0),
+    "limits of another process": limits(other),
+    "priority": lambda: os.setpriority(os.PRIO_PROCESS, other, os.getpriority(os.PRIO_PROCESS, other)),
+    "processors": lambda: os.sched_setaffinity(other, os.sched_getaffinity(other)),
+    "signal": lambda: os.kill(other, 0),
+    "signal to a thread": lambda: call(libc.tgkill, other, other, 0),
+    "itself": lambda: call(libc.tgkill, os.getpid(), os.getpid(), 0),
+    "shared memory": lambda: call(libc.shmget, 0, 1, 0o600),
+    "semaphores": lambda: call(libc.semget, 0, 1, 0o600),
+    "messages": lambda: call(libc.msgget, 0, 0o600),
 }
 def report():
     begin.wait()
-    for name, call in tried.items():
+    for name, attempt in tried.items():
         try:
-            call()
+            attempt()
             print(name)
         except PermissionError:
             pass
@@ -231,7 +245,7 @@ def test_the_process_gets_no_socket_and_changes_no_mode_owner_or_time(tmp_path: 
     path.chmod(0o640)
     before = path.stat()
     ended = subprocess.run([sys.executable, "-c", REFUSED, path], capture_output=True, text=True, check=True)
-    assert ended.stdout.split() == ["read", "pair"] * 2
+    assert ended.stdout.split() == ["read", "pair", "limits", "itself"] * 2
     after = path.stat()
     assert (after.st_mode, after.st_mtime, after.st_uid) == (before.st_mode, before.st_mtime, before.st_uid)
 
@@ -263,8 +277,10 @@ def test_the_numbers_of_calls_are_those_of_this_system() -> None:
         "aarch64": ["/usr/include/asm-generic/unistd.h"],
     }
     names = re.compile(
-        r"socket|connect|f?chmod|fchmodat|[fl]?chown|fchownat|utimes?|futimesat|utimensat|[fl]?(set|remove)xattr"
+        r"socket(pair)?|connect|f?chmod|fchmodat|[fl]?chown|fchownat|utimes?|futimesat|utimensat|[fl]?(set|remove)xattr"
         r"|ptrace|pidfd_getfd|process_vm_(read|write)v|io_uring_(setup|enter|register)"
+        r"|setpriority|sched_set\w+|ioprio_set|t?kill|rt_(tg)?sigqueueinfo|pidfd_send_signal"
+        r"|(shm|sem|msg)(get|ctl|at|dt|op|timedop|rcv|snd)|(add|request)_key|keyctl"
     )
     for machine, paths in headers.items():
         for path in (Path(one) for one in paths if Path(one).exists()):
@@ -272,6 +288,7 @@ def test_the_numbers_of_calls_are_those_of_this_system() -> None:
             numbers = {name: int(number) for name, number in re.findall(pattern, path.read_text())}
             expected = {number for name, number in numbers.items() if names.fullmatch(name)}
             assert expected <= set(_PROCESSORS[machine].refused), machine
+            assert (numbers["prlimit64"], numbers["tgkill"]) == _PROCESSORS[machine].own
 
 
 CALLER = """
