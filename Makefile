@@ -122,15 +122,15 @@ NATIVE := attention/softkv_core_build.py $(wildcard attention/softkv_attention/k
 # need. Each step installs into what the earlier ones installed.
 SERVES = -c $(CONSTRAINTS) $(MINILM) $(OWN)
 
-comma := ,
 # Say what a step installs: the first time how long that takes, which part is longest, and the faster way.
-announce = @if [ -e $@ ]; then echo 'updating the packages in $(VENV)'; else echo 'installing $(1) into $(VENV)'; \
+announce = @if [ -e $@ ]; then echo 'updating the packages in $(VENV)'; else \
+  echo 'installing $(1) into $(VENV), in $(if $(UV),one to five,$(2)) minutes'; \
   echo 'A third or more is softkv-core: a compiler of 0.1 GB comes, compiles the kernels, and is deleted'; \
   $(if $(UV),,echo 'With uv (pip install uv) it takes half the time: make $(or $(MAKECMDGOALS),run) UV="$$(command -v uv)"';) fi
 install_first = $(if $(UV)$(wildcard $@),$(call install,$(VENV)),$(subst --quiet,--progress-bar off,$(call install,$(VENV))))
 
 $(VENV)/.serves: $(PROJECTS) $(NATIVE) $(CONSTRAINTS) $(MINILM) | $(BIN)/pip
-	$(call announce,about 0.3 GB$(comma) in three to ten minutes$(comma))
+	$(call announce,about 0.3 GB,three to ten)
 	$(install_first) $(SERVES) -e .
 	@touch $@
 
@@ -140,7 +140,7 @@ $(VENV)/.lab: $(VENV)/.serves
 	@touch $@
 
 $(VENV)/.installed: $(PROJECTS) $(CONSTRAINTS) $(MINILM) | $(BIN)/pip
-	$(call announce,all that tests need$(comma) 2.5 GB$(comma) in five to 25 minutes$(comma))
+	$(call announce,2.5 GB for tests,five to 25)
 	$(install_first) $(SERVES) -e '.[dev]'
 	@touch $(VENV)/.serves $(VENV)/.lab $@
 

@@ -56,13 +56,15 @@ def test_make_run_installs_torch_only_for_the_lab(tmp_path):
     assert "pip install" not in commands(tmp_path, "run", "LAB=1")
 
 
-@pytest.mark.parametrize(("target", "size"), [("run", "about 0.3 GB"), ("install", "all that tests need, 2.5 GB")])
+@pytest.mark.parametrize(("target", "size"), [("run", "about 0.3 GB"), ("install", "2.5 GB for tests")])
 def test_a_first_installation_says_its_size_and_duration_and_names_each_package(tmp_path, target, size):
     run = commands(tmp_path, target)
-    announced, installed = run.index(f"installing {size}, in "), run.index("-m pip install --progress-bar off")
+    announced, installed = run.index(f"installing {size} into "), run.index("-m pip install --progress-bar off")
     assert announced < installed
     assert f'With uv (pip install uv) it takes half the time: make {target} UV="$(command -v uv)"' in run
-    assert "With uv" not in commands(tmp_path, target, "UV=uv")
+    by_uv = commands(tmp_path, target, "UV=uv")
+    assert "in one to five minutes" in by_uv
+    assert "With uv" not in by_uv
     (tmp_path / ".installed").touch()
     assert "-m pip install --quiet" in commands(tmp_path, "install")  # of a later change
 
