@@ -79,14 +79,21 @@ ONLY = {
         "softkv_workshop.routes.**",
         "softkv_workshop.schemas.**",
     ],
-    "softkv_service.settings": [
+    "softkv_service.configuration": [
         *(
-            "softkv_service.cli",
-            "softkv_service.app",
+            "softkv_service.settings",
             "softkv_service.assembly",
             "softkv_service.lifespan",
             "softkv_service.local",
             "softkv_service.startup",
+            "softkv_service.server.**",
+            "softkv_service.commands.**",
+        )
+    ],
+    "softkv_service.settings": [
+        *(
+            "softkv_service.cli",
+            "softkv_service.app",
             "softkv_service.server.**",
             "softkv_service.commands.**",
             "softkv_cluster.command",

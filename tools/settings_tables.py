@@ -1,12 +1,12 @@
 """The tables of settings in docs/reference/settings.md and docker/README.md, from the descriptions of the fields of
-`Settings`; `make openapi` writes them.
+`Configuration`; `make openapi` writes them.
 """
 
 from __future__ import annotations
 
 import re
 
-from softkv_service.settings import Settings, default_text, setting_group
+from softkv_service.configuration import Configuration, default_text, setting_group
 from tools import ROOT
 from tools.reference_tables import with_table
 
@@ -17,13 +17,13 @@ LINK = re.compile(r"(\]\()(#|[^):]+\))")
 
 def row(name: str) -> str:
     """Return the row of a setting in the reference."""
-    field = Settings.model_fields[name]
+    field = Configuration.model_fields[name]
     return f"| `{name.upper()}` | {default_text(field)} | {field.description} |".replace("|  |", "| |")
 
 
 def container_row(name: str) -> str:
     """Return the row of a setting in the page on containers; its links begin in another folder."""
-    description = Settings.model_fields[name].description or ""
+    description = Configuration.model_fields[name].description or ""
     page = PAGE.relative_to(ROOT).as_posix()
     moved = LINK.sub(lambda match: match[1] + (f"../{page}#" if match[2] == "#" else as_link(match[2])), description)
     named = re.sub(r"`([A-Z_]+)`", lambda match: f"`SOFTKV_{match[1]}`" if is_setting(match[1]) else match[0], moved)
@@ -37,13 +37,13 @@ def as_link(target: str) -> str:
 
 def is_setting(name: str) -> bool:
     """Return whether a setting has this name in capitals."""
-    return name.lower() in Settings.model_fields
+    return name.lower() in Configuration.model_fields
 
 
 def with_tables(text: str) -> str:
     """Return the reference with a table for each group below its heading."""
     groups: dict[str, list[str]] = {}
-    for name, field in Settings.model_fields.items():
+    for name, field in Configuration.model_fields.items():
         groups.setdefault(setting_group(field).name, []).append(row(name))
     for group, rows in groups.items():
         text = with_table(text, group, rows)

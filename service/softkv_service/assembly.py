@@ -26,10 +26,10 @@ from softkv_service.api.routes import idempotency
 from softkv_service.api.routing import DirectCall, DirectRoutes, direct_calls, operation_id, require_write_by_default
 from softkv_service.api.shutdown import Shutdown
 from softkv_service.api.telemetry import NO_TELEMETRY, NullRequestListener, RequestListener, SlowRequests, Tracing
+from softkv_service.configuration import Configuration
 from softkv_service.datasets import DEMOS
 from softkv_service.lifespan import lifespan
 from softkv_service.scheduling import FairSemaphore
-from softkv_service.settings import Settings
 from softkv_service.startup import Opening
 
 
@@ -71,7 +71,7 @@ class ServerParts:
 
 
 def assemble(
-    settings: Settings,
+    settings: Configuration,
     opening: Opening | None = None,
     tracing: Tracing | None = None,
     connections: ConnectionLimits | None = None,
@@ -119,7 +119,7 @@ def assemble(
     return app
 
 
-def _open_access_log(settings: Settings) -> AccessLog | None:
+def _open_access_log(settings: Configuration) -> AccessLog | None:
     if settings.access_log is None:
         return None
     return AccessLog(settings.access_log, max_bytes=FILE_BYTES, old_files=settings.access_log_files)
@@ -127,7 +127,7 @@ def _open_access_log(settings: Settings) -> AccessLog | None:
 
 def _set_state(
     app: FastAPI,
-    settings: Settings,
+    settings: Configuration,
     listener: RequestListener,
     tracing: Tracing | None,
     connections: ConnectionLimits,

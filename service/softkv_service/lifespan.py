@@ -18,11 +18,11 @@ from softkv_service.api.keyring import KeyFile
 from softkv_service.api.parts import Part
 from softkv_service.api.state import State
 from softkv_service.api.warmup import warm
+from softkv_service.configuration import Configuration
 from softkv_service.datasets import DEMOS
 from softkv_service.logs import log
 from softkv_service.retrieval.collections import Catalogue
 from softkv_service.retrieval.documents import ExpirySweep, ReEncodings, Seeding
-from softkv_service.settings import Settings
 from softkv_service.startup import Opening, open_in_background
 from softkv_service.storage.errors import StorageError
 
@@ -39,7 +39,7 @@ KEY_FILE_SECONDS = 0.5
 
 @asynccontextmanager
 async def lifespan(
-    settings: Settings, opening: Opening | None, app: FastAPI, *, parts: Sequence[Part], hosted: bool
+    settings: Configuration, opening: Opening | None, app: FastAPI, *, parts: Sequence[Part], hosted: bool
 ) -> AsyncIterator[None]:
     """Run the service's background tasks for the duration of the block: they load its parts while it answers.
 
@@ -88,7 +88,7 @@ async def lifespan(
                 await asyncio.to_thread(app.state.access_log.close)
 
 
-def _parts(settings: Settings, catalogue: Catalogue, parts: Sequence[Part]) -> State:
+def _parts(settings: Configuration, catalogue: Catalogue, parts: Sequence[Part]) -> State:
     return State(
         catalogue,
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),

@@ -10,29 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
-
-from softkv_service.settings import Settings
+from softkv_service.configuration import Configuration
 from softkv_service.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-
-
-class LocalSettings(Settings):
-    """The settings of a service inside another program, whose environment is not for the service: none is read."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the arguments as the only source of settings."""
-        return (init_settings,)
 
 
 class LocalService:
@@ -48,7 +30,7 @@ class LocalService:
     startup_errors: tuple[type[Exception], ...] = (StorageError,)
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self.settings = LocalSettings(**settings)
+        self.settings = Configuration(**settings)
         softkv_log = logging.getLogger("softkv")
         if softkv_log.level == logging.NOTSET:  # a line for each request is for programs that ask for it
             softkv_log.setLevel(logging.WARNING)
@@ -78,5 +60,5 @@ class LocalService:
 
     def differences(self, other: LocalService) -> list[str]:
         """Return the names of the settings that differ from those of another service, except for the directory."""
-        names = LocalSettings.model_fields.keys() - {"data_dir"}
+        names = Configuration.model_fields.keys() - {"data_dir"}
         return sorted(name for name in names if getattr(self.settings, name) != getattr(other.settings, name))

@@ -16,9 +16,9 @@ from threading import Event
 # Everything else is imported in the functions below: in the background thread, beside the imports of the others.
 from typing import TYPE_CHECKING, Any
 
+from softkv_service.configuration import Configuration
 from softkv_service.logs import log
 from softkv_service.memory_limit import memory_limit
-from softkv_service.settings import Settings
 from softkv_service.storage import BALLAST_BYTES, PRIVATE, SharedStore, SQLiteStore, Store, open_shared
 from softkv_service.storage.errors import StorageError, StorageFailed, StoreClosed, StoreRefused, StoreUnavailable
 
@@ -57,7 +57,9 @@ class Opening:
             self.catalogue.result().store.close()
 
 
-def open_in_background(settings: Settings, limits: Limits | None = None, wait_seconds: float = WAIT_SECONDS) -> Opening:
+def open_in_background(
+    settings: Configuration, limits: Limits | None = None, wait_seconds: float = WAIT_SECONDS
+) -> Opening:
     """Open the store and read its keys in a separate thread, which holds the GIL only a small part of the time.
 
     Args:
@@ -78,7 +80,7 @@ def open_in_background(settings: Settings, limits: Limits | None = None, wait_se
     return Opening(catalogue, keys, stopped)
 
 
-def _open(settings: Settings, limits: Limits | None, wait_seconds: float, stopped: Event) -> Catalogue:
+def _open(settings: Configuration, limits: Limits | None, wait_seconds: float, stopped: Event) -> Catalogue:
     """Return the collections of the settings' store."""
     if settings.store is not None:
         shared = _wait_for_store(settings.store, wait_seconds, stopped)
@@ -147,7 +149,7 @@ def _wait_for_store(address: str, seconds: float, stopped: Event) -> SharedStore
             return store
 
 
-def _open_sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:
+def _open_sharded(settings: Configuration, address: str, store: SharedStore) -> Catalogue:
     """Join the Ray cluster whose servers hold the keys, and return the collections."""
     try:
         catalogue: Catalogue = find_cluster().open_catalogue(store, _encoders(settings, store), address)
@@ -182,11 +184,11 @@ def _remote_encoder(one: RemoteSettings, store: Store, *, lazy: bool) -> Loading
     return LoadingEncoder(one.name, load, model=one.model_identity, lazy=lazy, remote=True)
 
 
-def _originals(settings: Settings) -> Path | None:
+def _originals(settings: Configuration) -> Path | None:
     return settings.data_dir if settings.vector_storage == "files" else None
 
 
-def _encoders(settings: Settings, store: Store) -> Encoders:
+def _encoders(settings: Configuration, store: Store) -> Encoders:
     """Return the encoders of the settings, which are not loaded yet; `store` keeps what providers' were measured as."""
     from softkv_service.encoding import Encoders, LoadingEncoder, LoadingReranker, LocalSettings, encoder_name
 

@@ -92,14 +92,14 @@ class ServeCommand(Command):
 
 def _with_options(run: Callable[..., None]) -> Callable[..., None]:
     """Return a function whose signature has an option of typer for each setting."""
-    from softkv_service.settings import SECRET, START, Settings, default_text, setting_group
+    from softkv_service.configuration import SECRET, START, Configuration, default_text, setting_group
 
     @wraps(run)
     def command(**options: Any) -> None:
         run(**options)
 
     parameters = []
-    for name, field in Settings.model_fields.items():
+    for name, field in Configuration.model_fields.items():
         if SECRET in field.metadata:
             continue
         group = setting_group(field)
@@ -138,11 +138,11 @@ def _flag(name: str) -> str:
 
 def _help(description: str) -> str:
     """Return the description of a setting as plain text, in which other settings are named by their options."""
-    from softkv_service.settings import Settings
+    from softkv_service.configuration import Configuration
 
     def to_option(match: re.Match[str]) -> str:
         name = match[1].lower()
-        return _flag(name) if match[1].isupper() and name in Settings.model_fields else match[1]
+        return _flag(name) if match[1].isupper() and name in Configuration.model_fields else match[1]
 
     text = re.sub(r"`([^`]+)`", to_option, re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", description))
     return f"{text[0].upper()}{text[1:]}.".replace("[", r"\[")  # a bracket would begin markup of rich

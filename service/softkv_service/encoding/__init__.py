@@ -35,7 +35,7 @@ from softkv_service.encoding.registry import (
     load_encoder,
     load_reranker,
 )
-from softkv_service.encoding.remote import RemoteEncoder, RemoteSettings, load_remote
+from softkv_service.encoding.remote import RemoteEncoder, RemoteSettings, load_remote, provider_key
 from softkv_service.encoding.reranker import ACTIVATIONS, Reranker, write_pair
 from softkv_service.encoding.temperature import Temperatures
 from softkv_service.encoding.texts import Encoded, EncodedText

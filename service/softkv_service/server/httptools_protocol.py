@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from softkv_service.api.admission import ConnectionLimits, notify_disconnect
 from softkv_service.api.middleware.requests import NO_STORE
 from softkv_service.api.problems.errors import APIError
+from softkv_service.configuration import UNIX
 from softkv_service.server.malformed import (
     MAX_HEAD_BYTES,
     PIECE_BYTES,
@@ -32,7 +33,6 @@ from softkv_service.server.malformed import (
 )
 from softkv_service.server.process import UNIX_FAMILY
 from softkv_service.server.timeouts import MAX_CHECK_SECONDS, ConnectionTimeouts, WaitReason
-from softkv_service.settings import UNIX
 
 MAX_PIPELINED = 16
 """The most requests of one connection that wait for their turn; the bytes after them stay unparsed."""

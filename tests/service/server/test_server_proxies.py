@@ -20,7 +20,7 @@ from softkv import Client
 from softkv_service.api.middleware.access import caller_of
 from softkv_service.api.parts import find_parts
 from softkv_service.api.routes.page import folders
-from softkv_service.settings import OWN_SEGMENTS
+from softkv_service.configuration import OWN_SEGMENTS
 from tests.examples import ROOT, Page
 from tests.running import RunningService, reserved_port
 from tests.service.server.proxies import caller, program, small_proxy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import field
 from typing import Annotated
@@ -115,3 +116,22 @@ class RemoteSettings:
         """The text that a measurement belongs to: another one means that the encoder has to be measured again."""
         topics = hashlib.blake2b(repr(TOPICS).encode(), digest_size=8).hexdigest()
         return f"{self.model_identity} topics {topics}"
+
+
+class KeyMissing(ValueError):
+    """The environment variable that should hold a provider's key is not set, or empty."""
+
+
+def provider_key(variable: str) -> str:
+    """Return a provider's key from the environment variable that the file of encoders names.
+
+    Raises:
+        KeyMissing: the variable is not set, or empty.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise KeyMissing(
+            f"Expected the key of a provider in the environment variable {variable}, which is not set. Set it, or "
+            "leave api_key_env out for a provider without keys."
+        )
+    return key

@@ -7,8 +7,8 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from softkv_service.encoding.remote import RemoteSettings
-from softkv_service.settings import KeyMissing, provider_key
+from softkv_service.encoding.remote import RemoteSettings, provider_key
+from softkv_service.encoding.remote.settings import KeyMissing
 
 KEY = "sk-a-secret-that-nobody-may-read"
 
