@@ -1,7 +1,8 @@
-"""The words of keys in Han, kana, Thai and similar scripts, with bigrams: the column `bigrams` of `documents`.
+"""The words of keys in Han, kana, Thai and similar scripts, with bigrams, and of keys with letters such as ß, folded.
 
-Tables of schema version 8 have no such column. The first process adds it, and `write_missing` fills it in the
-background. Until then, a search finds the words of the other rows as before.
+They are in the column `bigrams` of `documents`. Tables of schema version 8 have no such column, and in those of 9 and
+10 no letter is folded. The first process adds it, or empties it where letters have to be folded, and `write_missing`
+fills it in the background. Until then, a search finds the words of the other rows as before.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from psycopg import Connection
 
 from softkv_postgres.schema.version import SCHEMA
-from softkv_service.storage.conditions import BIGRAM_CHARACTERS, with_bigrams
+from softkv_service.storage.conditions import INDEXED_CHARACTERS, indexed_text
 
 MATCH = "(bigrams @@ question OR (bigrams IS NULL AND words @@ question))"
 """SQL that is true for documents with the words of the tsquery `question`."""
@@ -44,14 +45,14 @@ AND (bigrams IS NOT NULL OR (SELECT schema_version FROM softkv.state) = %s)"""
 
 
 def write(connection: Connection[Any], collection: int, keys: Iterable[tuple[int, str | None]]) -> None:
-    """Write the words of the keys that have bigrams, by row number."""
+    """Write the words of the keys that have bigrams or folded letters, by row number."""
     texts = {row: text for row, text in _texts(keys).items() if text is not None}
     if texts:
         connection.execute(_WRITE, (list(texts), list(texts.values()), collection))
 
 
 def write_missing(connection: Connection[Any], after: tuple[int, int]) -> tuple[int, int] | None:
-    """Write the words of up to 500 rows of a database that had no bigrams; several processes may do so at once.
+    """Write the words of up to 500 rows of a database of an earlier version; several processes may do so at once.
 
     Return the collection and the row of the last one, after which the next call begins; None if all are written.
 
@@ -59,7 +60,7 @@ def write_missing(connection: Connection[Any], after: tuple[int, int]) -> tuple[
         after: a collection and a row in it; (0, 0) begins.
     """
     with connection.transaction():
-        rows = connection.execute(_MISSING, (*after, BIGRAM_CHARACTERS)).fetchall()
+        rows = connection.execute(_MISSING, (*after, INDEXED_CHARACTERS)).fetchall()
         keys = defaultdict(list)
         for collection, row, key in rows:
             keys[collection].append((row, key))
@@ -68,7 +69,7 @@ def write_missing(connection: Connection[Any], after: tuple[int, int]) -> tuple[
         if rows:
             return rows[-1][0], rows[-1][1]
         # Rows that another transaction had locked are left to the next round.
-        return None if connection.execute(_COMPLETE, (SCHEMA, BIGRAM_CHARACTERS)).rowcount else (0, 0)
+        return None if connection.execute(_COMPLETE, (SCHEMA, INDEXED_CHARACTERS)).rowcount else (0, 0)
 
 
 def find_wrong(connection: Connection[Any], collection: int, keys: Iterable[tuple[int, str | None]]) -> list[int]:
@@ -79,6 +80,6 @@ def find_wrong(connection: Connection[Any], collection: int, keys: Iterable[tupl
 
 
 def _texts(keys: Iterable[tuple[int, str | None]]) -> dict[int, str | None]:
-    """Map row numbers to the keys with bigrams; None if the key stays as it is."""
-    texts = ((row, key, None if key is None else with_bigrams(key)) for row, key in keys)
+    """Map row numbers to the keys as full text indexes them; None if the key stays as it is."""
+    texts = ((row, key, None if key is None else indexed_text(key)) for row, key in keys)
     return {row: None if text == key else text for row, key, text in texts}

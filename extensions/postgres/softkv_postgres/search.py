@@ -18,7 +18,7 @@ from psycopg import Connection
 from softkv_postgres.bigrams import MATCH
 from softkv_postgres.connections import work_memory
 from softkv_postgres.statements import compile_condition
-from softkv_service.storage.conditions import Condition, Searched, SearchTerm, bigram_terms, terms_of
+from softkv_service.storage.conditions import Condition, Searched, SearchTerm, bigram_terms, fold_terms, terms_of
 from softkv_service.storage.errors import DocumentDamaged
 from softkv_service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
 from softkv_service.storage.serialisation import NUL, TEXT_COLUMNS, refuse_surrogates, texts_of
@@ -135,9 +135,9 @@ def _value_as_json(value: Any) -> Any:
 
 
 def _all_terms(searched: Searched) -> list[SearchTerm]:
-    """Return the terms of a search with bigrams, and as they were sent, for keys whose bigrams are not written yet."""
+    """Return the terms of a search as keys are indexed, and as they were sent, for keys that are not yet written so."""
     terms = terms_of(searched)
-    written = bigram_terms(terms)
+    written = bigram_terms(fold_terms(terms))
     beginnings = {term.text for term in written if term.prefix}
     return [*dict.fromkeys([*written, *(term for term in terms if term.text not in beginnings or term.prefix)])]
 

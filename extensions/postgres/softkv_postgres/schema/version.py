@@ -1,8 +1,8 @@
 """The version of the schema: checks which version a database has, and creates the tables in one without them.
 
 Until the first release, schema.sql is edited in place. From then on, a change of it raises `SCHEMA` and brings a
-migration, which `prepare_schema` runs in its transaction. That of version 8 takes no longer than one pass over the
-documents. It leads to version 9, which becomes 10 once `bigrams.write_missing` has filled the new column.
+migration, which `prepare_schema` runs in its transaction. Those of versions 8 to 10 take no longer than one pass over
+the documents. They lead to version 11, which becomes 12 once `bigrams.write_missing` has filled the column `bigrams`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 
 from psycopg import Connection, Cursor, errors, sql
 
+from softkv_service.storage.conditions import FOLDED_CHARACTERS
 from softkv_service.storage.errors import DatabaseTooNew, DatabaseTooOld, StorageFailed
 
-SCHEMA, OLDEST = 10, 8
+SCHEMA, OLDEST = 12, 8
 """The version of schema.sql, and the oldest that is read. Builds before the first release created 1 to 7, too."""
 ADVISORY_LOCK = 0x736B7631
 """The advisory lock of the process that creates the tables: "skv1"."""
@@ -23,8 +24,9 @@ _OLDEST_SERVER = 150000  # NULLS NOT DISTINCT
 _ADD_BIGRAMS = (
     "ALTER TABLE softkv.documents ADD COLUMN bigrams tsvector",
     "CREATE INDEX documents_by_bigrams ON softkv.documents USING gin (bigrams) WHERE bigrams IS NOT NULL",
-    "UPDATE softkv.state SET schema_version = 9",
 )
+_EMPTY_UNFOLDED = "UPDATE softkv.documents SET bigrams = NULL WHERE bigrams IS NOT NULL AND key ~ %s"
+_FILLING = 11
 
 
 def prepare_schema(connection: Connection[Any], address: str) -> bool:
@@ -45,6 +47,9 @@ def prepare_schema(connection: Connection[Any], address: str) -> bool:
             _create(connection, address)
         for statement in _ADD_BIGRAMS if version == OLDEST else ():
             connection.execute(statement)
+        if 0 < version < _FILLING:
+            connection.execute(_EMPTY_UNFOLDED, (FOLDED_CHARACTERS,))
+            connection.execute("UPDATE softkv.state SET schema_version = %s", (_FILLING,))
         return 0 < version < SCHEMA
 
 

@@ -19,11 +19,14 @@ from softkv_service.storage.conditions.condition import (
 )
 from softkv_service.storage.conditions.ordering import FIRST_KIND, LAST_KIND, Order, Position
 from softkv_service.storage.conditions.search_terms import (
-    BIGRAM_CHARACTERS,
+    FOLDED_CHARACTERS,
+    INDEXED_CHARACTERS,
     SIGNS,
     Searched,
     SearchTerm,
     bigram_terms,
+    fold_terms,
+    indexed_text,
     parse_search,
     terms_of,
     with_bigrams,

@@ -3,9 +3,14 @@
 Each store splits the text of a term into words as it splits the keys. So a term may have several words, such as
 `what's` in SQLite: they match where they follow each other.
 
+Letters that are two when case is folded are written as two first, by `fold_letters` in keys and `fold_terms` in terms:
+`straße` becomes `strasse`, as `STRASSE` does. The stores' own folding keeps the length of a text.
+
 Scripts without spaces between words are written as bigrams first, the pairs of neighbouring characters, in keys by
 `with_bigrams` and in terms by `bigram_terms`. These scripts are Han and kana, Thai, Lao, Khmer and Burmese, and Hangul,
 whose words have endings: Lucene's CJKBigramFilter pairs Han, kana and Hangul, too. No other text changes.
+
+`indexed_text` does both.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from softkv_service.storage.errors import InvalidSearch
@@ -40,8 +45,16 @@ _RUN = re.compile(f"[{_WIDE}]+|[{_LETTERS}][{_LETTERS}{_SIGNS}{_ACCENTS}]*")
 _MAX_SIGNS = 8  # of one letter; no writing has as many, and Unicode's Stream-Safe Text Format allows 30
 _MORE_SIGNS = re.compile(f"([{_SIGNS}{_ACCENTS}]{{{_MAX_SIGNS}}})[{_SIGNS}{_ACCENTS}]+")
 
-BIGRAM_CHARACTERS = f"[{_WIDE}{_LETTERS}]"
-"""A regular expression, of Python and of PostgreSQL, that finds something in the texts that `with_bigrams` changes."""
+_TWO_LETTERS = "\u00df\u1e9e\ufb00\ufb01\ufb02\ufb03\ufb04\ufb05\ufb06\u0587\ufb13\ufb14\ufb15\ufb16\ufb17"
+_FOLDS = {ord(letter): letter.casefold() for letter in _TWO_LETTERS}
+
+FOLDED_CHARACTERS = f"[{_TWO_LETTERS}]"
+"""A regular expression, of Python and of PostgreSQL, that finds the letters that are two when case is folded.
+
+They are ß in both cases, and the ligatures of Latin and Armenian.
+"""
+INDEXED_CHARACTERS = f"[{_WIDE}{_LETTERS}{_TWO_LETTERS}]"
+"""A regular expression, of Python and of PostgreSQL, that finds something in the texts that `indexed_text` changes."""
 _OF_A_LETTER = re.compile(f"[{_SIGNS}]")
 SIGNS = "".join(
     sign
@@ -120,8 +133,27 @@ def parse_search(text: str) -> tuple[SearchTerm, ...]:
     return tuple(terms)
 
 
+def fold_letters(text: str) -> str:
+    """Return a text with two letters in place of each that is two when case is folded.
+
+    >>> fold_letters("Straße")
+    'Strasse'
+    """
+    return text if text.isascii() else text.translate(_FOLDS)
+
+
+def fold_terms(terms: Iterable[SearchTerm]) -> list[SearchTerm]:
+    """Return the terms of a search of keys whose letters are folded."""
+    return [replace(term, text=fold_letters(term.text)) for term in terms]
+
+
+def indexed_text(text: str) -> str:
+    """Return a text as full text indexes it: its letters folded, and with bigrams."""
+    return with_bigrams(fold_letters(text))
+
+
 def with_bigrams(text: str) -> str:
-    """Return a text as full text indexes it: with bigrams in place of runs of characters, for spaces to separate.
+    """Return a text with bigrams in place of runs of characters, for spaces to separate.
 
     The last character of a run stands alone once more, so that each character begins one word of the index. A vowel or
     a tone belongs to the letter before it, and wide letters become those of ASCII. Of more than eight signs in a row,

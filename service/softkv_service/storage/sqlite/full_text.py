@@ -6,8 +6,8 @@ contentless: the texts are in `documents`.
 A small collection has no table in the file. FTS5 needs five tables for each, and every connection reads the schema of
 all of them. So a question builds the same table in memory, from at most MAX_UNINDEXED keys.
 
-A file of schema version 9 has older indexes, without bigrams. Such an index answers, and is kept up to date, until
-`replace_older` has filled a new one.
+Files of earlier schema versions have older indexes: without bigrams in version 9, without folded letters in 10. Such an
+index answers, and is kept up to date, until `replace_older` has filled a new one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection
 
-from softkv_service.storage.conditions import SIGNS, SearchTerm, bigram_terms, with_bigrams
+from softkv_service.storage.conditions import SIGNS, SearchTerm, bigram_terms, fold_terms, indexed_text, with_bigrams
 from softkv_service.storage.fields import is_utf8
 from softkv_service.storage.sqlite.statements import all_or_none, insert_rows
 
@@ -44,9 +44,13 @@ def tables(index: str) -> dict[str, str | None]:
     return {index: _statement(index)} | {f"{index}_{part}": None for part in _PARTS}
 
 
-def names(collection: int) -> tuple[str, str]:
-    """Return the names of the index of a collection: the older one, without bigrams, and the new one."""
-    return f"words_{int(collection)}", f"terms_{int(collection)}"
+PREFIXES = _PLAIN, _WITH_BIGRAMS, _FOLDED = "words_", "terms_", "folds_"
+"""The beginnings of the names of indexes: without bigrams, without folded letters, and new ones."""
+
+
+def names(collection: int) -> list[str]:
+    """Return the names that the index of a collection may have, the oldest form first, the new one last."""
+    return [f"{prefix}{int(collection)}" for prefix in PREFIXES]
 
 
 def create(connection: Connection, index: str) -> None:
@@ -72,7 +76,7 @@ def existing(connection: Connection, collection: int) -> list[str]:
 def keep_up(connection: Connection, collection: int, documents: int) -> None:
     """Create the index of a collection that is about to have this number of documents, if it needs one."""
     if documents > MAX_UNINDEXED and not existing(connection, collection):
-        index = names(collection)[1]
+        index = names(collection)[-1]
         create(connection, index)
         add(connection, index, _valid_keys(connection, collection))
 
@@ -107,8 +111,8 @@ def rebuild(connection: Connection, collection: int) -> None:
 
 def find_older(connection: Connection) -> list[int]:
     """Return the numbers of the collections whose index is an older one."""
-    statement = "SELECT id FROM collections WHERE 'words_' || id IN (SELECT name FROM sqlite_schema) ORDER BY id"
-    return [number for (number,) in connection.execute(statement)]
+    older = " OR ".join(f"'{prefix}' || id IN (SELECT name FROM sqlite_schema)" for prefix in PREFIXES[:-1])
+    return [number for (number,) in connection.execute(f"SELECT id FROM collections WHERE {older} ORDER BY id")]
 
 
 def replace_older(connection: Connection) -> Iterator[None]:
@@ -118,17 +122,19 @@ def replace_older(connection: Connection) -> Iterator[None]:
     restart goes on below the lowest row that it has.
     """
     while collections := find_older(connection):
-        older, new = names(collections[0])
-        if existing(connection, collections[0]) == [older]:
+        *older, new = names(collections[0])
+        if new not in existing(connection, collections[0]):
             create(connection, new)
         rows = array("q", sorted(row for (row,) in connection.execute(_BELOW.format(new), collections[:1])))
-        while rows and len(existing(connection, collections[0])) == 2:
+        while rows and len(existing(connection, collections[0])) > 1:
             step = rows[-_DOCUMENTS_IN_STEP:]
             del rows[-_DOCUMENTS_IN_STEP:]
             with all_or_none(connection):
                 add(connection, new, _valid_keys(connection, collections[0], _MISSING.format(new), step[0], step[-1]))
             yield
-        connection.execute(f"DROP TABLE IF EXISTS main.{older}")
+        with all_or_none(connection):
+            for index in older:
+                connection.execute(f"DROP TABLE IF EXISTS main.{index}")
         yield
 
 
@@ -140,7 +146,7 @@ def searchable(connection: Connection, collection: int) -> Iterator[str]:
     if indexes := existing(connection, collection):
         yield indexes[0]
         return
-    index = names(collection)[1]
+    index = names(collection)[-1]
     name = f"temp.{index}"
     (query_only,) = connection.execute("PRAGMA query_only").fetchone()
     connection.execute("PRAGMA query_only = OFF")
@@ -162,28 +168,27 @@ def question(index: str, terms: Sequence[SearchTerm]) -> str:
     accents or signs are equal, as in the index.
 
     >>> from softkv_service.storage.conditions import terms_of
-    >>> question("terms_1", terms_of("what's a cat? A Cat!"))
+    >>> question("folds_1", terms_of("what's a cat? A Cat!"))
     '"what\\'s" OR "a" OR "cat?"'
-    >>> question("terms_1", [SearchTerm("a cat"), SearchTerm("purr", prefix=True)])
+    >>> question("folds_1", [SearchTerm("a cat"), SearchTerm("purr", prefix=True)])
     '"a cat" OR "purr" *'
     """
-    terms = terms if _is_older(index) else bigram_terms(terms)
+    terms = terms if index.startswith((_PLAIN, _WITH_BIGRAMS)) else fold_terms(terms)
+    terms = terms if index.startswith(_PLAIN) else bigram_terms(terms)
     term_by_tokens: dict[tuple[bool, tuple[str, ...]], SearchTerm] = {}
     for term, tokens in zip(terms, _tokens([term.text for term in terms]), strict=True):
         term_by_tokens.setdefault((term.prefix, tokens), term)
     return " OR ".join(map(_quote, term_by_tokens.values())) or '""'
 
 
-def _is_older(index: str) -> bool:
-    return index.startswith("words_")
-
-
 def _convert_key(index: str, key: str | None) -> str | None:
-    return key if key is None or _is_older(index) else with_bigrams(key)
+    if key is None or index.startswith(_PLAIN):
+        return key
+    return with_bigrams(key) if index.startswith(_WITH_BIGRAMS) else indexed_text(key)
 
 
 def _statement(index: str) -> str:
-    tokenizer = _OLDER_TOKENIZER if _is_older(index) else _TOKENIZER
+    tokenizer = _OLDER_TOKENIZER if index.startswith(_PLAIN) else _TOKENIZER
     return f"CREATE VIRTUAL TABLE {index} USING fts5 (key, content = '', tokenize = {tokenizer})"
 
 

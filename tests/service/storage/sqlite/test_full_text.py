@@ -1,4 +1,4 @@
-"""Full-text indexes of version 9, which have no bigrams: they answer until new ones are built in the background."""
+"""Full-text indexes of earlier versions: they answer until new ones are built in the background."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from softkv_service.storage import SQLiteStore
+from softkv_service.storage.conditions import parse_search
 from softkv_service.storage.sqlite import full_text
 from softkv_service.storage.sqlite.connections import Connection, connect
 from softkv_service.storage.sqlite.integrity import find_damage
@@ -46,7 +47,7 @@ def older(tmp_path: Path) -> Path:
     with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection:
         for number in (1, 2):
             connection.executescript(
-                f"DROP TABLE terms_{number}; CREATE VIRTUAL TABLE words_{number} USING fts5 (key, content = '', "
+                f"DROP TABLE folds_{number}; CREATE VIRTUAL TABLE words_{number} USING fts5 (key, content = '', "
                 "tokenize = 'unicode61 remove_diacritics 2');"
                 f'INSERT INTO words_{number} (rowid, key) SELECT "row", key FROM documents WHERE collection = {number};'
                 "PRAGMA user_version = 9"
@@ -78,9 +79,9 @@ def test_an_older_index_answers_to_the_digit_until_the_new_one_has_all_keys(conn
         assert answers(connection, 1) == before[1]  # also by the new index
         if "words_2" in states[-1][1]:
             assert answers(connection, 2) == before[2]
-    assert [["words_1", "terms_1"], ["words_2"]] in states
-    assert [["terms_1"], ["words_2", "terms_2"]] in states
-    assert states[-1] == [["terms_1"], ["terms_2"]]
+    assert [["words_1", "folds_1"], ["words_2"]] in states
+    assert [["folds_1"], ["words_2", "folds_2"]] in states
+    assert states[-1] == [["folds_1"], ["folds_2"]]
     new = dict(zip(QUESTIONS, answers(connection, 2), strict=True))
     assert all(len(new[question][0]) == 78 for question in ("注意力", "力"))  # type: ignore[index]
 
@@ -104,7 +105,7 @@ def test_a_collection_that_is_deleted_meanwhile_leaves_nothing(connection: Conne
             Writer(connection).delete_collection("english")
             Writer(connection).delete_collection("mixed")
             connection.execute("COMMIT")
-    assert not connection.execute("SELECT 1 FROM sqlite_schema WHERE name GLOB '[tw][eo]r[md]s_*'").fetchall()
+    assert not connection.execute("SELECT 1 FROM sqlite_schema WHERE name GLOB '[ftw][eo][lr][dm]s_*'").fetchall()
 
 
 def test_after_a_kill_the_next_start_goes_on_and_an_older_softkv_refuses_the_file(older: Path) -> None:
@@ -122,4 +123,42 @@ def test_after_a_kill_the_next_start_goes_on_and_an_older_softkv_refuses_the_fil
         assert list(store.check()) == []
         with store.reading() as reader:
             assert [len(reader.search(number).ranks("工具 食べ แมว")[0]) for number in (1, 2, 3)] == [0, 232, 7]
-        assert store._connection.execute("PRAGMA user_version").fetchone() == (10,)
+        assert store._connection.execute("PRAGMA user_version").fetchone() == (11,)
+
+
+STREET = ["Die Straße der Häuser", "STRASSE", "die STRAẞE", "Strasse", "der ﬁnal cut", "城市 Straße"]
+
+
+@pytest.fixture
+def unfolded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data directory of version 10, whose indexes have bigrams and no folded letters."""
+    with monkeypatch.context() as patched:
+        patched.setattr(full_text, "PREFIXES", full_text.PREFIXES[:-1])
+        with SQLiteStore.open(tmp_path) as store:
+            collection(store, [document(f"d{i}", key=STREET[i % len(STREET)]) for i in range(600)])
+    with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection:
+        connection.execute("PRAGMA user_version = 10")
+    return tmp_path
+
+
+def test_letters_that_are_two_when_folded_meet_in_every_spelling(unfolded: Path) -> None:
+    def found(connection: Connection, question: str) -> int:
+        return len(Search(connection, 1).ranks(question)[0])
+
+    spellings = ["Straße", "STRASSE", "strasse", "STRAẞE", "stra*", "strass*", '"die strasse"']
+    with closing(connect(unfolded / "softkv.sqlite3")) as connection:
+        assert full_text.find_older(connection) == [1]
+        assert [found(connection, question) for question in spellings[:4]] == [300, 200, 200, 300]
+        for _ in full_text.replace_older(connection):
+            assert damage(connection) == []
+            connection.execute("BEGIN")
+            Writer(connection).delete_ids(1, ["d595"])
+            Writer(connection).upsert(1, [document("d595", key="城市 Straße")])
+            connection.execute("COMMIT")
+            assert damage(connection) == []
+        assert full_text.existing(connection, 1) == ["folds_1"]
+        assert [found(connection, question) for question in spellings[:4]] == [500] * 4
+        terms = [Search(connection, 1).ranks(parse_search(question))[0] for question in spellings[4:]]
+        assert [len(rows) for rows in terms] == [500, 500, 200]
+        assert found(connection, "final") == 100
+        assert found(connection, "城市") == 101  # with the document that was replaced

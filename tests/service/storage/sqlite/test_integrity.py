@@ -310,7 +310,7 @@ def test_doctor_names_a_bit_in_the_full_text_index(tmp_path: Path) -> None:
         blobs = [
             content
             for table, column in (("data", "block"), ("docsize", "sz"))
-            for (content,) in reader._connection.execute(f"SELECT {column} FROM terms_1_{table}")
+            for (content,) in reader._connection.execute(f"SELECT {column} FROM folds_1_{table}")
         ]
     pages = [content for content in blobs if len(content) > 20 and sound.count(content) == 1]
     assert pages

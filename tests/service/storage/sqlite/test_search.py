@@ -53,7 +53,7 @@ def test_stored_documents_and_the_same_rows_answer_alike(store: Store, question:
             from_store, from_rows = search.full_text(question, limit), rows.full_text(question, limit)
             assert from_store.rows == from_rows.rows
             assert from_store.parameters == from_rows.parameters
-            assert from_store.statement == from_rows.statement.replace("terms_1", f"terms_{number}")
+            assert from_store.statement == from_rows.statement.replace("folds_1", f"folds_{number}")
             assert search.equal(question, limit).rows == rows.equal(question, limit).rows
 
 
@@ -113,7 +113,7 @@ def test_the_statement_shown_is_the_one_that_runs(store: Store) -> None:
 def index_of(store: Store, number: int) -> list[str]:
     """The tables of a collection's index in the file."""
     with store.reading() as reader:
-        names = reader._connection.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'terms%' ORDER BY name")
+        names = reader._connection.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'folds%' ORDER BY name")
         return [name for (name,) in names if name.split("_")[1] == str(number)]
 
 
@@ -136,7 +136,7 @@ def test_an_index_is_in_the_file_from_some_documents_on_and_answers_stay_the_sam
     assert index_of(store, number) == []
     with store.writing() as writer:
         writer.upsert(number, [document("one more", key="of another kind")])
-    assert index_of(store, number)[0] == f"terms_{number}"
+    assert index_of(store, number)[0] == f"folds_{number}"
     with store.writing() as writer:
         writer.delete_ids(number, ["one more"])
     assert index_of(store, number)

@@ -96,7 +96,7 @@ def test_a_deleted_collection_leaves_no_row_of_its_own(store: SQLiteStore) -> No
         ]
         tables = [name for (name,) in reader._connection.execute("SELECT name FROM sqlite_schema")]
         assert counts == [1, 1, 1, 1]
-        assert not [name for name in tables if name.startswith(f"terms_{gone}")]
+        assert not [name for name in tables if name.startswith(f"folds_{gone}")]
         assert reader.count(kept_number) == 1
         assert reader.count(gone) == 0
         with pytest.raises(DocumentDamaged, match="row 999"):

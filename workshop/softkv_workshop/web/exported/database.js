@@ -18,6 +18,10 @@ const ACCENTS = String.raw`\u3099\u309a\uff9e\uff9f\ufe00-\ufe0f\u{e0100}-\u{e01
 const RUN = new RegExp(`[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]+|[${LETTERS}][${LETTERS}${SIGNS}${ACCENTS}]*`, "gu");
 const CHARACTER = new RegExp(`([${LETTERS}][${SIGNS}]*)[${ACCENTS}]*`, "gu");
 const MORE_SIGNS = new RegExp(`([${SIGNS}${ACCENTS}]{8})[${SIGNS}${ACCENTS}]+`, "gu");
+// Letters that are two when case is folded, where a browser's own folding keeps the length of a text.
+/** @type {Record<string, string>} */
+const FOLDS = { ß: "ss", ẞ: "ss", ﬀ: "ff", ﬁ: "fi", ﬂ: "fl", ﬃ: "ffi", ﬄ: "ffl", ﬅ: "st", ﬆ: "st", և: "եւ", ﬓ: "մն", ﬔ: "մե", ﬕ: "մի", ﬖ: "վն", ﬗ: "մխ" };
+const TWO_LETTERS = new RegExp(`[${Object.keys(FOLDS).join("")}]`, "gu");
 const TOKEN = new RegExp(`[\\p{L}\\p{N}\\p{Co}${SIGNS}]+`, "gu");
 
 /**
@@ -44,7 +48,7 @@ export function equal(rows, text, filter, limit) {
  * @param {number} limit
  */
 export function fullText(rows, question, filter, limit) {
-  const statement = `SELECT documents.id, documents.key, documents.value\nFROM terms_1 JOIN documents ON documents."row" = terms_1.rowid\nWHERE terms_1 MATCH :words${clause(filter)}\nORDER BY bm25(terms_1), documents.id\nLIMIT :limit`;
+  const statement = `SELECT documents.id, documents.key, documents.value\nFROM folds_1 JOIN documents ON documents."row" = folds_1.rowid\nWHERE folds_1 MATCH :words${clause(filter)}\nORDER BY bm25(folds_1), documents.id\nLIMIT :limit`;
   const phrases = phrasesOf(question);
   const words = [...phrases.values()].join(" OR ") || '""';
   const scores = ranks(rows, [...phrases.keys()]);
@@ -86,14 +90,15 @@ function phrasesOf(question) {
 
 /** The terms of a word, each with a `*` if it is one character, which begins bigrams: `bigram_terms`. @param {string} word */
 function termsOf(word) {
-  const parts = (withBigrams(word).match(/\S+/g) ?? []).filter((part) => tokensOf(part).length);
+  const parts = (indexedText(word).match(/\S+/g) ?? []).filter((part) => tokensOf(part).length);
   const counts = parts.map((part) => [...part.matchAll(CHARACTER)].length);
   return parts.map((part, i) => [part, counts[i] === 1 ? "*" : ""]).filter((_, i) => counts[i] !== 1 || counts[i - 1] !== 2);
 }
 
-/** `with_bigrams` of the service. @param {string} text */
-function withBigrams(text) {
-  return text.replace(RUN, (run) => {
+/** `indexed_text` of the service. @param {string} text */
+function indexedText(text) {
+  const folded = text.replace(TWO_LETTERS, (letter) => FOLDS[letter]);
+  return folded.replace(RUN, (run) => {
     const normalised = run.replace(MORE_SIGNS, "$1").normalize("NFKC");
     const characters = Array.from(normalised.matchAll(CHARACTER), ([, character]) => character);
     return characters.length ? ` ${characters.map((character, i) => character + (characters[i + 1] ?? "")).join(" ")} ` : normalised;
@@ -116,7 +121,7 @@ function tokensOf(text) {
  * @returns {Map<Row, number>}
  */
 function ranks(rows, phrases) {
-  const texts = rows.map(({ key }) => tokensOf(withBigrams(key)));
+  const texts = rows.map(({ key }) => tokensOf(indexedText(key)));
   const mean = texts.reduce((sum, tokens) => sum + tokens.length, 0) / Math.max(1, rows.length);
   /** @type {Map<Row, number>} */
   const scores = new Map();

@@ -19,7 +19,6 @@ _TOKEN = re.compile(
     r"""(?:--[^\n]*|/\*.*?(?:\*/|\Z)|\s)+|('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^]]*\]|\w+|.)""", re.DOTALL
 )
 _QUOTED = re.compile(r'"(\w+)"')
-_FULL_TEXT = ("words_", "terms_")
 # Tables that ANALYZE creates.
 _STATISTICS = {("table", "sqlite_stat1"), ("table", "sqlite_stat4")}
 
@@ -68,7 +67,7 @@ def _softkv_schema() -> Schema:
 def _differences(actual: Schema, expected: Schema) -> Iterator[str]:
     # Views and triggers first.
     for kind, name in sorted(actual.keys() - expected.keys() - _STATISTICS, reverse=True):
-        if kind != "table" or not name.startswith(_FULL_TEXT):
+        if kind != "table" or not name.startswith(full_text.PREFIXES):
             yield _foreign(kind, name)
     for (kind, name), sql in expected.items():
         if (kind, name) not in actual:
@@ -78,10 +77,10 @@ def _differences(actual: Schema, expected: Schema) -> Iterator[str]:
 
 
 def _full_text_differences(actual: Schema, collections: Iterable[tuple[int, int]]) -> Iterator[str]:
-    tables = {name: sql for (_, name), sql in actual.items() if name.startswith(_FULL_TEXT)}
+    tables = {name: sql for (_, name), sql in actual.items() if name.startswith(full_text.PREFIXES)}
     for number, may_lack in collections:
-        older, new = full_text.names(number)
-        indexes = [index for index in (older, new) if index in tables] or ([] if may_lack else [new])
+        names = full_text.names(number)
+        indexes = [index for index in names if index in tables] or ([] if may_lack else names[-1:])
         for name, sql in [table for index in indexes for table in full_text.tables(index).items()]:
             if name not in tables:
                 yield f"table {name!r} is missing"

@@ -2,7 +2,7 @@
 
 Until the first release, schema.sql is edited in place. From then on, a change of it raises `SCHEMA` and brings a
 migration, which `open_database` runs after `check`, in one transaction. Version 10 has the tables of 9, and full-text
-indexes with bigrams, which `full_text.replace_older` builds in the background.
+indexes with bigrams; those of 11 have folded letters, too. `full_text.replace_older` builds them in the background.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from softkv_service.storage.errors import DatabaseAltered, DatabaseForeign, Data
 from softkv_service.storage.sqlite.schema.validation import read_script, require_own_schema
 from softkv_service.storage.sqlite.statements import all_or_none
 
-SCHEMA, OLDEST = 10, 9
+SCHEMA, OLDEST = 11, 9
 """The version of schema.sql, and the oldest that is read. Builds before the first release wrote 1 to 8, too."""
 APPLICATION_ID = 0x736B7631
 """Marks the file as softkv's in its header: "skv1"."""
