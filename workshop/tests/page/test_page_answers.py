@@ -27,7 +27,7 @@ FICTION = {"field": "metadata.shelf", "operator": "==", "value": "fiction"}
 MASKED = {"field": "id", "operator": "not in", "value": ["cats", "whales"]}
 FILTERS: list[Any] = [None, FICTION, MASKED, {"operator": "AND", "conditions": [FICTION, MASKED]}]
 QUERIES = ["books about felines", "a boy and a dog", 'what\'s a "cat"? A Cat!', "cats", "Émile's CAFÉ", "?!", ""]
-QUERIES += ["softkv是什么？ 猫", "ﾗｰﾒﾝ が 人々", "น้ำตาลไม่ดี ก", "𠮷野家ｃａｔ", "한국어를 학", "မြန်မာ ទឹក ລາວ"]
+QUERIES += ["softkv是什么？ 猫", "ﾗｰﾒﾝ が 人々", "น้ำตาลไม่ดี ก", "𠮷野家ｃａｔ", "한국어를 학", "မြန်မာ ទឹក ລາວ", "STRASSE"]
 FOREIGN = [
     "softkv是一个工具",
     "猫と人々がラーメンを",
@@ -40,6 +40,7 @@ FOREIGN = [
     "ទឹកមាន",
     "ພາສາລາວ",
     "か",
+    "Die Straße",
 ]
 LIBRARY = [
     *DEMOS["library"].documents(),
