@@ -20,6 +20,7 @@ import mcp_types as types
 from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
 from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
 
 import softkv
 from softkv.mcp.library import (
@@ -272,5 +273,69 @@ async def _serve(library: Library) -> None:
         yield library
 
     server = create_server(open_library)
-    async with library.client, stdio_server() as (requests, answers):
-        await server.run(requests, answers, server.create_initialization_options())
+    waiting = _Waiting()
+    request_writer, request_reader = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    answer_writer, answer_reader = anyio.create_memory_object_stream[SessionMessage](0)
+    async with library.client, stdio_server(_open_input()) as (requests, answers), anyio.create_task_group() as tasks:
+
+        async def forward_requests() -> None:
+            async with request_writer:
+                async for request in requests:
+                    waiting.note_request(request)
+                    await request_writer.send(request)
+                await waiting.until_answered()
+
+        async def forward_answers() -> None:
+            async with answers:
+                async for answer in answer_reader:
+                    await answers.send(answer)
+                    waiting.note_answer(answer)
+
+        tasks.start_soon(forward_requests)
+        tasks.start_soon(forward_answers)
+        async with answer_writer:
+            await server.run(request_reader, answer_writer, server.create_initialization_options())
+
+
+def _open_input() -> anyio.AsyncFile[str]:
+    """Open standard input as text, without a byte order mark. Programs that tools start read nothing of it."""
+    descriptor = os.dup(0)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    # A thread may still wait for input at the end, so that the descriptor stays open.
+    return anyio.wrap_file(open(descriptor, encoding="utf-8-sig", errors="replace", closefd=False))
+
+
+class _Waiting:
+    """The requests that wait for an answer.
+
+    The end of input, at which the server cancels them, is passed on to it after them.
+    """
+
+    def __init__(self) -> None:
+        self._ids = set[str | int]()
+        self._changed = anyio.Event()
+
+    def note_request(self, request: SessionMessage | Exception) -> None:
+        """Note a message to the server."""
+        message = request.message if isinstance(request, SessionMessage) else None
+        if isinstance(message, types.JSONRPCRequest):
+            self._ids.add(message.id)
+        elif isinstance(message, types.JSONRPCNotification) and message.method == "notifications/cancelled":
+            self._discard((message.params or {}).get("requestId"))  # it gets no answer
+
+    def note_answer(self, answer: SessionMessage) -> None:
+        """Note a message of the server."""
+        if isinstance(answer.message, types.JSONRPCResponse | types.JSONRPCError):
+            self._discard(answer.message.id)
+
+    async def until_answered(self) -> None:
+        """Wait until no request waits."""
+        while self._ids:
+            await self._changed.wait()
+
+    def _discard(self, identifier: str | int | None) -> None:
+        if identifier in self._ids:
+            self._ids.remove(identifier)
+            self._changed.set()
+            self._changed = anyio.Event()

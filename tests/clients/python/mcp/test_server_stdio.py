@@ -54,6 +54,20 @@ def test_nothing_but_the_protocol_is_written_and_the_end_of_input_ends_it() -> N
     assert "Traceback" not in errors
 
 
+def test_a_request_right_before_the_end_of_input_is_answered_also_behind_a_byte_order_mark(
+    service: RunningService,
+) -> None:
+    call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "list_collections", "arguments": {}}}
+    process = started("--url", service.url)
+    sent = "".join(f"{json.dumps(message)}\n" for message in (HELLO, PING, call))
+    answered, errors = process.communicate(f"\ufeff{sent}", timeout=60)
+    answers = {answer["id"]: answer for answer in map(json.loads, answered.splitlines())}
+    assert answers.keys() == {0, 1, 2}
+    assert "collections" in answers[2]["result"]["structuredContent"]
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
 def test_a_signal_ends_it_at_once(number: signal.Signals) -> None:
     process = started("--url", "http://127.0.0.1:9")
