@@ -47,7 +47,18 @@ class TableOptions(TypedDict, total=False):
     """
 
     id: Annotated[str | None, TableOption("the column of the ids", "id")]
-    key: Annotated[str | None, TableOption("the column of the keys' texts", "key")]
+    key: Annotated[
+        str | None,
+        TableOption(
+            "the column of the keys' texts, or several with commas between, whose texts are joined: what people ask "
+            "about, together with what answers it",
+            "key",
+        ),
+    ]
+    join: Annotated[
+        str | None,
+        TableOption("what stands between the texts of a joined key", "a space", shown="TEXT", length=20),
+    ]
     value: Annotated[str | None, TableOption("the column of the values", "value")]
     vector: Annotated[str | None, TableOption("the column of the keys' vectors", "key_vector")]
     expires: Annotated[

@@ -45,7 +45,6 @@ def access_log(
             show_default="all",
         ),
     ] = None,
-    key: Annotated[str | None, typer.Option(help="Only calls with the key of this name.", show_default="all")] = None,
     outcome: Annotated[
         str | None,
         typer.Option(
@@ -72,7 +71,6 @@ def access_log(
     def fits(entry: dict[str, Any]) -> bool:
         return (
             (earliest is None or str(entry["at"]).removesuffix("Z") >= earliest)
-            and key in (None, entry["key"])
             and (outcome is None or _has_outcome(entry, outcome))
         )
 

@@ -31,12 +31,21 @@ class Reading:
         needs: what a table must have: ids and keys, for documents; the texts of keys; or any columns, for rows.
         repeats: whether several rows may have one id.
         form: how a message writes an option and its value.
+        joined: the columns whose texts are joined to that of the key; they are other fields besides.
     """
 
     options: TableOptions = field(default_factory=fill_options)
     needs: Literal["documents", "keys", "rows"] = "documents"
     repeats: bool = False
     form: str = "{}={}"
+    joined: tuple[str, ...] = ()
+
+    def joining(self, names: Sequence[str] | None) -> Reading:
+        """Return a copy that joins columns, if `key` names several and is not itself one of these names."""
+        key = self.options["key"]
+        if key is None or "," not in key or key in (names or ()):
+            return self
+        return replace(self, joined=tuple(column.strip() for column in key.split(",")))
 
     @property
     def fields_named(self) -> dict[str, str]:
@@ -49,7 +58,11 @@ class Reading:
             "vector": options["vector"],
             "expires": options["expires"],
         }
-        return {option: column for option, column in named.items() if column is not None}
+        return {
+            option: column
+            for option, column in named.items()
+            if column is not None and not (option == "key" and self.joined)
+        }
 
     @property
     def columns_named(self) -> list[tuple[str, str]]:
@@ -57,6 +70,7 @@ class Reading:
         options = self.options
         return [
             *self.fields_named.items(),
+            *(("key", column) for column in self.joined),
             *(("skip", column) for column in options["skip"]),
             *(("number", column) for column in options["number"]),
             *(("text_column", column) for column in options["text_column"]),
@@ -120,11 +134,15 @@ class Reading:
         fields |= {name: _FIELD_OF[option] for option, name in chosen.items()} | dict.fromkeys(
             self.options["skip"], SKIP
         )
+        if self.joined:
+            fields |= {name: METADATA for name, field in fields.items() if field == "key"}
+            if "value" not in fields.values() and fields[self.joined[-1]] == METADATA:
+                fields[self.joined[-1]] = "value"
         self._refuse_repeated([(name, fields[name]) for name in names if fields[name] != SKIP], table)
         if self.needs == "rows":
             return fields
         lacks_id = self.needs == "documents" and not numbered and "id" not in fields.values()
-        lacks_key = _KEYS.isdisjoint(fields.values())
+        lacks_key = not self.joined and _KEYS.isdisjoint(fields.values())
         values = "" if "value" in fields.values() else f"; {self.say('value')} names the one that answers show"
         if lacks_id and lacks_key:
             advice = f"name the one of the ids, {self.say('id')}, and the one of the texts, {self.say('key')}"
@@ -133,7 +151,7 @@ class Reading:
             raise invalid_value(
                 "", f"{table} has no column 'id', {listed}: name the one that holds it with {self.say('id')}"
             )
-        if self.needs == "keys" and "key" not in fields.values():
+        if self.needs == "keys" and not self.joined and "key" not in fields.values():
             raise invalid_value(
                 "", f"{table} has no column 'key', {listed}: name the one of the texts with {self.say('key')}"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from softkv.answers.documents import TableRow, seconds_of
@@ -36,6 +37,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 _VECTORS = {"key_vector", "value_vector"}
 _NAMES_OF_VECTORS = {"embedding", "embeddings", "vector", "vectors", "emb"}
 _AS_METADATA = (METADATA, to_json)
+SAMPLE_ROWS, LONGER = 100, 2
+"""The rows whose words are counted, and how many times as long as keys a column is that could be joined to them."""
 _UNTYPED = {"id", "key", "key_vector", "value_vector", "expires", SKIP}
 
 
@@ -71,6 +74,7 @@ class Table:
         self._types: dict[str, ColumnType] = {}
         self._fields: dict[str, str] | None = None
         options = reading.options
+        reading = self._reading = reading.joining(content.columns)
         if content.columns is None and not reading.names:
             return
         content = self._content = open_objects(content, reading.names)
@@ -98,13 +102,19 @@ class Table:
             self._force_types()
         if options["odd"] == "empty":
             self._count_odd(name)
+        if reading.needs == "documents" and not reading.joined:
+            self._propose_join(name)
         if content.numbered and "id" not in self._fields.values() and reading.needs != "keys":
             self.notices.append(f"{name} has no ids: the numbers of its rows, from 0, are the ids")
         self._readers = {column: (field, self._reader(column, field)) for column, field in self._fields.items()}
         metadata = {column: column for column, field in self._fields.items() if field == METADATA}
         fields = [field for field in self._fields.values() if field not in (METADATA, SKIP)]
         numbers = ["id"] if content.numbered and "id" not in fields else []
-        self.columns = [*numbers, *fields, *rename(metadata)]
+        keys = ["key"] if reading.joined else []
+        self.columns = [*numbers, *keys, *fields, *rename(metadata)]
+        if reading.joined and reading.needs != "keys":
+            # The texts stand in other fields, so an answer has the key only if it is asked for.
+            self.settings["defaults"] = {"include": ["value", "metadata"]}
 
     def _decide_types(self, name: str) -> None:
         """Read the table once, and decide the type of each column of texts."""
@@ -183,6 +193,25 @@ class Table:
             example = f"{shorten(example)!r} in {self.unit} {line:,}"
             self.notices.append(f"{name}: column {column!r}: {cells_left} left empty, such as {example}")
 
+    def _propose_join(self, name: str) -> None:
+        """Note that the keys have short texts and another column long ones, which could be joined to them."""
+        fields = self._fields or {}
+        if self._content.total is None and not self._content.texts:
+            return  # a stream, which can be read once
+        words = {column: 0 for column, field in fields.items() if field in ("key", "value", METADATA)}
+        for _, cells in islice(self._content.rows(), SAMPLE_ROWS):
+            for column in words if not isinstance(cells, str) else ():
+                if isinstance(cell := cells.get(column), str):
+                    words[column] += len(cell.split())
+        key = next((column for column, field in fields.items() if field == "key"), None)
+        longest = max(words, key=lambda column: words[column], default=None)
+        if key is None or longest is None or words[longest] < LONGER * words[key] or not words[key]:
+            return
+        self.notices.append(
+            f"{name}: column {longest!r} has longer texts, which are no part of the keys; "
+            f"{self._reading.say('key', f'{key},{longest}')} joins both, so that other words find them, too"
+        )
+
     def __iter__(self) -> Iterator[TableRow]:
         """Yield each row. Of the rows with one id, all but the first are refused."""
         self.keyless = self.expired = 0
@@ -249,6 +278,8 @@ class Table:
             if value is None:
                 continue
             (metadata if field == METADATA else document)[name if field == METADATA else field] = value
+        if key := self._join(cells):
+            document["key"] = key
         needs = self._reading.needs
         if "id" not in document and needs != "keys" and self._content.numbered:
             document["id"] = str(number - 1)
@@ -260,6 +291,16 @@ class Table:
             document.update(rename(metadata))
         elif metadata and (fields_of_metadata := gather(metadata)):
             document["metadata"] = fields_of_metadata
+
+    def _join(self, cells: Cells) -> str:
+        """Return the texts of the joined columns as one, without empty cells; empty if none is joined."""
+        columns = [column for column in self._reading.joined if not is_empty(cells.get(column))]
+        try:
+            texts = [to_text(cells[column]).strip() for column in columns]
+        except BadCell as error:
+            raise BadCell(f"a column of the key: {error}") from None
+        separator = self._reading.options["join"]
+        return (" " if separator is None else separator).join(text for text in texts if text)
 
     def _read_date(self, cell: Any) -> Any:
         """Return a cell of an instant; a text in the format of the table's dates in ISO 8601."""

@@ -11365,8 +11365,10 @@ export interface operations {
                 file: string;
                 /** @description The column of the ids (if left out: id). */
                 id?: string;
-                /** @description The column of the keys' texts (if left out: key). */
+                /** @description The column of the keys' texts, or several with commas between, whose texts are joined: what people ask about, together with what answers it (if left out: key). */
                 key?: string;
+                /** @description What stands between the texts of a joined key (if left out: a space). */
+                join?: string;
                 /** @description The column of the values (if left out: value). */
                 value?: string;
                 /** @description The column of the keys' vectors (if left out: key_vector). */

@@ -73,6 +73,48 @@ def test_columns_can_have_other_names(tmp_path: Path) -> None:
     assert documents(path, id="isbn", key="card", value="title") == BOOKS
 
 
+def test_columns_are_joined_to_a_key_and_stay_in_the_document(tmp_path: Path) -> None:
+    path = tmp_path / "faq.csv"
+    path.write_text("id,Question,Answer,year\n1,Where is it?,In the hall,1999\n2,When?,,\n3,,Left,\n4,,,\n", "utf-8")
+    table = open_table(path, key="Question, Answer", join=" — ")
+    assert [row.document for row in table] == [
+        {
+            "id": "1",
+            "key": "Where is it? — In the hall",
+            "value": "In the hall",
+            "metadata": {"Question": "Where is it?", "year": 1999},
+        },
+        {"id": "2", "key": "When?", "metadata": {"Question": "When?"}},
+        {"id": "3", "key": "Left", "value": "Left"},
+        {"id": "4"},
+    ]
+    assert table.keyless == 1
+    assert table.settings == {"defaults": {"include": ["value", "metadata"]}}
+    named = documents(path, key="Answer,year", value="Question", skip="year")
+    assert named[0] == {
+        "id": "1",
+        "key": "In the hall 1999",
+        "value": "Where is it?",
+        "metadata": {"Answer": "In the hall"},
+    }
+    with pytest.raises(softkv.Invalid, match="no column 'Antwort'"):
+        open_table(path, key="Question,Antwort")
+    path.write_text('id,"Name, first"\n1,Ada\n', "utf-8")
+    assert documents(path, key="Name, first") == [{"id": "1", "key": "Ada"}]
+    rows = tmp_path / "faq.json"
+    rows.write_text(json.dumps([{"id": 1, "about": {"title": "A"}, "text": "b"}]), "utf-8")
+    assert documents(rows, key="about.title,text")[0]["key"] == "A b"
+
+
+def test_a_long_column_beside_short_keys_is_proposed_as_part_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,title,text\n1,Opening,We open at nine and close at five every day\n", "utf-8")
+    (notice,) = open_table(path, key="title").notices
+    assert notice.startswith("t.csv: column 'text' has longer texts")
+    assert "key='title,text'" in notice
+    assert open_table(path, key="title,text").notices == open_table(path, key="text").notices == []
+
+
 def test_a_column_of_numbers_that_stays_text_has_a_notice_and_can_be_forced(tmp_path: Path) -> None:
     path = text_file(tmp_path / "t.csv", "id,key,size\na,k,1.10\nb,k,2\nc,k,\nd,k,nine\ne,k,12345678901234567890123\n")
     assert open_table(path).notices == []  # "nine" makes it a column of texts anyway
