@@ -196,7 +196,7 @@ def spellings(option: str) -> re.Pattern[str]:
 def settings(checkout: Checkout) -> list[str]:
     """Return the names of the service's settings."""
     records = [record for records in checkout.classes.values() for _, record in records if _is_settings(record)]
-    return [name for record in records for name, _ in _fields(record)]
+    return [name for record in records for name, _ in _fields_with_bases(checkout, record)]
 
 
 def _is_settings(record: ast.ClassDef) -> bool:
@@ -210,6 +210,14 @@ def _fields(record: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
             of_class = _last_name(statement.annotation) == "ClassVar"
             if not statement.target.id.startswith("_") and not of_class:
                 yield statement.target.id, statement.annotation
+
+
+def _fields_with_bases(checkout: Checkout, record: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
+    """Yield name and annotation of the public fields of a class and of its bases in the checkout."""
+    for base in record.bases:
+        for _, parent in checkout.classes.get(_last_name(base), ()):
+            yield from _fields_with_bases(checkout, parent)
+    yield from _fields(record)
 
 
 def _last_name(expression: ast.expr) -> str:
@@ -293,7 +301,7 @@ def _fields_of_records(checkout: Checkout, tree: ast.Module) -> Iterator[str]:
     for module, record in (pair for pairs in checkout.classes.values() for pair in pairs):
         of_settings = _is_settings(record)
         if module in imported:
-            for name, annotation in _fields(record):
+            for name, annotation in _fields_with_bases(checkout, record) if of_settings else _fields(record):
                 of_command = _has_call(annotation, OPTION_CLASSES) and not _lacks_command(annotation)
                 if not _has_name(annotation, "SECRET") if of_settings else of_command:
                     yield name

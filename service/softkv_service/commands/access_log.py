@@ -69,9 +69,8 @@ def access_log(
     earliest = None if since is None else since.astimezone(UTC).isoformat(timespec="milliseconds")[:-6]
 
     def fits(entry: dict[str, Any]) -> bool:
-        return (
-            (earliest is None or str(entry["at"]).removesuffix("Z") >= earliest)
-            and (outcome is None or _has_outcome(entry, outcome))
+        return (earliest is None or str(entry["at"]).removesuffix("Z") >= earliest) and (
+            outcome is None or _has_outcome(entry, outcome)
         )
 
     torn = 0

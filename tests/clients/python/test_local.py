@@ -195,7 +195,7 @@ def test_a_write_is_refused_after_the_directory_was_deleted(tmp_path):
 
 
 @pytest.mark.parametrize("permanent", [False, True])
-def test_where_no_thread_starts_the_error_names_the_client_that_works(tmp_path, permanent):
+def test_the_error_names_the_client_that_works_without_threads(tmp_path, permanent):
     """As in Pyodide."""
 
     def start(_: threading.Thread) -> None:

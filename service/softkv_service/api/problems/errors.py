@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from starlette.exceptions import HTTPException
+
 
 class APIError(Exception):
     """Base class of the API's errors."""
@@ -101,3 +103,8 @@ class ServiceStopping(APIError):
 
 class AccessLogUnwritable(APIError):
     """The line of a change cannot be written to the access log, so the change is refused."""
+
+
+def refusal_of_file(*, exists: bool) -> HTTPException:
+    """Return the refusal of a request to a mount of files: of the path without a file, or else of the method."""
+    return HTTPException(405 if exists else 404)

@@ -11,9 +11,10 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from softkv_service.api.problems.errors import refusal_of_file
 
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -94,12 +95,10 @@ async def send_file(answer: Response | None, scope: Scope, receive: Receive, sen
     """Send the answer to a request for a file.
 
     Raises:
-        HTTPException: 404 if the answer is None, so that no method would work; 405 for a method that changes things.
+        the refusal of a file: the answer is None, so that no method would work, or the method changes things.
     """
-    if answer is None:
-        raise HTTPException(404)
-    if scope["method"] not in READING:
-        raise HTTPException(405)
+    if answer is None or scope["method"] not in READING:
+        raise refusal_of_file(exists=answer is not None)
     await answer(scope, receive, send)
 
 

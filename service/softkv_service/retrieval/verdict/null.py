@@ -105,15 +105,15 @@ class QuestionBackground:
     def change(self, background: Background, vector: Array) -> Background:
         """Return the background beside a question with this vector [d]."""
         share = min(len(self.sampled) / FULL_WEIGHT_KEYS, 1.0)
-        beside = _interpolate(self.encoder, Background(*self.sampled.measure(vector)), share)
-        falls = self.rule.nearness * (beside.mean - self.encoder.mean)
+        similar = _interpolate(self.encoder, Background(*self.sampled.measure(vector)), share)
+        falls = self.rule.nearness * (similar.mean - self.encoder.mean)
         fallen = _raise(background, -falls)
         if self.raises_from is None or not isinstance(fallen, BoundedBackground):
             return fallen
         deviation = self.encoder.deviation
         least = BoundedBackground(
-            beside.mean + self.rule.margin * deviation - falls,
-            beside.deviation,
+            similar.mean + self.rule.margin * deviation - falls,
+            similar.deviation,
             _raise(self.encoder, self.rule.most_beside_question * deviation - falls),
         )
         return replace(fallen, at_least=least, fades_from=self.raises_from)
@@ -231,21 +231,21 @@ def _measure_background(
         texts, short = (_convert_background(background, similarity, dimension) for background in encoder.backgrounds)
     if keys is None:
         return NullBackground(texts, "encoder", 0)
-    rule, n, own = RULES["symmetric" if asymmetry is None else "asymmetric"], len(keys.sampled), keys.background
+    rule, n, of_keys = RULES["symmetric" if asymmetry is None else "asymmetric"], len(keys.sampled), keys.background
     question = QuestionBackground(keys.sampled, texts, rule) if n and rule.nearness else None
     if choice == "lenient":
         return NullBackground(texts, "encoder", 0, short if keys.short else None, question)
     enough = min(keys.keys / FULL_WEIGHT_KEYS, 1.0)
     if choice == "strict":
-        of_texts, of_short = (_interpolate(one, own, enough) for one in (texts, short))
+        of_texts, of_short = (_interpolate(one, of_keys, enough) for one in (texts, short))
         of: Literal["keys", "both"] = "keys" if enough == 1 else "both"
         return NullBackground(of_texts, of, keys.pairs, of_short if keys.short else None, question)
     if asymmetry is not None:
         zero = _convert_background(Background(0.0, 0.0), similarity, dimension).mean
-        own = Background(zero + asymmetry * (own.mean - zero), texts.deviation)
-    between, of_short = (_interpolate(one, own, enough * rule.share) for one in (texts, short))
+        of_keys = Background(zero + asymmetry * (of_keys.mean - zero), texts.deviation)
+    between, of_short = (_interpolate(one, of_keys, enough * rule.share) for one in (texts, short))
     # Meaningless strings are as similar to short keys as words are, so a short query needs as much as with `lenient`.
-    of_short = max(short, of_short if asymmetry is None else own, key=lambda one: one.mean)
+    of_short = max(short, of_short if asymmetry is None else of_keys, key=lambda one: one.mean)
     scale = math.sqrt(dimension or 1) if similarity == "scaled_dot" else 1.0
     return NullBackground(
         _cap(between, texts, rule.most),

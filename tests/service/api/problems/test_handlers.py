@@ -29,7 +29,7 @@ def test_another_method_is_a_405_that_names_those_there_are(client, method, path
 
 @pytest.mark.parametrize("path", ["/api/embed", "/assets/none.js", "/docs/none", "/explore/"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_no_method_works_where_there_is_nothing(client, method, path):
+def test_a_path_without_a_route_has_no_method(client, method, path):
     answer = client.request(method, path)
     assert (answer.status_code, answer.json()["detail"]) == (
         404,
