@@ -272,6 +272,8 @@ class KeySample:
         """Return the row numbers of sampled documents that pass a filter, ascending, and the sample of their keys."""
         with self._lock:
             read_version, sampled, keys = self._filtered.get(name, (None, b"", None))
+            if keys is not None:
+                self._filtered.move_to_end(name)
         if keys is not None and version is not None and read_version == version:
             return np.frombuffer(sampled, dtype=np.int64), keys
         rows = _choose(documents())

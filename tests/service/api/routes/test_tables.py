@@ -52,7 +52,10 @@ def keyed(running: RunningService) -> Iterator[httpx.Client]:
 
 def received(running: RunningService) -> list[Path]:
     """Return the files that the service has received."""
-    return [path for path in running.settings.upload_folder.glob("*/*/*") if path.is_file()]
+    try:
+        return [path for path in running.settings.upload_folder.glob("*/*/*") if path.is_file()]
+    except FileNotFoundError:  # a folder that was removed while it was looked through
+        return received(running)
 
 
 def post(client: httpx.Client, name: str, content: bytes, **options: Any) -> httpx.Response:

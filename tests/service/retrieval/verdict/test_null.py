@@ -315,3 +315,6 @@ def test_samples_of_only_a_few_filters_are_kept(create):
     again = sampled(0)
     assert again is not first
     assert again.keys.tolist() == first.keys.tolist()
+    used = sampled(2)
+    sampled(MAX_FILTERS + 1)
+    assert sampled(2) is used, "the filter that was used least recently leaves"
