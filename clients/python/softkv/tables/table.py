@@ -200,9 +200,9 @@ class Table:
             return  # a stream, which can be read once
         words = {column: 0 for column, field in fields.items() if field in ("key", "value", METADATA)}
         for _, cells in islice(self._content.rows(), SAMPLE_ROWS):
-            for column in words if not isinstance(cells, str) else ():
-                if isinstance(cell := cells.get(column), str):
-                    words[column] += len(cell.split())
+            texts = {} if isinstance(cells, str) else {name: cell for name, cell in cells.items() if name in words}
+            for column, cell in texts.items():
+                words[column] += len(cell.split()) if isinstance(cell, str) else 0
         key = next((column for column, field in fields.items() if field == "key"), None)
         longest = max(words, key=lambda column: words[column], default=None)
         if key is None or longest is None or words[longest] < LONGER * words[key] or not words[key]:
