@@ -26,6 +26,7 @@ from softkv_service.storage.conditions import (
     with_bigrams,
 )
 from softkv_service.storage.errors import InvalidSearch
+from tests.examples import ROOT
 from tests.service.storage.making import collection, document
 from tests.service.storage.test_storage_ranks import bm25
 from tests.thorough import examples
@@ -224,7 +225,7 @@ SCRIPTS = {
     "Latin": "e\u0301\u0323",
 }
 FORMS: dict[str, Callable[[str], object]] = {
-    "key": with_bigrams,
+    "key": indexed_text,
     "words": lambda text: bigram_terms(terms_of(text)),
     "phrase": lambda text: bigram_terms(parse_search(f'"{text}"')),
     "beginning": lambda text: bigram_terms(parse_search(f"{text}*")),
@@ -313,3 +314,11 @@ def test_no_text_is_a_syntax_error_of_the_database(shared: Store, text: str) -> 
     number = collection(shared, [document("a", key="a b ab")])
     with shared.reading() as reader:
         reader.search(number).ranks(search)
+
+
+def test_texts_are_normalised_by_these_forms_alone() -> None:
+    """So questions, uploads, comparisons, defaults and the second store have the bound of the work that is tested."""
+    folders = ("service/softkv_service", "clients/python/softkv", "extensions/postgres/softkv_postgres")
+    sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    calling = [path.name for path in sources if "unicodedata.normalize(" in path.read_text("utf-8")]
+    assert calling == ["search_terms.py"]
