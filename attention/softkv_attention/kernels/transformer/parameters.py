@@ -124,7 +124,8 @@ def round_columns(matrix: F32, columns: int) -> Words:
     row, up to LARGEST, sum to less than 2³¹. Each number has 16 bits.
     """
     spare = -len(matrix) % GROUP
-    groups = np.pad(matrix, ((0, spare), (0, 0))).reshape(-1, GROUP, matrix.shape[1])
+    # A unit follows from a sum, whose last digit follows from the order in memory.
+    groups = np.pad(np.ascontiguousarray(matrix), ((0, spare), (0, 0))).reshape(-1, GROUP, matrix.shape[1])
     size = np.abs(groups)
     # Rounding adds at most 1/2 to each number. A ten-thousandth is more than the error of a sum in float32.
     limit = (2**31 / LARGEST - GROUP / 2) / 1.0001

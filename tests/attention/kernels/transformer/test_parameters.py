@@ -60,6 +60,7 @@ def test_integers_never_overflow_a_sum(columns, depth):
     packed = round_columns(matrix, 32)
     groups = -(-depth // GROUP)
     assert packed.shape == (3, groups * (GROUP // 2 + 1), 32)
+    assert (round_columns(np.asfortranarray(matrix), 32) == packed).all(), "in whichever order the numbers lie"
     assert pack_panels([matrix, matrix], 2, INT16, 32).shape == (2, 1, *packed.shape)
     words = packed.reshape(3, groups, -1, 32)
     units = words[:, :, -1].view(np.float32).astype(np.float64)
