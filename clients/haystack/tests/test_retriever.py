@@ -184,7 +184,7 @@ class Quoting:
 def test_the_example_answers_known_questions_and_admits_unknown_ones():
     example = runpy.run_path(str(EXAMPLE))
     pipeline = example["build_pipeline"](SoftkvDocumentStore("library"), Quoting())
-    assert example["answer"](CATS, pipeline).startswith("[0.92] Old Possum's Book of Practical Cats")
+    assert example["answer"](CATS, pipeline).startswith("[0.93] Old Possum's Book of Practical Cats")
     assert example["answer"](NONSENSE, pipeline) == "not known here"
 
 

@@ -146,7 +146,7 @@ class Quoting(CustomLLM):
 def test_the_example_answers_known_questions_and_admits_unknown_ones():
     answer = runpy.run_path(str(EXAMPLE))["answer"]
     retriever = library(top_p=0.9, top_k=5)
-    assert answer(CATS, retriever, Quoting()).startswith("[0.92] Old Possum's Book of Practical Cats")
+    assert answer(CATS, retriever, Quoting()).startswith("[0.93] Old Possum's Book of Practical Cats")
     assert answer(NONSENSE, retriever, Quoting()) == "not known here"
 
 
