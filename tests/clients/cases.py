@@ -48,7 +48,7 @@ def bare(answer: Any) -> Any:
     if isinstance(answer, dict):
         fields = {name: bare(match) for name, match in answer.items() if match is not None and name not in UNLIKE}
         if "statement" in fields:  # of SQL, which names a collection by its number
-            statement = re.sub(r"terms_\d+", "terms", fields["statement"])
+            statement = re.sub(r"folds_\d+", "folds", fields["statement"])
             fields |= {"statement": statement, "parameters": [*fields["parameters"]]}
         return fields
     return [bare(match) for match in answer] if isinstance(answer, list) else answer

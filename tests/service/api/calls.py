@@ -362,7 +362,9 @@ EVERY_FIELD = [
         query={"file": "a.csv", "decimal": ",", "quoting": "none", "sheet": "Data", "odd": "refuse"},
     ),
     Call(
-        "read_table", b"1,cats\n", query={"file": "a.csv", "no_header": True, "columns": ["id,key"], "member": "a.csv"}
+        "read_table",
+        b"1,cats\n",
+        query={"file": "a.csv", "no_header": True, "columns": ["id,key"], "join": " ", "member": "a.csv"},
     ),
     Call("trace", {"text": "a", "causal": True, "include": ["query", "key", "value"], "vector_format": "base64"}),
     Call("trace", {"text": "a", "model": "all-MiniLM-L6-v2", "vector_format": "numbers"}),

@@ -1,1 +1,8 @@
-"""The routes of rooms and of the lab."""
+"""The routes of rooms and of the lab, whose refusals they describe."""
+
+from __future__ import annotations
+
+from softkv_service.api.problems.table import add_refusals
+from softkv_workshop.part import PART
+
+add_refusals(PART)

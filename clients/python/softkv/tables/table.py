@@ -37,8 +37,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 _VECTORS = {"key_vector", "value_vector"}
 _NAMES_OF_VECTORS = {"embedding", "embeddings", "vector", "vectors", "emb"}
 _AS_METADATA = (METADATA, to_json)
-SAMPLE_ROWS, LONGER = 100, 2
-"""The rows whose words are counted, and how many times as long as keys a column is that could be joined to them."""
+SAMPLE_ROWS, LONGER, LONG = 100, 2, 8
+"""The rows whose words are counted. A column that could be joined to keys is so many times as long, and of so many
+words a row.
+"""
 _UNTYPED = {"id", "key", "key_vector", "value_vector", "expires", SKIP}
 
 
@@ -102,7 +104,7 @@ class Table:
             self._force_types()
         if options["odd"] == "empty":
             self._count_odd(name)
-        if reading.needs == "documents" and not reading.joined:
+        if content.texts and reading.needs == "documents" and not reading.joined:
             self._propose_join(name)
         if content.numbered and "id" not in self._fields.values() and reading.needs != "keys":
             self.notices.append(f"{name} has no ids: the numbers of its rows, from 0, are the ids")
@@ -196,16 +198,16 @@ class Table:
     def _propose_join(self, name: str) -> None:
         """Note that the keys have short texts and another column long ones, which could be joined to them."""
         fields = self._fields or {}
-        if self._content.total is None and not self._content.texts:
-            return  # a stream, which can be read once
+        rows = 0
         words = {column: 0 for column, field in fields.items() if field in ("key", "value", METADATA)}
         for _, cells in islice(self._content.rows(), SAMPLE_ROWS):
+            rows += 1
             texts = {} if isinstance(cells, str) else {name: cell for name, cell in cells.items() if name in words}
             for column, cell in texts.items():
                 words[column] += len(cell.split()) if isinstance(cell, str) else 0
         key = next((column for column, field in fields.items() if field == "key"), None)
         longest = max(words, key=lambda column: words[column], default=None)
-        if key is None or longest is None or words[longest] < LONGER * words[key] or not words[key]:
+        if key is None or longest is None or words[longest] < max(LONGER * words[key], LONG * rows) or not words[key]:
             return
         self.notices.append(
             f"{name}: column {longest!r} has longer texts, which are no part of the keys; "
