@@ -35,7 +35,7 @@ def create_app(
     """
     installed = find_parts()
     for part in installed:
-        add_refusals(part)
+        add_refusals(part.refusals, part.errors)
     meters = metrics.Meters()
     server = ServerParts([metrics.router], [mcp.PART, *installed], meters)
     app = assemble(settings, opening, tracing, connections, server=server)

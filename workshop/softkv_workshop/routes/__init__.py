@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from softkv_service.api.problems.table import add_refusals
-from softkv_workshop.part import PART
+from softkv_workshop.refusals import ERRORS, REFUSALS
 
-add_refusals(PART)
+add_refusals(REFUSALS, ERRORS)

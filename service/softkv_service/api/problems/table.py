@@ -9,7 +9,7 @@ from typing import Any
 
 from softkv_attention.errors import AttentionError
 from softkv_service import encoding, retrieval
-from softkv_service.api.parts import Part, Refusal
+from softkv_service.api.parts import Refusal
 from softkv_service.api.problems import errors as api
 from softkv_service.schemas.openai import ErrorAnswer
 from softkv_service.storage import errors as storage
@@ -403,11 +403,11 @@ def _index(refusals: Mapping[str, Refusal]) -> None:
 _index(TABLE)
 
 
-def add_refusals(part: Part) -> None:
+def add_refusals(refusals: Mapping[str, Refusal], errors: Mapping[type[Exception], str]) -> None:
     """Add the refusals and errors of a part to the tables, before its routers are imported, which describe them."""
-    TABLE.update(part.refusals)
-    _index(part.refusals)
-    CODES.update(part.errors)
+    TABLE.update(refusals)
+    _index(refusals)
+    CODES.update(errors)
 
 
 def refusals(*codes: str) -> Responses:

@@ -84,7 +84,7 @@ def test_every_error_of_the_table_is_made_somewhere():
 
 def test_an_error_has_one_code():
     for part in find_parts():
-        add_refusals(part)
+        add_refusals(part.refusals, part.errors)
     rows = [row.errors if isinstance(row.errors, tuple) else (row.errors,) for row in TABLE.values()]
     assert all(rows)
     assert len(CODES) == sum(map(len, (*rows, *(part.errors for part in find_parts()))))
