@@ -36,7 +36,7 @@ from softkv_service.storage.serialisation import (
     vectors_of,
 )
 from softkv_service.storage.sqlite import full_text
-from softkv_service.storage.sqlite.connections import require_sound, translate_errors
+from softkv_service.storage.sqlite.connections import find_page_defects, require_sound, translate_errors
 from softkv_service.storage.sqlite.statements import VECTOR_COLUMNS
 
 PAGE_CHECK_DELAY = 10.0
@@ -73,7 +73,7 @@ def find_damage(connection: Connection, empty: Connection) -> Iterator[str]:
         connection: a connection that may write, since FTS5's check is an INSERT statement; nothing is written.
         empty: a connection to an empty database in memory, for indexes to compare with.
     """
-    yield from (str(line) for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok")
+    yield from find_page_defects(connection, "integrity_check")
     yield from (f"a row of {row[0]} points nowhere" for row in connection.execute("PRAGMA foreign_key_check"))
     yield from _encoder_measurements(connection)
     yield from _collections(connection)
