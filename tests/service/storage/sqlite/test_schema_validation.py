@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from softkv_service.storage import SQLiteStore, restore
-from softkv_service.storage.errors import DatabaseAltered
+from softkv_service.storage.errors import DatabaseAltered, DatabaseDamaged, StorageError
 from softkv_service.storage.sqlite.full_text import MAX_UNINDEXED
 from softkv_service.storage.sqlite.schema.version import SCHEMA
 from tests.service.storage.making import collection, document
@@ -32,7 +32,7 @@ EDITS = [
     ("CREATE TABLE another (a)", "table 'another' is not softkv's"),
     ("ALTER TABLE documents ADD COLUMN more TEXT", "table 'documents' is not as softkv makes it"),
     (
-        SCHEMA_OF.format("'value TEXT NOT NULL', 'value TEXT CHECK (load_extension(id))'", "documents"),
+        SCHEMA_OF.format("'value TEXT NOT NULL', 'value TEXT CHECK (length(id))'", "documents"),
         "table 'documents' is not as softkv makes it",
     ),
     (SCHEMA_OF.format("'_from IN', '_from NOT IN'", "collections"), "table 'collections' is not as softkv makes it"),
@@ -58,14 +58,14 @@ def backup_of(path: Path) -> bytes:
     return json.dumps(head | {"sha256": hashlib.sha256(content).hexdigest()}).encode() + b"\n" + content
 
 
-def refused(path: Path, message: str) -> None:
+def refused(path: Path, message: str, error: type[StorageError] = DatabaseAltered) -> None:
     """Check that a start and a restore fail and leave everything as it is."""
     before = path.read_bytes()
-    with pytest.raises(DatabaseAltered, match=re.escape(message)):
+    with pytest.raises(error, match=re.escape(message)):
         SQLiteStore.open(path.parent)
     assert path.read_bytes() == before
     elsewhere = path.parent.with_name("restored")
-    with pytest.raises(DatabaseAltered, match=re.escape(message)):
+    with pytest.raises(error, match=re.escape(message)):
         restore(io.BytesIO(backup_of(path)), elsewhere)
     assert not (elsewhere / path.name).exists()
 
@@ -90,6 +90,17 @@ def path(sound: bytes, tmp_path: Path) -> Path:
 def test_whatever_is_strange_is_named(path: Path, statements: str, message: str) -> None:
     edit(path, statements)
     refused(path, message)
+
+
+def test_a_table_that_calls_an_unsafe_function_is_refused(path: Path) -> None:
+    edit(path, SCHEMA_OF.format("'value TEXT NOT NULL', 'value TEXT CHECK (load_extension(id))'", "documents"))
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            connection.execute("SELECT count(*) FROM documents")
+        except sqlite3.DatabaseError:  # SQLite itself rejects such a schema, as 3.53 does
+            refused(path, "malformed database schema (documents)", DatabaseDamaged)
+        else:
+            refused(path, "table 'documents' is not as softkv makes it")
 
 
 @pytest.mark.parametrize(
