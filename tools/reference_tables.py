@@ -69,7 +69,7 @@ def sentence(text: str) -> str:
 def codes() -> Iterator[str]:
     """Yield the row of each code of a problem, by its status."""
     for part in find_parts():
-        add_refusals(part)
+        add_refusals(part.refusals, part.errors)
     refusals = [
         (refusal.status, code, refusal.repeat, (refusal.reason, refusal.advice)) for code, refusal in TABLE.items()
     ]
