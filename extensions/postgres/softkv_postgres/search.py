@@ -20,7 +20,7 @@ from softkv_postgres.connections import work_memory
 from softkv_postgres.statements import compile_condition
 from softkv_service.storage.conditions import Condition, Searched, SearchTerm, bigram_terms, fold_terms, terms_of
 from softkv_service.storage.errors import DocumentDamaged
-from softkv_service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
+from softkv_service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow, TextLengths
 from softkv_service.storage.serialisation import NUL, TEXT_COLUMNS, refuse_surrogates, texts_of
 
 _EQUAL = """\
@@ -71,7 +71,10 @@ class Search:
         """Find documents whose key has any word of the question, ordered by ts_rank_cd, then by id."""
         return self._run(_FULL_TEXT, {"words": words_of(_all_terms(question))}, limit, condition)
 
-    def ranks(self, searched: Searched) -> tuple[RowNumbers, Ranks]:
+    def lengths(self) -> None:
+        """Return None: the rank of a document follows from its own words alone."""
+
+    def ranks(self, searched: Searched, lengths: TextLengths | None = None) -> tuple[RowNumbers, Ranks]:
         """Return row numbers int64[n], ascending, of all documents with a term of a search, and their ts_rank_cd
         float64[n].
 

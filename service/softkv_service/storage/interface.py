@@ -34,6 +34,7 @@ from softkv_service.storage.records import (
     RowNumbers,
     SearchResult,
     StoredDocument,
+    TextLengths,
     TextSpan,
     WriteRequest,
 )
@@ -81,10 +82,20 @@ class Search(Protocol):
     def full_text(self, question: str, limit: int, condition: Condition | None = None) -> SearchResult:
         """Find documents whose key has any word of the question, ordered by the database's rank, then by id."""
 
-    def ranks(self, searched: Searched) -> tuple[RowNumbers, Ranks]:
+    def lengths(self) -> TextLengths | None:
+        """Return what `ranks` reads of each document that a restricted reader sees; None if it reads nothing of them.
+
+        It is the same for each question about this state of the store.
+        """
+
+    def ranks(self, searched: Searched, lengths: TextLengths | None = None) -> tuple[RowNumbers, Ranks]:
         """Return row numbers int64[n], ascending, of all documents with a term of a search, and ranks float64[n] ≥ 0.
 
         A larger rank is better.
+
+        Args:
+            searched: the terms, or a text.
+            lengths: what `lengths` returned; if missing, it is read.
         """
 
 
@@ -104,8 +115,8 @@ class Reader(Protocol):
 
         Documents with given row numbers are returned all the same: the caller has the numbers from this reader, or
         from a lookup among visible documents. Columns are of all documents, since masks follow from them. A sample and
-        the counts of feedback and of expired documents heed no condition. Ranks of full text count the words of all
-        stored documents.
+        the counts of feedback and of expired documents heed no condition. Ranks of full text heed the condition: they
+        count the words of visible documents alone.
         """
 
     def expiring(self, collection: int, *, first: int = 0) -> ExpiryRows:

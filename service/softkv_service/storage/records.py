@@ -337,6 +337,21 @@ class SearchResult:
     rows: list[SearchRow]
 
 
+@dataclass(frozen=True, eq=False)
+class TextLengths:
+    """The documents whose words a rank counts, and the number of words of each.
+
+    Attributes:
+        index: the full-text index that has them.
+        rows: row numbers int64[n], ascending.
+        words: int32[n].
+    """
+
+    index: str
+    rows: RowNumbers
+    words: NDArray[np.int32]
+
+
 @dataclass(frozen=True)
 class FieldValue:
     """A value, and how many documents have it as the field's value or as an element of its list."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from softkv_service.storage.conditions import Condition, Searched, Visibility
 from softkv_service.storage.errors import OutsideFilter, QuotaExceeded
 from softkv_service.storage.interface import Reader, Search, Writer
-from softkv_service.storage.records import Change, DocumentRecord, Mode, Ranks, RowNumbers, SearchResult
+from softkv_service.storage.records import Change, DocumentRecord, Mode, Ranks, RowNumbers, SearchResult, TextLengths
 
 NAMES_AT_A_TIME = 64
 OF_THE_KEY = "-- and the filter of the key"
@@ -105,6 +105,7 @@ class RestrictedSearch:
     either, which would tell that hidden documents expired or were written.
 
     Args:
+        search: the search, whose ranks count only documents that pass the condition.
         shown: the same search, of all documents that are stored now.
     """
 
@@ -119,13 +120,20 @@ class RestrictedSearch:
     def full_text(self, question: str, limit: int, condition: Condition | None = None) -> SearchResult:
         """Find visible documents whose key has any word of the question, ordered by rank, then by id.
 
-        Rank weighs words by all documents.
+        Rank weighs words by visible documents alone.
         """
         return self._search(self._whole.full_text, self._shown.full_text, question, limit, condition)
 
-    def ranks(self, searched: Searched) -> tuple[RowNumbers, Ranks]:
-        """Return row numbers int64[n] and ranks float64[n] of all matches; a mask has to leave hidden ones out."""
-        return self._whole.ranks(searched)
+    def lengths(self) -> TextLengths | None:
+        """Return what `ranks` reads of each visible document; None if it reads nothing of them."""
+        return self._whole.lengths()
+
+    def ranks(self, searched: Searched, lengths: TextLengths | None = None) -> tuple[RowNumbers, Ranks]:
+        """Return row numbers int64[n] and ranks float64[n] of all matches; a mask has to leave hidden ones out.
+
+        The rank of a visible document follows from visible documents alone.
+        """
+        return self._whole.ranks(searched, lengths)
 
     def _search(
         self,

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softkv_service.storage import Store, temporary_search
+from softkv_service.storage import Reader, Store, temporary_search
+from softkv_service.storage.conditions import Comparison, Searched, Visibility, parse_search
+from softkv_service.storage.records import DocumentRecord
 from tests.service.storage.making import collection, document
 from tests.thorough import examples
 
@@ -92,6 +94,65 @@ def test_a_word_counts_once_whatever_its_case_accents_and_signs(shared: Store, m
         search = reader.search(number)
         assert [rank.tolist() for rank in search.ranks(message)] == [rank.tolist() for rank in search.ranks(once)]
         assert search.ranks(once)[0].size == 1
+
+
+VISIBLE = Comparison("metadata.tenant", "==", "a")
+texts = st.lists(st.sampled_from([*WORDS, "the", "the", "the", "cats", "什么猫", "what's", "Straße"]), max_size=12).map(
+    " ".join
+)
+terms = st.sampled_from(
+    ["cat", '"the cat"', '"the the the"', "ca*", '"the ca" do*', "猫", "什么", '"什么猫"', "what's", "STRASSE", "the"]
+)
+
+
+def tenant(name: str, keys: list[str | None], **fields: Any) -> list[DocumentRecord]:
+    """Return documents of a tenant with these keys."""
+    return [document(f"{name}{i}", key=key, metadata={"tenant": name}, **fields) for i, key in enumerate(keys)]
+
+
+def ranked(reader: Reader, number: int, searched: Searched, *, kept: bool = False) -> list[tuple[str, float]]:
+    """Return the ids of the documents with a term of a search that a reader sees, and the digits of their ranks."""
+    search = reader.search(number)
+    rows, ranks = search.ranks(searched, search.lengths() if kept else None)
+    ids = {row: identity for identity, row in reader.existing(number, [d.id for d in reader.page(number)]).items()}
+    return [(ids[row], rank) for row, rank in zip(rows.tolist(), ranks.tolist(), strict=True) if row in ids]
+
+
+@pytest.mark.parametrize("more", [0, 300])  # with so many, an index in SQLite's file
+@settings(max_examples=examples(25), deadline=None)
+@given(st.lists(texts | st.none(), max_size=20), st.lists(texts | st.none(), max_size=20), st.lists(terms, min_size=1))
+def test_a_restricted_reader_ranks_as_if_hidden_documents_did_not_exist(
+    shared: Store, more: int, seen: list[str | None], hidden: list[str | None], searched: list[str]
+) -> None:
+    filler = [f"the {WORDS[i % 4]} of {i} " * (1 + i % 3) for i in range(more)]
+    seen, parsed = [*seen, *filler], parse_search(" ".join(searched))
+    alone = collection(shared, tenant("a", seen), "alone")
+    number = collection(
+        shared,
+        [*tenant("b", hidden), *tenant("a", seen), *tenant("c", [*filler, None]), *tenant("a-", hidden, expires=1)],
+    )
+    with shared.reading() as reader:
+        restricted = reader.seeing(Visibility(VISIBLE, 2))
+        expected = ranked(reader, alone, parsed)
+        assert ranked(restricted, number, parsed) == expected
+        assert ranked(restricted, number, parsed, kept=True) == expected
+        text = " ".join(searched).replace('"', "").replace("*", "")
+        found = [reader.search(alone).full_text(text, 9), restricted.search(number).full_text(text, 9)]
+        assert found[0].rows == found[1].rows
+        restricting = Comparison("id", "in", ("a1", "a2", "b1", "a4"))
+        found = [
+            reader.search(alone).full_text(text, 2, restricting),
+            restricted.search(number).full_text(text, 2, restricting),
+        ]
+        assert found[0].rows == found[1].rows
+
+
+def test_a_restricted_reader_that_sees_nothing_ranks_nothing(shared: Store) -> None:
+    number = collection(shared, tenant("b", ["the cat"] * 300))
+    with shared.reading() as reader:
+        restricted = reader.seeing(Visibility(VISIBLE))
+        assert ranked(restricted, number, "cat") == []
+        assert restricted.search(number).full_text("cat", 9).rows == []
 
 
 def test_an_empty_search_ranks_nothing() -> None:

@@ -106,7 +106,11 @@ class RankCache:
 
 def _rank(snapshot: Snapshot, text: Searched) -> tuple[str, I64, F64]:
     search = snapshot.reader.search(snapshot.record.id)
-    return search.ranking, *search.ranks(text)
+    if snapshot.restriction is None:
+        return search.ranking, *search.ranks(text)
+    # Of the state, since documents without keys count as well, and they are not in the view.
+    lengths = snapshot.lasting(("lengths", snapshot.state), search.lengths)
+    return search.ranking, *search.ranks(text, lengths)
 
 
 def check_words(queries: Sequence[Any]) -> None:

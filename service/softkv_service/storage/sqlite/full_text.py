@@ -18,10 +18,11 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection
+from typing import Any, NamedTuple
 
 from softkv_service.storage.conditions import SIGNS, SearchTerm, bigram_terms, fold_terms, indexed_text, with_bigrams
 from softkv_service.storage.fields import is_utf8
-from softkv_service.storage.sqlite.statements import all_or_none, insert_rows
+from softkv_service.storage.sqlite.statements import Expression, all_or_none, insert_rows
 
 MAX_UNINDEXED = 256
 """A collection with more documents than this gets a table in the file, and keeps it until it is deleted."""
@@ -42,6 +43,18 @@ def tables(index: str) -> dict[str, str | None]:
     that FTS5 creates itself.
     """
     return {index: _statement(index)} | {f"{index}_{part}": None for part in _PARTS}
+
+
+class Phrase(NamedTuple):
+    """Tokens of an index that follow each other.
+
+    Attributes:
+        tokens: the tokens; none match nothing.
+        prefix: whether the last one may continue.
+    """
+
+    tokens: tuple[str, ...]
+    prefix: bool
 
 
 PREFIXES = _PLAIN, _WITH_BIGRAMS, _FOLDED = "words_", "terms_", "folds_"
@@ -139,9 +152,12 @@ def replace_older(connection: Connection) -> Iterator[None]:
 
 
 @contextmanager
-def searchable(connection: Connection, collection: int) -> Iterator[str]:
+def searchable(connection: Connection, collection: int, visible: Expression | None = None) -> Iterator[str]:
     """Yield the name of the index that answers, for the duration of the block; without one in the file, build it in
     memory.
+
+    Args:
+        visible: which documents an index in memory has, and thus which ones its bm25 counts; None for all.
     """
     if indexes := existing(connection, collection):
         yield indexes[0]
@@ -153,7 +169,11 @@ def searchable(connection: Connection, collection: int) -> Iterator[str]:
     try:
         create(connection, name)
         try:
-            add(connection, name, _valid_keys(connection, collection))
+            if visible is None:
+                add(connection, name, _valid_keys(connection, collection))
+            else:
+                keys = _valid_keys(connection, collection, f"AND {visible.sql}", *visible.parameters)
+                add(connection, name, keys)
             yield index
         finally:
             connection.execute(f"DROP TABLE {name}")
@@ -173,12 +193,17 @@ def question(index: str, terms: Sequence[SearchTerm]) -> str:
     >>> question("folds_1", [SearchTerm("a cat"), SearchTerm("purr", prefix=True)])
     '"a cat" OR "purr" *'
     """
+    return " OR ".join(map(_quote, phrases(index, terms).values())) or '""'
+
+
+def phrases(index: str, terms: Sequence[SearchTerm]) -> dict[Phrase, SearchTerm]:
+    """Map the phrases that a query of an index by FTS5 has, in its order, to their terms in their first spelling."""
     terms = terms if index.startswith((_PLAIN, _WITH_BIGRAMS)) else fold_terms(terms)
     terms = terms if index.startswith(_PLAIN) else bigram_terms(terms)
-    term_by_tokens: dict[tuple[bool, tuple[str, ...]], SearchTerm] = {}
-    for term, tokens in zip(terms, _tokens([term.text for term in terms]), strict=True):
-        term_by_tokens.setdefault((term.prefix, tokens), term)
-    return " OR ".join(map(_quote, term_by_tokens.values())) or '""'
+    term_by_phrase: dict[Phrase, SearchTerm] = {}
+    for term, tokens in zip(terms, _tokens([term.text for term in terms], _tokenizer(index)), strict=True):
+        term_by_phrase.setdefault(Phrase(tokens, term.prefix), term)
+    return term_by_phrase
 
 
 def _convert_key(index: str, key: str | None) -> str | None:
@@ -188,12 +213,15 @@ def _convert_key(index: str, key: str | None) -> str | None:
 
 
 def _statement(index: str) -> str:
-    tokenizer = _OLDER_TOKENIZER if index.startswith(_PLAIN) else _TOKENIZER
-    return f"CREATE VIRTUAL TABLE {index} USING fts5 (key, content = '', tokenize = {tokenizer})"
+    return f"CREATE VIRTUAL TABLE {index} USING fts5 (key, content = '', tokenize = {_tokenizer(index)})"
+
+
+def _tokenizer(index: str) -> str:
+    return _OLDER_TOKENIZER if index.startswith(_PLAIN) else _TOKENIZER
 
 
 def _valid_keys(
-    connection: Connection, collection: int, condition: str = "", *parameters: int
+    connection: Connection, collection: int, condition: str = "", *parameters: Any
 ) -> list[tuple[int, str | None]]:
     """Return the row number and the key of each document that matches and whose key is a valid text or missing."""
     statement = f'SELECT "row", key FROM documents WHERE collection = ? {condition} ORDER BY "row"'
@@ -209,15 +237,16 @@ def _quote(term: SearchTerm) -> str:
 _local = threading.local()
 
 
-def _tokens(words: Sequence[str]) -> list[tuple[str, ...]]:
+def _tokens(words: Sequence[str], tokenizer: str) -> list[tuple[str, ...]]:
     """Return the tokens of each word, read from a scratch index of this thread."""
-    if not hasattr(_local, "index"):
-        _local.index = sqlite3.connect(":memory:", isolation_level=None)
-        _local.index.execute(f"CREATE VIRTUAL TABLE word USING fts5 (text, content = '', tokenize = {_TOKENIZER})")
-        _local.index.execute("CREATE VIRTUAL TABLE token USING fts5vocab (word, instance)")
+    scratch: dict[str, Connection] = _local.__dict__.setdefault("scratch", {})
+    if (index := scratch.get(tokenizer)) is None:
+        index = scratch[tokenizer] = sqlite3.connect(":memory:", isolation_level=None)
+        index.execute(f"CREATE VIRTUAL TABLE word USING fts5 (text, content = '', tokenize = {tokenizer})")
+        index.execute("CREATE VIRTUAL TABLE token USING fts5vocab (word, instance)")
     tokens: list[list[str]] = [[] for _ in words]
-    _local.index.execute("INSERT INTO word (word) VALUES ('delete-all')")
-    _local.index.executemany("INSERT INTO word (rowid, text) VALUES (?, ?)", enumerate(words))
-    for number, token in _local.index.execute("SELECT doc, term FROM token ORDER BY doc, offset"):
+    index.execute("INSERT INTO word (word) VALUES ('delete-all')")
+    index.executemany("INSERT INTO word (rowid, text) VALUES (?, ?)", enumerate(words))
+    for number, token in index.execute("SELECT doc, term FROM token ORDER BY doc, offset"):
         tokens[number].append(token)
     return [tuple(tokens_of_word) for tokens_of_word in tokens]

@@ -302,7 +302,7 @@ class Reader(SQLReader):
     def search(self, collection: int) -> Search | RestrictedSearch:
         """Return the collection's search in SQL, by `=` and by full text; raises CollectionMissing."""
         number, condition = self._collection("id", collection).id, self.visibility.condition
-        search = Search(self._connection, number, self._now)
+        search = Search(self._connection, number, self._now, condition)
         if condition is None:
             return search
         return RestrictedSearch(search, Search(self._connection, number, None), condition)

@@ -78,16 +78,21 @@ WEIGHED = frozenset(
         "effective_documents",
         "total_variation",
         "reason",
-        "verdict",
     }
 )
 LISTED = [
     Listed("times.", lambda call: True, frozenset({"took_ms"})),
-    Listed("how rare a word is", sends('"full_text"'), WEIGHED | {"logit", "addend", "rank", "null_similarity"}),
+    Listed("times.", sends('"now"'), WEIGHED | {"logit", "addend"}),
     Listed("they have totals of the service", is_one_of("metrics", "readyz"), frozenset({"*"})),
 ]
 OF_EACH_ANSWER = ("x-request-id", "content-length", "date")
-OF_THE_REQUEST = {"rerank": {"id"}, "rerank_as_cohere": {"id"}, "score": {"id", "created"}, "read_table": {"expires"}}
+OF_THE_REQUEST = {
+    "embeddings": {"id"},
+    "rerank": {"id"},
+    "rerank_as_cohere": {"id"},
+    "score": {"id", "created"},
+    "read_table": {"expires"},
+}
 """Fields that have the id of the request, its instant, or one that is counted from it."""
 
 
@@ -163,6 +168,12 @@ def calls(names: list[str], n_filters: int) -> Iterator[Call]:
             bodies = [same.body for same in every if (same.operation, same.values) == (call.operation, call.values)]
             for condition in chosen.sample(FILTERS[1:], n_filters):
                 yield Call(call.operation, chosen.choice(bodies) | call.body | {"filter": condition}, call.values)
+    library = {"name": "library"}
+    for searched in (0.3, {"weight": 0.2, "query": '"hidden 7" of* cats'}):
+        body = {"query": "hidden cats 7", "include": ["explanation"], "full_text": searched, "top_k": 40}
+        yield Call("attend", body, library)
+    yield Call("sweep", {"query": "hidden cats 7", "temperatures": [0, 1], "full_text": 0.1}, library)
+    yield Call("compare", {"query": "hidden cats 7", "top_k": 20}, library)
     for name in names:
         yield Call("query_documents", {"ids": [name, "a"], "count": True}, about)
         yield Call("attend", {"query": [{"id": name}, [1, 0]]}, about)
