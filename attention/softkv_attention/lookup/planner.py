@@ -51,10 +51,6 @@ WEIGHED_EXACTLY_TIMES = 32
 float64: it takes a few milliseconds."""
 
 
-MAX_SENT_ROWS = 2**20
-"""The most passing rows in other processes that an `exact` question reads in float64: each sends 24 bytes."""
-
-
 class OneQuery(Protocol):
     """A query [d], as far as type checkers see it: an array whose type says that it has one dimension."""
 
@@ -371,14 +367,14 @@ def sweep(
 def reads_exactly(view: AnyView, question: Question) -> bool:
     """Return whether the exact path in float64 shall answer a question, instead of a scan of 8-bit codes.
 
-    It shall if the question is `exact`, except for very many rows of other processes. It shall if reading the float32
+    It shall if the question is `exact`. It shall if reading the float32
     originals of the passing rows takes no longer than a scan: in NumPy it never does, unless they are on a disk. And it
     shall if some rows have no 8-bit codes and one of these holds: the question has a bias or `Auto`, or documents have
     several keys. Otherwise only view, mask and question decide. So the path does not depend on the other questions, and
     a sweep takes the path of `attend`.
     """
     if question.exact:
-        return isinstance(view, View) or question.mask is None or question.mask.n <= MAX_SENT_ROWS
+        return True
     if view.bare:
         # `UncodedShard` sums rows as it reads them, at one temperature, without a bias, and if each row is a document.
         if question.bias is not None or isinstance(question.temperature, Auto) or view.facts.several:

@@ -10,9 +10,11 @@ from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
+import numpy as np
+
 from softkv_attention.arrays import F64, I64
 from softkv_attention.errors import ParameterError
-from softkv_attention.lookup import AnyBias
+from softkv_attention.lookup import AnyBias, AnyMask
 from softkv_cluster.lookup import RemoteBias, RemoteMask, RemoteView
 from softkv_cluster.metadata import ALWAYS, CollectionMetadata, MetadataCache
 from softkv_cluster.router import Router
@@ -28,16 +30,13 @@ from softkv_service.retrieval.collections import (
     start_background,
 )
 from softkv_service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation, Recency, Term, format_bias
-from softkv_service.retrieval.verdict import KeyBackground
+from softkv_service.retrieval.verdict import SAMPLE_CALL
 from softkv_service.storage import SharedStore
 from softkv_service.storage.conditions import Column, Condition, Visibility
 from softkv_service.storage.errors import CollectionMissing, StorageError
 from softkv_service.storage.records import CollectionRecord, Extent
 
 T = TypeVar("T")
-
-MAX_LISTED_DOCUMENTS = 2**16
-"""The most documents passing a filter whose row numbers are read from the store, to sample their keys."""
 
 
 @dataclass(frozen=True)
@@ -51,21 +50,32 @@ class ShardedSnapshot(Snapshot):
         assert self.metadata is not None
         return self.metadata.mask(condition)
 
-    def own(self, condition: Condition | None = None) -> KeyBackground | None:
-        """Return how similar the collection's keys are to each other; see `Snapshot`.
+    def passing(self, condition: Condition | None) -> AnyMask | None:
+        """Return the mask of the rows that a question may attend to; see `Snapshot`.
 
-        A filter that very many documents pass, of a question or a key, changes nothing: its documents are taken to be
-        like all.
+        Raises:
+            InvalidContent: the snapshot is restricted, and more rows pass than an exact answer has in memory: the
+                servers send 24 bytes of each. A scan would take fewer, but its bounds follow from all rows.
         """
-        mask = self.passing(condition)
-        if mask is not None and mask.documents > MAX_LISTED_DOCUMENTS:
-            reader = self.reader.seeing(self.reader.visibility.unrestricted)
-            return self.sample.own(self.record, reader, self.state)
-        return super().own(condition)
+        mask = super().passing(condition)
+        most = self.view.limits.exact_batch_cells
+        if self.restriction is not None and mask is not None and mask.n > most:
+            raise InvalidContent.at(
+                "/filter",
+                f"a key with a filter is answered from at most {most:,} keys on shard servers, and {mask.n:,} pass: "
+                "send a filter that fewer pass",
+            )
+        return mask
 
     def _documents_passing(self, condition: Condition) -> I64:
-        """Return the row numbers int64[n] of the documents that pass a condition, read from the store."""
-        return self.reader.rows_where(self.record.id, condition)
+        """Return the row numbers int64[n] of documents that pass a condition and have keys; see `Snapshot`.
+
+        They are those that each server would take for a sample. So a sample of them is that of all documents.
+        """
+        message = {"call": SAMPLE_CALL, "condition": self._mask(condition).condition}
+        assert self.metadata is not None
+        replies = self.metadata.view.hosts.ask_all((message, {}))
+        return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(arrays["documents"] for _, arrays in replies)]))
 
     def build_bias(
         self, terms: Sequence[Term], sent: Any, addends: tuple[I64, F64] | None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from extensions.cluster.tests.local_servers import LocalServers
+from softkv_attention.lookup import Limits
 from softkv_cluster.service import Roster, Router, ShardedCatalogue
 from softkv_service.encoding import Encoder, Encoders, LoadingEncoder, load_encoder
-from softkv_service.retrieval import ShardsMissing
+from softkv_service.retrieval import InvalidContent, ShardsMissing
 from softkv_service.retrieval.collections import SharedCatalogue
 from softkv_service.retrieval.documents import SentDocument, delete_document, upsert
 from softkv_service.retrieval.labels import LabelledQuestion, calibrate_collection
@@ -23,7 +25,8 @@ from softkv_service.retrieval.queries import (
     compare_collection,
     sweep_collection,
 )
-from softkv_service.storage import open_shared
+from softkv_service.storage import Restriction, open_shared
+from softkv_service.storage.conditions import parse_condition
 from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.postgres
@@ -147,6 +150,75 @@ def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: 
 
     try:
         asyncio.run(run())
+    finally:
+        servers.close()
+        own_store.close()
+        store.close()
+
+
+VISIBLE = parse_condition({"field": "metadata.tenant", "operator": "==", "value": "a"})
+ODD = parse_condition({"field": "metadata.year", "operator": "in", "value": list(range(1, 700, 2))})
+CHOSEN = np.random.default_rng(4)
+
+
+def tenant(name: str, length: float = 1.0) -> list[SentDocument]:
+    """Return 700 documents of a tenant, more than a sample has, with keys and values of about this length."""
+    vectors = CHOSEN.standard_normal((700, 4)) * length
+    return [
+        SentDocument(f"{name}{i}", None, key_vector=vector, value_vector=vector, metadata={"tenant": name, "year": i})
+        for i, vector in enumerate(vectors.astype(np.float32))
+    ]
+
+
+def backgrounds(collection: Any) -> list[Any]:
+    """Return what the null key of a caller who sees one tenant follows from, without and with a filter."""
+    with collection.restrict(Restriction(VISIBLE)).snapshot() as snapshot:
+        owns = [snapshot.own(), snapshot.own(ODD)]
+    return [(own.background, own.pairs, own.sampled.keys.tolist()) for own in owns]
+
+
+def answer(collection: Any) -> Any:
+    """Return the answer to such a caller."""
+    query, restricted = np.array([1, 2, 0, 1], np.float32), collection.restrict(Restriction(VISIBLE))
+    (result,) = asyncio.run(attend_collection(restricted, [query], Options(output=True, top_k=700), ["/query"]))
+    return result.answer
+
+
+def test_a_restricted_caller_is_answered_from_many_documents_as_if_there_were_no_others(
+    address: str, shards_of_16_rows: None
+) -> None:
+    store, own_store = open_shared(address), open_shared(address)
+    servers = LocalServers(address, 3, 1, limits=Limits(exact_max_components=-1))
+    seen = tenant("a")
+
+    async def stock() -> ShardedCatalogue:
+        sharded = ShardedCatalogue(store, None, Router(servers, Roster(store, servers), seconds=20.0))
+        sharded.rebuild()
+        for name, documents in (("shared", [*seen, *tenant("b", 1e9), *tenant("c")]), ("alone", seen)):
+            collection, _ = await sharded.create(name, {"similarity": "dot"})
+            for start in range(0, len(documents), 700):
+                await upsert(collection, documents[start : start + 700], [f"/{i}" for i in range(700)])
+        return sharded
+
+    try:
+        sharded = asyncio.run(stock())
+        alone = SharedCatalogue(own_store, None)
+        alone.rebuild()
+        apart, shared = sharded.collection("alone"), sharded.collection("shared")
+        assert backgrounds(shared) == backgrounds(apart) == backgrounds(alone.collection("alone"))
+        expected, actual = answer(apart), answer(shared)
+        assert expected.certificate.method == "exact"
+        assert actual.certificate == expected.certificate
+        np.testing.assert_array_equal(actual.weights, expected.weights)
+        # The last digits of sums depend on which server has which rows.
+        np.testing.assert_allclose(actual.output, expected.output, rtol=1e-12)
+        restricted = shared.restrict(Restriction(VISIBLE))
+        with restricted.snapshot() as snapshot:
+            few = replace(snapshot, view=replace(snapshot.view, limits=Limits(exact_batch_cells=400)))
+            with pytest.raises(InvalidContent, match="at most 400 keys on shard servers, and 700 pass"):
+                few.passing(None)
+            assert few.passing(ODD).n == 350
+        sharded.close()
     finally:
         servers.close()
         own_store.close()

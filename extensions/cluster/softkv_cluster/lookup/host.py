@@ -245,7 +245,7 @@ class _MessageHandler:
         rows, similarities = self._find_rows(numbers), np.empty((len(vectors), passing.n))
         for query, row in enumerate(similarities):
             row[:] = self._shard.similarities_at(vectors, rows, np.full(len(rows), query))
-        fields = {name: getattr(passing, name) for name in ("term_count", "key_norm", "value_norm")}
+        fields = {name: getattr(passing, name) for name in ("key_norm", "value_norm")}
         return fields, {"numbers": numbers, "owners": passing.owners(), "similarities": similarities}
 
     def _sums(self, arrays: Mapping[str, Array]) -> MutableMessage:

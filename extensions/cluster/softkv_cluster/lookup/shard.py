@@ -162,8 +162,8 @@ class RemoteShard:
             return np.empty((len(questions), 0))
         vectors = np.array([question.vector for question in questions])
         messages = self._ask_all("rows", {}, {"vectors": vectors})
-        # Each host adds its rows up, then this process adds the hosts' sums.
-        self.term_count = len(messages) + max(fields["term_count"] for fields, _ in messages)
+        # In whatever order the rows are added, so that the bound does not tell which host has which rows.
+        self.term_count = self.keys
         self.key_norm, self.value_norm = (
             max(fields[name] for fields, _ in messages) for name in ("key_norm", "value_norm")
         )

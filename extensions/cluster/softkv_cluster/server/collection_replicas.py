@@ -22,6 +22,7 @@ from softkv_cluster.server.terms import BiasCache, ReplicaFields, find_forbidden
 from softkv_service.logs import log
 from softkv_service.retrieval.collections import KeyStorage
 from softkv_service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation
+from softkv_service.retrieval.verdict import SAMPLE_CALL, choose_documents
 from softkv_service.storage import SharedStore
 from softkv_service.storage.conditions import parse_condition
 from softkv_service.storage.records import CollectionRecord, Extent
@@ -84,6 +85,8 @@ class CombinedShards:
             return {"explanations": self._explain(sources, fields["terms"], arrays["numbers"])}, {}
         condition, forbidden_by, bias = fields.get("condition"), fields.get("forbidden by"), None
         mask = self.mask(store, version, condition, forbidden_by)
+        if fields.get("call") == SAMPLE_CALL:
+            return {}, {"documents": choose_documents(self.view.document_numbers(mask))}
         if "terms" in fields:
             documents = arrays.get(BIAS_DOCUMENTS, np.empty(0, dtype=np.int64))
             addends = arrays.get(BIAS_ADDENDS, np.empty(0))

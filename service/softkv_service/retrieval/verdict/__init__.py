@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from softkv_service.retrieval.verdict.copies import COPY_COSINE, share_alike
 from softkv_service.retrieval.verdict.key_background import (
+    SAMPLE_CALL,
     SAMPLE_DOCUMENTS,
     SAMPLE_TEXTS,
     KeyBackground,
     KeySample,
+    choose_documents,
 )
 from softkv_service.retrieval.verdict.labels import ConfidenceModel
 from softkv_service.retrieval.verdict.null import (

@@ -32,6 +32,9 @@ MIN_KEYS = 3
 COPY_COSINE = 0.8
 """From this cosine on, two keys are versions of the same thing, and say nothing about unrelated keys."""
 
+SAMPLE_CALL = "documents of a sample"
+"""The name of a call to shard servers: which documents that pass a condition each would take for a sample."""
+
 SAMPLE_TEXTS = 64
 """The number of documents whose key texts decide whether keys are short."""
 
@@ -259,7 +262,8 @@ class KeySample:
 
         Args:
             name: the name of the filter.
-            documents: returns their row numbers int64[n].
+            documents: returns their row numbers int64[n]; of parts of them, at least those that `choose_documents`
+                takes of each part.
             record: the collection's record.
             reader: the version of the collection to read.
             version: a name of that version.
@@ -276,7 +280,7 @@ class KeySample:
                 self._filtered.move_to_end(name)
         if keys is not None and version is not None and read_version == version:
             return np.frombuffer(sampled, dtype=np.int64), keys
-        rows = _choose(documents())
+        rows = choose_documents(documents())
         if keys is None or rows.tobytes() != sampled:
             keys = SampledKeys.of(record.settings.similarity, reader.keys(record.id, rows))
         with self._lock:
@@ -294,7 +298,7 @@ class KeySample:
             self._parts.clear()
 
 
-def _choose(rows: I64) -> I64:
+def choose_documents(rows: I64) -> I64:
     """Return at most SAMPLE_DOCUMENTS of some row numbers, ascending: those with the lowest products modulo 2⁶⁴."""
     if len(rows) > SAMPLE_DOCUMENTS:
         rows = rows[np.argpartition(rows.astype(np.uint64) * _MULTIPLIER, SAMPLE_DOCUMENTS)[:SAMPLE_DOCUMENTS]]
