@@ -137,9 +137,25 @@ class Compiled:
             ShapeError: the lengths do not fit the tokens, or one is beyond the model's positions.
             ParameterError: an id is beyond the model's vocabulary, or the model has no such types.
         """
+        pooled = self._run(*check_sequences(tokens, lengths), types, None)
+        return np.ascontiguousarray(finish(self._ends, np.concatenate(pooled, axis=-1)))
+
+    def token_vectors(self, tokens: Integers, lengths: Integers, types: Integers | None = None) -> F32:
+        """Return the last layer's vectors of all tokens, float32[t, d_model], from which embeddings are pooled.
+
+        Arguments and errors are those of a call.
+        """
         tokens, lengths = check_sequences(tokens, lengths)
+        vectors = np.empty((len(tokens), self._network.tokens.shape[1]), np.float32)
+        self._run(tokens, lengths, types, vectors)
+        return vectors
+
+    def _run(self, tokens: I64, lengths: I64, types: Integers | None, vectors: F32 | None) -> F32:
+        """Return the pooled vectors float32[p, b, d] of texts, and fill float32[t, d] with those of their tokens."""
+        width = self._network.tokens.shape[1]
+        pooled = np.empty((len(self._poolings), len(lengths), width), np.float32)
         if len(lengths) == 0:
-            return np.empty((0, self.dimension), np.float32)
+            return pooled
         check_ids("token", int(self._ends.embeddings.tokens.shape[0]), tokens)
         if types is not None:
             types = check_types(self._ends.embeddings, tokens, types)
@@ -148,15 +164,13 @@ class Compiled:
             self._ends.embeddings.positions.require(int(lengths.max()))
         self._reach(int(lengths.max()))
 
-        width = self._network.tokens.shape[1]
-        pooled = np.empty((len(self._poolings), len(lengths), width), np.float32)
         shares = share_texts(lengths, self.threads)
         if len(shares) == 1:
-            self._compute(tokens, rows, lengths, pooled, self.threads if len(tokens) > SINGLE_THREAD_TOKENS else 1)
+            threads = self.threads if len(tokens) > SINGLE_THREAD_TOKENS else 1
+            self._compute(tokens, rows, lengths, pooled, vectors, threads)
         else:
-            self._compute_shares(tokens, rows, lengths, pooled, shares)
-        joined = np.concatenate(pooled, axis=-1)
-        return np.ascontiguousarray(finish(self._ends, joined))
+            self._compute_shares(tokens, rows, lengths, pooled, vectors, shares)
+        return pooled
 
     def _reach(self, length: int) -> None:
         """Extend the tables of rotations and of distances if a text of this length is longer than they are."""
@@ -178,9 +192,9 @@ class Compiled:
         return rows if types is None else rows + self._positions * types
 
     def _compute_shares(
-        self, tokens: Integers, rows: I64, lengths: Integers, out: F32, shares: Sequence[slice]
+        self, tokens: Integers, rows: I64, lengths: Integers, out: F32, vectors: F32 | None, shares: Sequence[slice]
     ) -> None:
-        """Fill out float32[p, b, d] with the vectors of all texts.
+        """Fill out float32[p, b, d] with the vectors of all texts, and `vectors` with those of their tokens.
 
         `shares` divides the texts into runs. A thread computes one run at a time.
         """
@@ -191,14 +205,20 @@ class Compiled:
             # A free thread takes the next share; taking an item of an iterator is one atomic step.
             for texts in remaining:
                 first, last = ends[texts.start] - lengths[texts.start], ends[texts.stop - 1]
-                vectors = np.empty((len(out), texts.stop - texts.start, out.shape[2]), np.float32)
-                self._compute(tokens[first:last], rows[first:last], lengths[texts], vectors, 1)
-                out[:, texts] = vectors
+                pooled = np.empty((len(out), texts.stop - texts.start, out.shape[2]), np.float32)
+                of_tokens = None if vectors is None else vectors[first:last]
+                self._compute(tokens[first:last], rows[first:last], lengths[texts], pooled, of_tokens, 1)
+                out[:, texts] = pooled
 
         run_with_idle_threads(work, min(self.threads, len(shares)))
 
-    def _compute(self, tokens: Integers, rows: I64, lengths: Integers, out: F32, threads: int) -> None:
-        """Fill out float32[p, b, d] with the vectors of texts that are computed together, by `threads` threads."""
+    def _compute(
+        self, tokens: Integers, rows: I64, lengths: Integers, out: F32, vectors: F32 | None, threads: int
+    ) -> None:
+        """Fill out float32[p, b, d] with the vectors of texts that are computed together, by `threads` threads.
+
+        `vectors`, float32[t, d], gets those of their tokens.
+        """
         activations = self._take_room(len(tokens))
         prepared = self._prepared
         if isinstance(table := self._ends.embeddings.tokens, StoredRows):
@@ -224,6 +244,8 @@ class Compiled:
                 TILE_QUERIES if self._way >= TILES else QUERIES,
             )
             run(stages, stages + 1, 0, 0)
+        if vectors is not None:
+            vectors[:] = activations.arrays.x[: len(tokens)]
         if len(tokens) <= MAX_BATCH_TOKENS:
             self._free_rooms.append(activations)
 

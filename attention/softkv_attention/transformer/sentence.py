@@ -191,10 +191,16 @@ class SentenceEncoder:
             ShapeError: the sequences are longer than the model's positions.
             ParameterError: an id is beyond the model's vocabulary.
         """
-        namespace(tokens=tokens, lengths=lengths, types=types)
         mask = padding(lengths, tokens.shape[-1])  # [b, 1, n]
-        x = self.encoder(self.embeddings(tokens, types), mask)
-        return self.pool(x, mask[..., 0, :])
+        return self.pool(self.token_vectors(tokens, lengths, types), mask[..., 0, :])
+
+    def token_vectors(self, tokens: Array, lengths: Array, types: Array | None = None) -> Array:
+        """Return the last layer's vectors [b, n, d_model] of the tokens, from which an embedding is pooled.
+
+        Arguments and errors are those of a call.
+        """
+        namespace(tokens=tokens, lengths=lengths, types=types)
+        return self.encoder(self.embeddings(tokens, types), padding(lengths, tokens.shape[-1]))
 
     def pool(self, x: Array, mask: Array) -> Array:
         """Pool vectors x [..., n, d_model] to embeddings [..., dimension]; the mask [..., n] is True for tokens."""

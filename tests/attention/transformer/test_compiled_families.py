@@ -184,6 +184,15 @@ def test_the_kernels_compute_each_family_as_defined(random, texts, name, way):
     np.testing.assert_allclose(actual, expected, atol=OFF_BY[way])
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_token_vectors_are_those_from_which_the_definition_pools(random, texts, name, way):
+    model, (tokens, lengths) = model_of(random, **MODELS[name]), texts
+    each = np.split(tokens, np.cumsum(lengths)[:-1])
+    defined = np.concatenate([model.token_vectors(text[None], np.array([len(text)]))[0] for text in each])
+    actual = Compiled(model, threads=2).token_vectors(tokens, lengths)
+    np.testing.assert_allclose(actual, defined, atol=10 * OFF_BY[way] * np.abs(defined).max())
+
+
 @pytest.mark.parametrize("name", ["windows", "causal windows", "relative bias", *FAMILIES])
 def test_neither_neighbours_nor_threads_change_a_text(random, texts, name, way, monkeypatch):
     tokens, lengths = texts

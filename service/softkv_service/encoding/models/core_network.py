@@ -27,7 +27,10 @@ from softkv_service.encoding.models.tokenizer_classes import load_tokenizer
 from softkv_service.encoding.texts import Purpose
 
 Compute = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None], NDArray[np.float32]]
-"""A function from the tokens [t] of b texts, one after the other, their lengths [b] and types [t] to float32 [b, d]."""
+"""A function of the tokens [t] of b texts, one after the other, their lengths [b] and types [t].
+
+It returns float32 [b, d] or, for token vectors, [t, d_model].
+"""
 
 LEAST_COSINE = 0.99999
 """In int16, the least cosine of a probe's vector with that in float32; below it, the model is computed in float32."""
@@ -69,9 +72,12 @@ class Computation:
         if reason is None:
             compiled = Compiled(model, precision, threads=threads)
             self._compute, self.memory_bytes = compiled, compiled.memory_bytes
+            self._token_vectors: Compute = compiled.token_vectors
         else:
             self.memory_bytes = sum(int(array.nbytes) for _, array in arrays(model))
-            self._compute = partial(embed_by_definition, _on_torch(model, threads))
+            definition = _on_torch(model, threads)
+            self._compute = partial(embed_by_definition, definition)
+            self._token_vectors = partial(read_by_definition, definition)
 
     def __call__(
         self, tokens: NDArray[np.int64], lengths: NDArray[np.int64], types: NDArray[np.int64] | None = None
@@ -84,6 +90,15 @@ class Computation:
             types: int64 [t], the types of the tokens; None for 0.
         """
         return self._compute(tokens, lengths, types)
+
+    def token_vectors(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the last layer's vectors float32 [t, d_model] of all tokens of b texts.
+
+        Args:
+            tokens: int64 [t], the tokens of all texts, one text after the other.
+            lengths: int64 [b], the number of tokens of each text.
+        """
+        return self._token_vectors(tokens, lengths, None)
 
 
 def compute_closely(
@@ -134,6 +149,26 @@ def embed_by_definition(
         text_types = None if types is None else xp.asarray(types[None, text])
         embeddings[i] = np.asarray(model(xp.asarray(tokens[None, text]), xp.asarray(lengths[i : i + 1]), text_types))[0]
     return embeddings
+
+
+def read_by_definition(
+    model: SentenceEncoder,
+    tokens: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    types: NDArray[np.int64] | None = None,
+) -> NDArray[np.float32]:
+    """Return the last layer's vectors float32 [t, d_model] of all tokens by the definition in NumPy or torch, slowly.
+
+    Arguments are those of `embed_by_definition`.
+    """
+    xp = array_namespace(next(arrays(model))[1])
+    vectors = list[NDArray[np.float32]]()
+    for i, (length, stop) in enumerate(zip(lengths.tolist(), np.cumsum(lengths).tolist(), strict=True)):
+        text = slice(stop - length, stop)
+        text_types = None if types is None else xp.asarray(types[None, text])
+        of_text = model.token_vectors(xp.asarray(tokens[None, text]), xp.asarray(lengths[i : i + 1]), text_types)
+        vectors.append(np.asarray(of_text[0], dtype=np.float32))
+    return np.concatenate(vectors)
 
 
 class CoreNetwork:
@@ -207,3 +242,13 @@ class CoreNetwork:
         if lengths.any():
             vectors[lengths > 0] = self._compute(np.concatenate(ids), lengths[lengths > 0])
         return vectors
+
+    def token_vectors(self, ids: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
+        """Return the last layer's vectors of the tokens of each text, float32 [tokens, d_model].
+
+        Args:
+            ids: the tokens of each text, at least one.
+        """
+        lengths = np.asarray([len(text) for text in ids], dtype=np.int64)
+        vectors = self._compute.token_vectors(np.concatenate(ids), lengths)
+        return np.split(vectors, np.cumsum(lengths)[:-1])
