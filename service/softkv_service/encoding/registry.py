@@ -20,6 +20,7 @@ from softkv_service.encoding.temperature import Temperature
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 MULTILINGUAL = "multilingual"
+MPNET = "mpnet"
 WEIGHTS = "model.safetensors"
 
 
@@ -63,6 +64,18 @@ PACKAGED: Mapping[str, PackagedModel] = {
             unit_length=True,
             temperatures={"cosine": Temperature(0.05, "measured"), "dot": Temperature(0.05, "measured")},
             asymmetry=0.6403559,
+        ),
+    ),
+    MPNET: PackagedModel(
+        {"softkv-model-mpnet": "dist/softkv_model_mpnet-*.whl"},
+        "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+        Measurements(
+            Backgrounds(
+                texts=Background(mean=0.0448127, deviation=0.0754399),
+                short=Background(mean=0.1915977, deviation=0.0759095),
+            ),
+            unit_length=True,
+            temperatures={"cosine": Temperature(0.05, "measured"), "dot": Temperature(0.05, "measured")},
         ),
     ),
 }
@@ -109,7 +122,7 @@ def _find_distribution(model: str) -> metadata.Distribution:
         with suppress(metadata.PackageNotFoundError):
             return metadata.distribution(name)
     name, source = next(iter(sources.items()))
-    make = " `make multilingual`, then" if model == MULTILINGUAL else ""
+    make = "" if model == DEFAULT_MODEL else f" `make {model}`, then"
     raise ModelUnusable(
         f"{model} comes with the distribution {name}, which is not installed: "
         f"run{make} `pip install {source}` in a checkout, or name another encoder."
@@ -138,8 +151,8 @@ def load_encoder(
     """Load an encoder from this machine; this blocks for seconds and never downloads.
 
     Args:
-        name_or_path: `all-MiniLM-L6-v2` (with or without `sentence-transformers/`), `multilingual`, a directory, or
-            the name of a model that the Hugging Face cache of this machine holds.
+        name_or_path: `all-MiniLM-L6-v2` (with or without `sentence-transformers/`), `multilingual`, `mpnet`, a
+            directory, or the name of a model that the Hugging Face cache of this machine holds.
         name: the name of the encoder; by default that of the model.
         prompts: the texts that are put before each text, by the purpose `query` or `document`; for others, the
             prompts of the model's folder count.

@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 
 from softkv_service.encoding.errors import ModelUnusable
-from softkv_service.encoding.registry import DEFAULT_MODEL, MULTILINGUAL, PACKAGED, checkpoint_of, default_checkpoint
+from softkv_service.encoding.registry import DEFAULT_MODEL, PACKAGED, checkpoint_of, default_checkpoint
 
 DISTRIBUTIONS, SHA256, _ = PACKAGED[DEFAULT_MODEL]
 
@@ -71,9 +71,10 @@ def test_a_missing_distribution_is_named_with_its_install_command(monkeypatch):
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(ModelUnusable, match=r"pip install dist/softkv_model_minilm-\*\.whl"):
         default_checkpoint()
-    command = r"run `make multilingual`, then `pip install dist/softkv_model_multilingual-\*\.whl` in a checkout"
-    with pytest.raises(ModelUnusable, match=command):
-        checkpoint_of(MULTILINGUAL)
+    for model in PACKAGED.keys() - {DEFAULT_MODEL}:
+        command = rf"run `make {model}`, then `pip install dist/softkv_model_{model}-\*\.whl` in a checkout"
+        with pytest.raises(ModelUnusable, match=command):
+            checkpoint_of(model)
 
 
 def test_loading_is_silent_offline_and_imports_no_code_of_the_distribution():
