@@ -68,6 +68,9 @@ EXCLUDED_MODULES = frozenset(
     }
 )
 
+# Constants of importlib.machinery, which are no documents. Python 3.14 warns when they are read.
+DEPRECATED_NAMES = frozenset({"DEBUG_BYTECODE_SUFFIXES", "OPTIMIZED_BYTECODE_SUFFIXES"})
+
 # The documented modules inside packages; the others are internals of the packages.
 SUBMODULES = (
     "collections.abc",
@@ -225,8 +228,9 @@ def _modules() -> Iterator[tuple[str, ModuleType]]:
 
 def _public_objects(path: str, module: ModuleType) -> Iterator[tuple[str, Any, str]]:
     declared = getattr(module, "__all__", None)
+    names = set(vars(module) if declared is None else declared) - DEPRECATED_NAMES
     # A package may declare submodules that are not imported: these are None here, and are skipped.
-    offered = {name: getattr(module, name, None) for name in (declared if declared is not None else vars(module))}
+    offered = {name: getattr(module, name, None) for name in names}
     for name, named in sorted(offered.items(), key=_own_name_first):
         if name.startswith("_"):
             continue
