@@ -31,7 +31,7 @@ def fork(work):
     for _ in range(6000):
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            print(os.waitstatus_to_exitcode(status))
+            print(os.waitstatus_to_exitcode(status), flush=True)  # or the next process would write it, too
             return
         time.sleep(0.02)
     os.kill(child, 9)

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,9 +38,13 @@ class Serving:
 
     def stop(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal → the exit code, and what was written to standard error since the announcement."""
+        assert self.process.stderr is not None
+        timeout = threading.Timer(60, self.process.kill)
+        timeout.start()
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=60)
-        return self.process.returncode, errors
+        errors = self.process.stderr.read()  # `communicate` would leave out what was read beside the announcement
+        timeout.cancel()
+        return self.process.wait(), errors
 
 
 @contextmanager
