@@ -22,7 +22,7 @@ LANDING = re.findall(r"^\.ci/tier (\d+) ([\w-]+)", (ROOT / ".ci" / "run").read_t
 
 def commands(venv: Path, *targets: str) -> str:
     """Return what make would run with an empty environment."""
-    make = ["make", "--dry-run", *targets, f"VENV={venv}", f"DIST={venv}/dist", "PYTHON=python3"]
+    make = ["make", "--dry-run", "UV=", *targets, f"VENV={venv}", f"DIST={venv}/dist", "PYTHON=python3"]
     return subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 

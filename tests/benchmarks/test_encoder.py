@@ -12,7 +12,7 @@ def test_queries_and_passages_have_their_lengths():
     tokenizer = load_encoder(DEFAULT_MODEL).network.tokenizer
     for column in columns():
         lengths = tokenizer.read(column.texts, "").total
-        low, high = (5, 30) if "quer" in column.name else (60, 260)
+        low, high = (5, 30) if "quer" in column.name else (50, 260)
         assert low <= lengths.min() <= lengths.max() <= high
         assert len(set(column.texts)) == len(column.texts)
 
