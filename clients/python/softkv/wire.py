@@ -182,7 +182,7 @@ def to_json_value(value: Any) -> Any:
     for method in ("tolist", "isoformat"):  # of arrays and their scalars; of dates and times
         convert = getattr(value, method, None)
         if convert is not None:
-            return convert()
+            return convert() if not hasattr(value, "detach") else as_array(value, "").tolist()
     if isinstance(value, set | frozenset | tuple):
         return list(value)
     raise invalid_value(
@@ -293,14 +293,11 @@ def _numeric_array(value: Any, pointer: str, kinds: str = "iuf") -> NDArray[Any]
     """Convert a value to a NumPy array of one of these kinds of numbers.
 
     Raises:
-        Invalid: the rows differ in length, or the type is not numeric.
+        Invalid: the rows differ in length, some numbers are masked, or the type is not numeric.
     """
     import numpy as np
 
-    try:
-        array = np.asanyarray(_detach(value))
-    except ValueError:
-        raise invalid_value_at(pointer, "wanted rows of one length, got some that are longer than others") from None
+    array = as_array(value, pointer)
     if np.ma.is_masked(array):
         raise invalid_value_at(pointer, "wanted numbers, got an array that masks some: fill them, or leave the row out")
     array = np.asarray(array)
@@ -316,13 +313,32 @@ def _numeric_array(value: Any, pointer: str, kinds: str = "iuf") -> NDArray[Any]
     return array
 
 
+def as_array(value: Any, pointer: str) -> NDArray[Any]:
+    """Convert a value to a NumPy array of any type: a tensor of torch, too, and with the masks of masked arrays.
+
+    Raises:
+        Invalid: the rows differ in length, or a tensor has no numbers.
+    """
+    import numpy as np
+
+    try:
+        value = _detach(value)
+        if isinstance(value, list | tuple) and any(map(np.ma.is_masked, value)):
+            return np.ma.stack(value)
+        return np.asanyarray(value)
+    except ValueError:
+        raise invalid_value_at(pointer, "wanted rows of one length, got some that are longer than others") from None
+    except RuntimeError as error:  # of torch
+        raise invalid_value_at(pointer, f"wanted numbers, got a tensor that has none to read: {error}") from None
+
+
 def _detach(value: Any) -> Any:
     """Return the numbers of a tensor of torch, or of a list of them, without gradients and in a type of NumPy."""
     if isinstance(value, list | tuple):
         return [_detach(item) for item in value] if value and hasattr(value[0], "detach") else value
     if not hasattr(value, "detach"):
         return value
-    tensor = value.detach().cpu()
+    tensor = value.detach().to_dense().cpu()
     return tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor  # as bfloat16
 
 

@@ -7,13 +7,14 @@ import json
 import pickle
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
 import numpy as np
 import pytest
+import torch
 
 import softkv
 from softkv import AsyncClient, Client, Report
@@ -254,6 +255,25 @@ def test_whole_numbers_as_ids_are_written_in_decimal(made, ids):
     assert collection.upsert([{"id": 3, "key_vector": [1, 0]}]).upserted == 1
     assert [document.id for document in collection.find()] == ["1", "2", "3"]
     assert not collection.upsert([{"id": True, "key_vector": [1, 0]}])
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        torch.eye(2, dtype=torch.bfloat16, requires_grad=True),
+        [torch.tensor([1.0, 0.0], requires_grad=True), torch.tensor([0.0, 1.0]).half()],
+        np.ma.array([[1.0, 9.0], [0.0, 1.0]], mask=[[False, True], [False, False]]),
+        [np.ma.array([1.0, 9.0], mask=[False, True]), np.array([0.0, 1.0])],
+    ],
+    ids=["tensor", "tensors", "masked", "masked rows"],
+)
+def test_columns_of_tensors_arrive_and_hidden_numbers_do_not(made, vectors):
+    hides = not isinstance(vectors, torch.Tensor) and any(map(np.ma.is_masked, vectors))
+    collection = made(encoder=None, dimension=2)
+    with pytest.warns(UserWarning, match="got an array that masks some") if hides else nullcontext():
+        assert collection.upsert(ids=["a", "b"], key_vectors=vectors).upserted == 2 - hides
+    arrived = {document.id: document.key_vector.tolist() for document in collection.find(include=["key_vector"])}
+    assert arrived == {"b": [0.0, 1.0]} | ({} if hides else {"a": [1.0, 0.0]})
 
 
 @pytest.mark.parametrize("on_conflict", ["replace", "skip"])

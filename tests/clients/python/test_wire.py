@@ -91,6 +91,7 @@ def test_two_names_that_json_takes_for_one_are_refused():
         torch.tensor([0.5, 2.0], dtype=torch.bfloat16),
         torch.tensor([0.5, 2.0], requires_grad=True),
         torch.tensor([0.5, 2.0], dtype=torch.float64),
+        torch.tensor([0.5, 2.0]).to_sparse(),
         np.ma.array([0.5, 2.0], mask=False),
         memoryview(np.array([0.5, 2.0])),
     ],
@@ -101,6 +102,14 @@ def test_vectors_of_other_libraries_are_vectors(vector):
     assert as_float32(vector, "").tolist() == [0.5, 2.0]
     assert to_nested_lists([vector, vector], "") == [[0.5, 2.0], [0.5, 2.0]]
     assert Document("a", key_vector=vector) == Document("a", key_vector=[0.5, 2.0])
+    assert json.loads(encode_json({"a": vector})) == {"a": [0.5, 2.0]}
+
+
+def test_a_tensor_without_numbers_is_refused():
+    with pytest.raises(softkv.Invalid, match="wanted numbers, got a tensor that has none to read"):
+        as_float32(torch.empty(2, device="meta"), "/key_vector")
+    with pytest.raises(softkv.Invalid, match=r"^/metadata/a: wanted numbers, got a tensor that has none"):
+        encode_json({"metadata": {"a": torch.empty(2, device="meta")}})
 
 
 def test_hidden_numbers_of_a_masked_array_are_not_sent():

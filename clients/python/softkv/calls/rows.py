@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from softkv.answers.documents import Document, TableRow
 from softkv.problems import invalid_value
+from softkv.wire import as_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,12 +105,7 @@ def _rows_of_columns(columns: Mapping[str, Any]) -> tuple[Iterator[Row], int]:
 
 def _as_matrix(column: Any, name: str) -> NDArray[Any]:
     """Return a column of vectors as an array [n, d]."""
-    import numpy as np
-
-    try:
-        array = np.asarray(column)
-    except ValueError:
-        raise invalid_value("", f"{name}: wanted rows of one length, got some that are longer than others") from None
+    array = as_array(column, name)
     if array.ndim != 2:
         raise invalid_value("", f"{name}: wanted a matrix with a row a document, got an array of shape {array.shape}")
     return array
