@@ -246,6 +246,7 @@ EMPTY_FILTERS: list[dict[str, Any]] = [
     {"operator": "AND", "conditions": [EMPTY, NO_ONE_ELSE]},
     {"operator": "OR", "conditions": [when("<", "now"), EMPTY]},
     {"operator": "NOT", "conditions": [{"operator": "OR", "conditions": []}]},
+    {"field": "id", "operator": "contains", "value": ""},
 ]
 DELETIONS = [
     ({"filter": when("contains", "now")}, "/filter/value"),
