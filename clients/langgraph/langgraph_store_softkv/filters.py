@@ -138,13 +138,16 @@ def _bound(value: Any) -> str | int | float | None:
     """Return what an ordering compares with; None if nothing is greater or less.
 
     Raises:
-        InvalidInput: a date, which a value has as a text.
+        InvalidInput: neither a number nor a text, such as a date, which a value has as a text.
     """
-    if isinstance(value, date):
-        raise InvalidInput.of(
-            f"filter: expected a number or a text, got {value!r}. Values have dates as texts: "
-            f"say {value.isoformat()!r}, in the zone of the values."
-        )
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind in ("b", "i", "u", "f") and value.ndim == 0:  # of NumPy
+        value = value.item()
+    if value is not None and not isinstance(value, str | int | float):
+        is_date = (isinstance(value, date) or kind == "M") and value == value  # NaT equals nothing
+        text = value.isoformat() if isinstance(value, date) else str(value)
+        dated = f" Values have dates as texts: say {text!r}, in the zone of the values." if is_date else ""
+        raise InvalidInput.of(f"filter: expected a number or a text, got {value!r}.{dated}")
     if isinstance(value, bool):
         return int(value)
     return value if isinstance(value, str) or (_is_number(value) and not math.isnan(value)) else None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import runpy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
+import numpy as np
 import pytest
 from langgraph.config import get_store
 from langgraph.graph import START, StateGraph
@@ -152,6 +153,7 @@ def test_a_replaced_item_keeps_the_time_of_its_first_write(made, call):
     [
         ({"n": {"$gt": 1}}, ["two"]),
         ({"n": {"$lt": 5}}, ["one", "two"]),
+        ({"n": {"$gt": np.int64(1)}}, ["two"]),
         ({"n": {"$lt": True}}, []),
         ({"n": {"$lt": None}}, []),
         ({"n": {"$lt": float("nan")}}, []),
@@ -176,6 +178,10 @@ def test_an_ordering_passes_only_numbers_or_only_texts(made, condition, expected
         ({"n": {"$gt": 1, "other": 2}}, "got 'other'"),
         ({3: 1}, "expected names of fields, got 3"),
         ({"n": {"$gt": datetime(2026, 1, 2)}}, "Values have dates as texts: say '2026-01-02T00:00:00'"),
+        ({"n": {"$gt": np.datetime64("2026-01-02")}}, "Values have dates as texts: say '2026-01-02'"),
+        ({"n": {"$gt": np.datetime64("NaT")}}, r"got .*NaT.*\.$"),
+        ({"n": {"$gt": timedelta(1)}}, r"expected a number or a text, got datetime.timedelta\(days=1\)\.$"),
+        ({"n": {"$gt": [1]}}, r"expected a number or a text, got \[1\]"),
         ([("n", 1)], "expected an object with fields of the value, got list"),
     ],
 )
