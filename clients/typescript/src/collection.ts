@@ -378,7 +378,7 @@ export class Collection<Value = unknown> {
 
   #count(which: object, how?: How): Promise<number> {
     const body = { ...which, limit: 0, count: true };
-    return this.#sender.ask(`${this.#path}/documents/query`, body, how, (page) => page.count);
+    return this.#sender.ask(`${this.#path}/documents/query`, body, how, (page) => countOf(page, "count"));
   }
 }
 

@@ -219,7 +219,7 @@ test("what a proxy answers in its own words", async (t) => {
   await assert.rejects(new Client({ url: other }).collection("a").attend([1]), { message: /not softkv's/ });
 });
 
-test("another program's answer is not the result of a write", async (t) => {
+test("another program's answer is not the result of a write, and not a count", async (t) => {
   for (const text of ["[]", "{}", '{"id": 3}', '"ok"', "1", '{"upserted": "1", "deleted": null, "name": 1}']) {
     const own = new Client({ url: await server(t, (_, answered) => void answered.end(text)) }).collection("a");
     for (const call of [
@@ -234,6 +234,7 @@ test("another program's answer is not the result of a write", async (t) => {
       () => own.upsert([{ id: "x" }]),
       () => own.giveFeedback([]),
       () => own.deleteFeedback({ all: true } as never),
+      () => own.count(),
     ]) {
       await assert.rejects(call, { name: "Refused", message: /not softkv's/ }, text);
     }

@@ -113,10 +113,11 @@ export function readWritten(content: SchemaUpserted): Written {
   return { upserted: countOf(content, "upserted"), skipped, deleted, truncated };
 }
 
-/** Return a count in the answer to a write; a TypeError, by which the answer is not softkv's, if it is missing. */
-export function countOf<Name extends string>(content: Readonly<Record<Name, number>>, name: Name): number {
-  if (typeof content[name] !== "number") throw new TypeError(name);
-  return content[name];
+/** Return a count in an answer; a TypeError, by which the answer is not softkv's, if it is missing. */
+export function countOf<Name extends string>(content: Readonly<Partial<Record<Name, number>>>, name: Name): number {
+  const count = content[name];
+  if (typeof count !== "number") throw new TypeError(name);
+  return count;
 }
 
 /** Check that an answer has no content, as that of a service to the deletion of one thing. */
