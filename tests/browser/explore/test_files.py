@@ -319,7 +319,7 @@ def test_a_number_of_more_than_four_hundred_characters_is_a_text_as_in_python(tm
     assert [document["metadata"] for document in documents(read("t.csv", path.read_bytes()))] == [expected]
 
 
-@pytest.mark.parametrize("mark", ["sep=;\r\n", '"sep=;"\n', "\ufeffsep=;\n", "sep=\t\n"])
+@pytest.mark.parametrize("mark", ["sep=;\r\n", "SEP=;\n", '"sep=;"\n', "\ufeffsep=;\n", "sep=\t\n"])
 def test_a_line_that_names_the_delimiter_and_empty_cells_of_databases_are_read_as_in_python(
     tmp_path: Path, mark: str
 ) -> None:

@@ -20,6 +20,9 @@ _CACHED = "cache-"
 _SPLIT = re.compile(r"(.+)-\d+-of-\d+\.\w+")
 _FORMATS = ((".parquet", ".pq"), (".arrow", ".feather"), (".jsonl", ".ndjson"), (".csv", ".tsv", ".tab"))
 """The endings of shards by format; of a folder with several, the first one is read."""
+_ALONE = (".json", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".lance", ".npy", ".npz", ".h5ad", ".safetensors")
+"""The endings of tables that are no shards."""
+_OF_DATASETS = (_STATE, _SPLITS, "dataset_info.json", "dataset_infos.json")
 _SHOWN = 5
 
 
@@ -71,12 +74,15 @@ def _of_folder(folder: Path) -> list[Path]:
 
 
 def describe_omitted(folder: Path, shards: Iterable[Path]) -> list[str]:
-    """Return the notice about tables of a folder whose format is not that of its shards; none without any."""
+    """Return the notices about tables of a folder whose format is not that of its shards, and about its folders."""
     taken = {shard.name for shard in shards}
-    names = [file.name for file in folder.iterdir() if not file.is_dir() and file.name not in taken]
-    endings = {ending for format_ in _FORMATS for ending in format_}
-    tables = [name for name in names if ending_of(Path(name)) in endings and not name.startswith((".", "_", _CACHED))]
-    return [f"left out, since their format is another: {_list_names(tables)}"] if tables else []
+    others = [file for file in folder.iterdir() if not file.name.startswith((".", "_", _CACHED))]
+    folders = [f"{file.name}/" for file in others if file.is_dir() and file.suffix not in _ALONE]
+    endings = {*_ALONE, *(ending for format_ in _FORMATS for ending in format_)}
+    names = {file.name for file in others if ending_of(file) in endings and f"{file.name}/" not in folders}
+    names -= {*taken, *_OF_DATASETS}
+    notices = [f"left out, since their format is another: {_list_names(names)}"] if names else []
+    return [*notices, *([f"left out, since they are folders: {_list_names(folders)}"] if folders else [])]
 
 
 def _list_names(names: Iterable[str]) -> str:

@@ -34,7 +34,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 _QUOTING: dict[str, Literal[0, 3]] = {"csv": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
 _NULL = r"\N"
 """A cell without a value, as PostgreSQL, MySQL and Hive write it."""
-_NAMES_DELIMITER = re.compile(r'"?sep=([^\w"\r\n])"?[\r\n]*')
+_NAMES_DELIMITER = re.compile(r'"?sep=([^\w"\r\n])"?[\r\n]*', re.IGNORECASE)
 """A first line that names the delimiter to spreadsheets."""
 _RECORDS = 20  # the first records decide the delimiter
 _LARGEST_FIELD = 16 * 2**20  # a cell may be a whole article

@@ -202,10 +202,17 @@ def test_a_folder_names_files_left_out_and_takes_columns_by_name(tmp_path: Path)
     pd.DataFrame({"key": ["dogs"], "id": ["b"]}).to_parquet(tmp_path / "2.parquet")
     (tmp_path / "b.csv").write_text("id,key\nc,birds\n")
     (tmp_path / "_SUCCESS").write_text("")
-    (tmp_path / "README.md").write_text("x")
+    (tmp_path / "a.json").write_text('[{"id": "d", "key": "fish"}]')
+    for name in ("README.md", "dataset_info.json", "cache-1.arrow", ".x.csv"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "_delta_log").mkdir()
     table = open_table(tmp_path)
     assert [row.document for row in table] == [{"id": "a", "key": "cats"}, {"id": "b", "key": "dogs"}]
-    assert table.notices == [f"{tmp_path.name}: left out, since their format is another: b.csv"]
+    assert table.notices == [
+        f"{tmp_path.name}: left out, since their format is another: a.json, b.csv",
+        f"{tmp_path.name}: left out, since they are folders: more/",
+    ]
 
 
 def test_files_of_a_folder_whose_columns_have_other_kinds_are_named(tmp_path: Path) -> None:
@@ -573,3 +580,11 @@ def test_a_packed_file_that_grows_too_much_is_refused(tmp_path: Path, ending: st
                 archive.writestr("t.json", long)
     with pytest.raises(softkv.Invalid, match=r"t\.json\..* unpacks to more than 67,108,864 bytes: unpack it, and load"):
         open_table(path)
+
+
+@pytest.mark.parametrize("mark", ["sep=;\r\n", "SEP=;\n", '"sep=;"\n', "\ufeffsep=;\n", "sep=|\n", "sep=\t\n"])
+def test_a_first_line_that_names_the_delimiter_is_no_row(tmp_path: Path, mark: str) -> None:
+    delimiter = next(sign for sign in ";|\t" if sign in mark)
+    (tmp_path / "t.csv").write_text(f"{mark}id{delimiter}key\na{delimiter}cats, dogs\n", encoding="utf-8")
+    (row,) = open_table(tmp_path / "t.csv")
+    assert (row.number, row.document) == (3, {"id": "a", "key": "cats, dogs"})

@@ -58,7 +58,7 @@ const PARQUET = "PAR1";
 const SERVED = /\.(vec|bin|gz|bz2|xz|zst|zip)$/i;
 const SEPARATED = /\.(csv|tsv|tab|txt)$/i;
 /** A first line that names the delimiter to spreadsheets. */
-const NAMES_DELIMITER = /^"?sep=([^\p{L}\d_"\r\n])"?(?:\r\n|\r|\n)/u;
+const NAMES_DELIMITER = /^"?sep=([^\p{L}\d_"\r\n])"?(?:\r\n|\r|\n)/iu;
 /** A cell without a value, as PostgreSQL, MySQL and Hive write it. */
 const NULL = "\\N";
 /** Characters of a cell that is shown in a sentence. */
