@@ -86,6 +86,18 @@ class EmbeddingsRequest(OpenAIWire):
     normalized: Literal[True] | None = Field(
         None, description="Jina's: true scales each vector to length one. Left out: as the model makes it."
     )
+    task: Literal["retrieval.query", "retrieval.passage", "code.query", "code.passage", "text-matching"] | None = Field(
+        None, description="Jina's name of `purpose`: the tasks that end in query are for questions. Others are refused."
+    )
+    late_chunking: Literal[False] | None = Field(
+        None, description="Jina's: true, by which inputs are read as parts of one text, is refused."
+    )
+    truncation: bool | None = Field(
+        None, description="Voyage's: false refuses a text that is longer than the model reads, which is cut otherwise."
+    )
+    truncate: bool | Literal["NONE", "END"] | None = Field(
+        None, description="Jina's and NVIDIA's name of `truncation`. START, which would keep the end, is refused."
+    )
 
     @property
     def width(self) -> int | None:
@@ -94,10 +106,16 @@ class EmbeddingsRequest(OpenAIWire):
 
     @property
     def kind(self) -> Literal["document", "query"]:
-        """The kind of the texts, by either name."""
-        if self.input_type is None:
+        """The kind of the texts, by any name."""
+        named = self.input_type or self.task
+        if named is None:
             return self.purpose
-        return "query" if self.input_type.endswith("query") else "document"
+        return "query" if named.endswith("query") else "document"
+
+    @property
+    def cuts(self) -> bool:
+        """Whether a text that is longer than the model reads is cut."""
+        return self.truncation is not False and self.truncate not in (False, "NONE")
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -108,9 +126,15 @@ class EmbeddingsRequest(OpenAIWire):
                 "`output_dimension` differs from `dimensions`: send one of them",
                 {"pointer": "output_dimension"},
             )
+        for name, sent in (("input_type", self.input_type), ("task", self.task)):
+            if sent is not None and sent.endswith("query") != (self.kind == "query"):
+                raise PydanticCustomError(
+                    "disagree", f"`{name}` differs from `input_type`: send one of them", {"pointer": name}
+                )
         if "purpose" in self.model_fields_set and self.kind != self.purpose:
+            name = "task" if self.input_type is None else "input_type"
             raise PydanticCustomError(
-                "disagree", "`input_type` differs from `purpose`: send one of them", {"pointer": "input_type"}
+                "disagree", f"`{name}` differs from `purpose`: send one of them", {"pointer": name}
             )
         return self
 

@@ -382,7 +382,20 @@ EVERY_FIELD = [
             "output_dtype": "float",
             "embedding_type": "float",
             "normalized": True,
+            "late_chunking": False,
+            "truncation": False,
+            "truncate": "NONE",
         },
+    ),
+    *(
+        Call("embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "task": task, "truncate": truncate})
+        for task, truncate in (
+            ("retrieval.query", "END"),
+            ("retrieval.passage", True),
+            ("code.query", None),
+            ("code.passage", None),
+            ("text-matching", None),
+        )
     ),
     Call(
         "embeddings",

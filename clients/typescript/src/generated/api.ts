@@ -3196,6 +3196,20 @@ export interface components {
              * @constant
              */
             normalized?: true;
+            /**
+             * @description Jina's name of `purpose`: the tasks that end in query are for questions. Others are refused.
+             * @enum {string}
+             */
+            task?: "retrieval.query" | "retrieval.passage" | "code.query" | "code.passage" | "text-matching";
+            /**
+             * @description Jina's: true, by which inputs are read as parts of one text, is refused.
+             * @constant
+             */
+            late_chunking?: false;
+            /** @description Voyage's: false refuses a text that is longer than the model reads, which is cut otherwise. */
+            truncation?: boolean;
+            /** @description Jina's and NVIDIA's name of `truncation`. START, which would keep the end, is refused. */
+            truncate?: boolean | ("NONE" | "END");
         };
         /** @description The vectors of the texts, in order, and facts about how the model read each text. */
         EncodeAnswer: {

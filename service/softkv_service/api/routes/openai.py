@@ -47,6 +47,11 @@ async def embeddings(body: EmbeddingsRequest, request: Request, running: Running
         encoded = await queue.encode(texts, body.kind)
     except TextRefused as error:
         raise InvalidContent.of_texts(error, [_pointer(i, body.input) for i in range(len(texts))]) from None
+    if not body.cuts and encoded.truncated is not None and encoded.truncated.any():
+        raise InvalidContent.at(
+            _pointer(int(encoded.truncated.argmax()), body.input),
+            f"{encoder.name} would cut this text, and the request forbids it: shorten it, or leave truncation out",
+        )
     vectors = shorten(encoded.vectors, encoder.dimension if width is None and body.normalized else width)
     return JSONAnswer(
         {

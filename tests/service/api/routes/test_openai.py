@@ -100,8 +100,31 @@ def test_other_providers_names_mean_the_same(client, asymmetric):
         ("passage", "document"),
     ]:
         assert ask(asymmetric, input_type=name).json()["data"] == by_kind[kind]
+    for task, kind in (("retrieval.query", "query"), ("retrieval.passage", "document"), ("text-matching", "document")):
+        assert ask(asymmetric, task=task).json()["data"] == by_kind[kind]
     long = ask(asymmetric, normalized=True).json()["data"][0]["embedding"]
     assert np.linalg.norm(long) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({"truncation": True}, 200),
+        ({"truncation": None}, 200),
+        ({"truncate": "END"}, 200),
+        ({"truncation": False}, 400),
+        ({"truncate": False}, 400),
+        ({"truncate": "NONE"}, 400),
+    ],
+)
+def test_a_long_text_is_cut_or_refused_as_the_request_says(client, options, status):
+    answer = ask(client, input=["a cat", "word " * 600], **options)
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.json()["truncated"] == [1]
+    else:
+        assert answer.json()["error"]["param"] == "input.1"
+        assert ask(client, input=["a cat"], **options).status_code == 200
 
 
 def test_unknown_fields_are_tolerated(client):
@@ -130,6 +153,11 @@ def test_unknown_fields_are_tolerated(client):
         ({"output_dtype": "int8"}, "output_dtype"),
         ({"embedding_type": "ubinary"}, "embedding_type"),
         ({"normalized": False}, "normalized"),
+        ({"task": "classification"}, "task"),
+        ({"task": "retrieval.query", "purpose": "document"}, "task"),
+        ({"task": "retrieval.query", "input_type": "passage"}, "task"),
+        ({"late_chunking": True}, "late_chunking"),
+        ({"truncate": "START"}, "truncate"),
     ],
 )
 def test_wrong_content_is_a_400_in_openais_shape(client, body, param):
