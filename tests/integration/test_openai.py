@@ -1,4 +1,7 @@
-"""Classes for OpenAI's embeddings, OpenAI's own, LangChain's and LlamaIndex's, at a service with two encoders."""
+"""Clients and classes for OpenAI's embeddings at a service with two encoders.
+
+They are OpenAI's own, those of LangChain and LlamaIndex, and the clients of Mistral and Voyage, whose call is alike.
+"""
 
 from __future__ import annotations
 
@@ -78,8 +81,16 @@ def test_the_official_client(two, expected, model):
         assert np.allclose(asked.data[0].embedding, expected[model][1], atol=1e-3) == (model == MODEL)
 
 
-@pytest.mark.parametrize("script", ["langchain", "llama_index"])
-def test_a_framework_s_class(two, expected, script):
+@pytest.mark.parametrize(
+    ("script", "error", "refused"),
+    [
+        ("langchain", "NotFoundError", []),
+        ("llama_index", "NotFoundError", []),
+        ("mistral", "SDKError", ["/output_dtype: wanted 'float'"]),
+        ("voyage", "APIError", ["/output_dtype: wanted 'float'", "would cut this text, and the request forbids it"]),
+    ],
+)
+def test_another_class_or_client(two, expected, script, error, refused):
     calls = [(MODEL, None), (SMALL, None), (SMALL, 16), ("nothing", None)]
     *answers, refusal = embedded(script, two, calls)
     for (model, dimensions), made in zip(calls, answers, strict=False):
@@ -88,6 +99,7 @@ def test_a_framework_s_class(two, expected, script):
         close(made["documents"], vectors)
         close(made["query"], vectors[1])
         close(made["later"], vectors)
-    assert refusal["error"] == "NotFoundError"
+        assert all(words in made["refusal"].replace("\\'", "'") for words in refused)
+    assert refusal["error"] == error
     assert f"{MODEL}, {SMALL}" in refusal["message"]
-    assert "'nothing'" in refusal["message"]
+    assert "'nothing'" in refusal["message"].replace("\\'", "'")
