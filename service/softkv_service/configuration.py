@@ -39,6 +39,7 @@ OWN_SEGMENTS = frozenset(
     ]
 )
 _QUOTES = ("'", '"')
+_NAME_OF_KUBERNETES = re.compile(r"(?:^|,)\$\(\w+\)(?:,|$)")
 UNIX = "unix"
 """The trusted proxy that connects to the Unix socket, where connections have no address."""
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -309,6 +310,16 @@ class Configuration(BaseModel):
             raise ValueError(
                 "expected a value, got the name of a variable in ${ }, which nothing has replaced: write the value "
                 "itself, because `docker run --env-file` replaces no names"
+            )
+        if _NAME_OF_KUBERNETES.search(value):
+            raise ValueError(
+                "expected a value, got the name of a variable in $( ), which Kubernetes leaves where it knows none: "
+                "define it above this one"
+            )
+        if " #" in value:
+            raise ValueError(
+                "expected a value without a comment, which would be part of it: write the comment on a line of its "
+                "own, because `docker run --env-file` keeps it"
             )
         in_quotes = value[:1] in _QUOTES or value[-1:] in _QUOTES
         if value and info.field_name != "frame_ancestors" and in_quotes:

@@ -168,6 +168,8 @@ TEXTS |= {"keys_file": "{}", "store": "{}", "log_level": "{}", "unix_socket": "{
         ('"value"', "expected a value without quotes"),
         ("value'", "expected a value without quotes"),
         ("${VALUE}", "the name of a variable in ${ }, which nothing has replaced"),
+        ("$(VALUE)", "the name of a variable in $( ), which Kubernetes leaves where it knows none"),
+        ("value # VALUE", "expected a value without a comment, which would be part of it"),
         ("value\r", "got one with a carriage return, the line end of Windows"),
     ],
 )

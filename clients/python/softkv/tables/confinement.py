@@ -61,6 +61,7 @@ _PROCESSORS = {
             *(141, 142, 144, 203, 251, 314),  # setpriority, sched_set*, ioprio_set
             *(62, 129, 200, 297),  # kill, rt_sigqueueinfo, tkill, rt_tgsigqueueinfo
             *(29, 30, 31, 64, 65, 66, 67, 68, 69, 70, 71, 220),  # memory, semaphores and messages of System V
+            *(240, 241),  # mq_open, mq_unlink
             *(248, 249, 250),  # add_key, request_key, keyctl
         ),
         own=(302, 234),
@@ -80,6 +81,7 @@ _PROCESSORS = {
             *(140, 118, 119, 122, 30, 274),  # setpriority, sched_set*, ioprio_set
             *(129, 138, 130, 240),  # kill, rt_sigqueueinfo, tkill, rt_tgsigqueueinfo
             *range(186, 198),  # memory, semaphores and messages of System V
+            *(180, 181),  # mq_open, mq_unlink
             *(217, 218, 219),  # add_key, request_key, keyctl
         ),
         own=(261, 131),

@@ -15,7 +15,7 @@ _ACTIONS = {"index", "create", "update", "delete"}
 _LISTS = {"rows", "points", "objects", "hits", "matches", "vectors", "records", "data"}
 """The names of lists of rows in answers of Milvus, Qdrant, Weaviate, Elasticsearch and Pinecone."""
 _AROUND = {"result", "hits", "data"}
-_FACTS = {"next_page_offset", "total"}
+_FACTS = {"next_page_offset", "pagination", "total", "totalResults"}
 _OF_CHROMA = {
     "ids": "id",
     "documents": "document",
@@ -35,6 +35,26 @@ class RowList(NamedTuple):
     name: str
     begin: int
     total: int
+
+
+def page_notices(facts: Mapping[str, Any], total: int) -> list[str]:
+    """Return the notice about an answer with these facts that is one page of several; none of another.
+
+    Args:
+        facts: the members of an answer, by name.
+        total: the number of its rows.
+    """
+    pages, hits = facts.get("pagination"), facts.get("total", facts.get("totalResults"))
+    hits = hits.get("value") if isinstance(hits, dict) else hits
+    for name, next_ in (
+        ("next_page_offset", facts.get("next_page_offset")),
+        ("pagination", pages.get("next") if isinstance(pages, dict) else None),
+    ):
+        if next_ is not None:
+            return [f"is one page of several, since it has a {name}: load the others, too"]
+    if isinstance(hits, int) and hits > total:
+        return [f"is one page of several, with {total:,} of {hits:,} hits: load the others, too"]
+    return []
 
 
 class Answer:
@@ -69,13 +89,7 @@ class Answer:
 
     def notices(self, total: int) -> list[str]:
         """Return the notice about an answer that is one page of several; none of another. `total` counts its rows."""
-        hits = self.facts.get("total")
-        hits = hits.get("value") if isinstance(hits, dict) else hits
-        if self.facts.get("next_page_offset") is not None:
-            return ["is one page of several, since it has a next_page_offset: load the others, too"]
-        if isinstance(hits, int) and hits > total:
-            return [f"is one page of several, with {total:,} of {hits:,} hits: load the others, too"]
-        return []
+        return page_notices(self.facts, total)
 
     def _read_value(self, name: str, begin: int, *, may_hold_rows: bool) -> int:
         """Note the lists of rows in the value that begins at a place; return where it ends."""
@@ -163,7 +177,7 @@ def read_fetched(text: str) -> Content | None:
     if not isinstance(vectors, dict) or not all(isinstance(vector, dict) for vector in vectors.values()):
         return None
     cells = [{"id": id_, **vector} for id_, vector in vectors.items()]
-    return Content(None, lambda: enumerate(cells, start=1), len(cells))
+    return Content(None, lambda: enumerate(cells, start=1), len(cells), notices=page_notices(answer, len(cells)))
 
 
 def is_action(cells: Mapping[str, Any] | str) -> bool:

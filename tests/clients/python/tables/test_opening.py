@@ -304,6 +304,19 @@ def test_json_is_read_to_its_end(tmp_path: Path, text: str, words: str) -> None:
         ),
         ('{"hits": {"total": 1, "hits": [{"id": "a", "key": "cats"}]}}', []),
         ('{"data": [], "rows": [{"id": "a", "key": "cats"}]}\n', []),
+        (
+            '{"objects": [{"id": "a", "key": "cats"}], "totalResults": 7}',
+            ["points.json: is one page of several, with 1 of 7 hits: load the others, too"],
+        ),
+        (
+            '{"matches": [{"id": "a", "key": "cats"}], "pagination": {"next": "x"}}',
+            ["points.json: is one page of several, since it has a pagination: load the others, too"],
+        ),
+        (
+            '{"vectors": {"a": {"key": "cats"}}, "pagination": {"next": "x"}}',
+            ["points.json: is one page of several, since it has a pagination: load the others, too"],
+        ),
+        ('{"vectors": {"a": {"key": "cats"}}, "pagination": null}', []),
     ],
 )
 def test_a_notice_names_an_answer_that_is_one_page_of_several(tmp_path: Path, answer: str, notices: list[str]) -> None:

@@ -219,6 +219,7 @@ tried = {
     "shared memory": lambda: call(libc.shmget, 0, 1, 0o600),
     "semaphores": lambda: call(libc.semget, 0, 1, 0o600),
     "messages": lambda: call(libc.msgget, 0, 0o600),
+    "queue": lambda: call(libc.syscall, {"x86_64": 240, "aarch64": 180}[os.uname().machine], b"softkv", 0),
 }
 def report():
     begin.wait()
@@ -280,7 +281,7 @@ def test_the_numbers_of_calls_are_those_of_this_system() -> None:
         r"socket(pair)?|connect|f?chmod|fchmodat|[fl]?chown|fchownat|utimes?|futimesat|utimensat|[fl]?(set|remove)xattr"
         r"|ptrace|pidfd_getfd|process_vm_(read|write)v|io_uring_(setup|enter|register)"
         r"|setpriority|sched_set\w+|ioprio_set|t?kill|rt_(tg)?sigqueueinfo|pidfd_send_signal"
-        r"|(shm|sem|msg)(get|ctl|at|dt|op|timedop|rcv|snd)|(add|request)_key|keyctl"
+        r"|(shm|sem|msg)(get|ctl|at|dt|op|timedop|rcv|snd)|(add|request)_key|keyctl|mq_(open|unlink)"
     )
     for machine, paths in headers.items():
         for path in (Path(one) for one in paths if Path(one).exists()):
