@@ -85,17 +85,31 @@ def is_array(array: object) -> bool:
 def as_array(name: str, argument: Array | None) -> Array | None:
     """Return a list of numbers, or of lists of numbers, as a NumPy array.
 
-    Return any other argument unchanged.
+    Return any other argument unchanged, but a masked array that masks nothing as a plain one.
 
     Raises:
         ShapeError: the lists differ in length.
+        ParameterError: a masked array hides some of its numbers.
     """
     if not isinstance(argument, list | tuple):
-        return argument
+        return argument if not _is_masked_array(argument) else _unmask(name, argument)
+    items = [_unmask(name, item) if _is_masked_array(item) else item for item in argument]
     try:
-        return np.asarray(argument)
+        return np.asarray(items)
     except ValueError:
         raise ShapeError(f"{name} must have rows of one length: it holds lists of several") from None
+
+
+def _is_masked_array(array: object) -> bool:
+    return type(array).__module__.startswith("numpy.ma")  # which NumPy imports only for those who use it
+
+
+def _unmask(name: str, array: Any) -> NDArray[Any]:
+    if np.any(array.mask):
+        raise ParameterError(
+            f"{name} must show all its numbers, got an array that masks some: fill them, or leave their rows out"
+        )
+    return np.asarray(array)
 
 
 def reals(name: str, argument: Any, kind: type[np.float64] | type[np.float32] = np.float64) -> NDArray[Any]:

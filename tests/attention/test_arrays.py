@@ -13,6 +13,8 @@ import torch
 
 from softkv_attention import attend, causal, merge, padding, partial
 from softkv_attention.arrays import array_namespace, is_array, is_torch_array
+from softkv_attention.errors import ParameterError
+from softkv_attention.lookup import Memory
 from softkv_attention.transformer import Linear, arrays
 
 BATCH, HEADS, M, N, D, D_V = 2, 11, 3, 7, 5, 13
@@ -63,6 +65,21 @@ def test_torch_never_leaves_its_device(similarity, normaliser, temperature):
     merged = merge(part, partial(query, key[:0], value[:0], **options | {"mask": mask[..., :0]}))
     for array in (*attended, *part[:-1], *merged[:-1], merged.peak, merged.log_sum_exp):
         assert array is None or array.device == query.device
+
+
+def test_hidden_numbers_of_a_masked_array_enter_no_answer():
+    plain, hiding = np.eye(2), np.ma.array([[1.0, 9.0], [0.0, 1.0]], mask=[[False, True], [False, False]])
+    arguments = {"query": plain, "key": plain, "value": plain, "bias": plain, "mask": plain > 0}
+    expected = attend(**arguments)
+    for name, argument in arguments.items():
+        shown = attend(**{**arguments, name: np.ma.array(argument, mask=False)})
+        assert type(shown.weights) is np.ndarray
+        np.testing.assert_array_equal(shown.weights, expected.weights)
+        for masked in (hiding, list(hiding)):
+            with pytest.raises(ParameterError, match=f"{name} must show all its numbers"):
+                attend(**{**arguments, name: masked})
+    with pytest.raises(ParameterError, match="must show all its numbers"):
+        Memory.of(hiding)
 
 
 def test_leading_dimensions_broadcast():
