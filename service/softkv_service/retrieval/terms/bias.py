@@ -305,7 +305,8 @@ def _parse_filter_term(sent: Mapping[str, Any], pointer: str, now: int | None) -
 def _parse_field(sent: Any, pointer: str) -> str:
     """Return the name of a metadata field without its prefix `metadata.`."""
     if not isinstance(sent, str) or not sent.startswith(METADATA):
-        problem = f"a bias is of a field of the metadata: wanted {METADATA} and its name, not {sent!r:.60}"
+        advice = f": write {METADATA}{sent:.60}" if isinstance(sent, str) and sent else ""
+        problem = f"a bias is of a field of the metadata: wanted {METADATA} and its name, not {sent!r:.60}{advice}"
         raise InvalidContent.at(f"{pointer}/field", problem)
     try:
         return Comparison(sent, "==", None).name

@@ -138,6 +138,7 @@ ADDENDS = [
     ({"full_text": 0.1, "temperature": "auto"}, "/temperature"),
     ({"full_text": 0.1, "normaliser": "one_hot"}, "/normaliser"),
     ({"bias": {"field": "metadata.year"}}, "/bias"),
+    ({"bias": {"field": "year", "half_life": 3}}, "/bias/field", "not 'year': write metadata.year"),
     (
         {"bias": [{"field": "metadata.year", "half_life": 30}, {"field": "metadata.year", "half_life": -1}]},
         "/bias/1/half_life",
