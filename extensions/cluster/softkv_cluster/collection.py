@@ -58,11 +58,11 @@ class ShardedSnapshot(Snapshot):
                 servers send 24 bytes of each. A scan would take fewer, but its bounds follow from all rows.
         """
         mask = super().passing(condition)
-        most = self.view.limits.exact_batch_cells
-        if self.restriction is not None and mask is not None and mask.n > most:
+        limit = self.view.limits.exact_batch_cells
+        if self.restriction is not None and mask is not None and mask.n > limit:
             raise InvalidContent.at(
                 "/filter",
-                f"a key with a filter is answered from at most {most:,} keys on shard servers, and {mask.n:,} pass: "
+                f"a key with a filter is answered from at most {limit:,} keys on shard servers, and {mask.n:,} pass: "
                 "send a filter that fewer pass",
             )
         return mask

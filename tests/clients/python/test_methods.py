@@ -84,7 +84,12 @@ OWN: dict[str, dict[str, str | None]] = {
     "describe_fields": {"limit": "limit"},
     "get_model": {},
     # names of other providers for fields that have arguments
-    "embeddings": dict.fromkeys(("output_dimension", "output_dtype", "embedding_type", "input_type", "normalized")),
+    "embeddings": dict.fromkeys(
+        (
+            *("output_dimension", "output_dtype", "embedding_type", "input_type", "normalized"),
+            *("task", "late_chunking", "truncation", "truncate"),
+        )
+    ),
     "calibrate": {"from": "source"},
     "rerank": {"return_documents": None, "rank_fields": None, "top_k": None, "max_tokens_per_doc": None},
 }

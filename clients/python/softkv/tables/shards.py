@@ -21,7 +21,7 @@ _SPLIT = re.compile(r"(.+)-\d+-of-\d+\.\w+")
 _FORMATS = ((".parquet", ".pq"), (".arrow", ".feather"), (".jsonl", ".ndjson"), (".csv", ".tsv", ".tab"))
 """The endings of shards by format; of a folder with several, the first one is read."""
 _ALONE = (".json", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".lance", ".npy", ".npz", ".h5ad", ".safetensors")
-"""The endings of tables that are no shards."""
+"""The endings of tables that are not read as shards."""
 _OF_DATASETS = (_STATE, _SPLITS, "dataset_info.json", "dataset_infos.json")
 _SHOWN = 5
 
@@ -76,10 +76,10 @@ def _of_folder(folder: Path) -> list[Path]:
 def describe_omitted(folder: Path, shards: Iterable[Path]) -> list[str]:
     """Return the notices about tables of a folder whose format is not that of its shards, and about its folders."""
     taken = {shard.name for shard in shards}
-    others = [file for file in folder.iterdir() if not file.name.startswith((".", "_", _CACHED))]
-    folders = [f"{file.name}/" for file in others if file.is_dir() and file.suffix not in _ALONE]
+    entries = [file for file in folder.iterdir() if not file.name.startswith((".", "_", _CACHED))]
+    folders = [f"{file.name}/" for file in entries if file.is_dir() and file.suffix not in _ALONE]
     endings = {*_ALONE, *(ending for format_ in _FORMATS for ending in format_)}
-    names = {file.name for file in others if ending_of(file) in endings and f"{file.name}/" not in folders}
+    names = {file.name for file in entries if ending_of(file) in endings and f"{file.name}/" not in folders}
     names -= {*taken, *_OF_DATASETS}
     notices = [f"left out, since their format is another: {_list_names(names)}"] if names else []
     return [*notices, *([f"left out, since they are folders: {_list_names(folders)}"] if folders else [])]

@@ -108,7 +108,7 @@ def _rank(snapshot: Snapshot, text: Searched) -> tuple[str, I64, F64]:
     search = snapshot.reader.search(snapshot.record.id)
     if snapshot.restriction is None:
         return search.ranking, *search.ranks(text)
-    # Of the state, since documents without keys count as well, and they are not in the view.
+    # The name has the state: documents without keys count as well, and the view lacks them.
     lengths = snapshot.lasting(("lengths", snapshot.state), search.lengths)
     return search.ranking, *search.ranks(text, lengths)
 

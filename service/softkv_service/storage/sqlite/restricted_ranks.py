@@ -101,12 +101,12 @@ def _places(connection: Connection, vocabulary: str, rows: RowNumbers, phrase: P
     *tokens, last = phrase.tokens or ("",)
     if not last:
         return np.empty(0, dtype=np.int64)
-    found = _read(connection, vocabulary, rows, "term BETWEEN ? AND ?", (last, last + _LAST_CHARACTER * phrase.prefix))
-    found -= len(tokens)
+    starts = _read(connection, vocabulary, rows, "term BETWEEN ? AND ?", (last, last + _LAST_CHARACTER * phrase.prefix))
+    starts -= len(tokens)
     for i, token in enumerate(tokens):
-        if len(found):
-            found = np.intersect1d(found, _read(connection, vocabulary, rows, "term = ?", (token,)) - i)
-    return found
+        if len(starts):
+            starts = np.intersect1d(starts, _read(connection, vocabulary, rows, "term = ?", (token,)) - i)
+    return starts
 
 
 def _read(
@@ -114,15 +114,15 @@ def _read(
 ) -> NDArray[np.int64]:
     """Return the places of tokens in visible documents, each once, ascending."""
     cursor = connection.execute(f"SELECT doc, offset FROM {vocabulary} WHERE {condition}", parameters)
-    places = [np.empty(0, dtype=np.int64)]
+    positions = [np.empty(0, dtype=np.int64)]
     while len(read := np.fromiter(islice(cursor, _PLACES_AT_A_TIME), dtype=[("row", np.int64), ("at", np.int64)])):
         indices = np.searchsorted(rows, read["row"])
         visible = rows[np.minimum(indices, len(rows) - 1)] == read["row"] if len(rows) else np.zeros(len(read), bool)
-        places.append((indices[visible] << 32) + read["at"][visible])
-    return np.unique(np.concatenate(places))
+        positions.append((indices[visible] << 32) + read["at"][visible])
+    return np.unique(np.concatenate(positions))
 
 
-def _count(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices of the documents that have these places, int64[k], ascending, and how many each has."""
-    documents, counts = np.unique(places >> 32, return_counts=True)
+def _count(positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the indices of the documents that have these positions, int64[k], ascending, and how many each has."""
+    documents, counts = np.unique(positions >> 32, return_counts=True)
     return documents, counts

@@ -54,21 +54,21 @@ class Search:
 
     Args:
         now: leave out documents that have expired at this instant; None for all documents.
-        among: bm25 counts only the documents that pass this and have not expired, and ranks no others; None for all
+        counted: bm25 counts only the documents that pass this and have not expired, and ranks no others; None for all
             that are stored. The other results heed it only as a condition of theirs.
     """
 
     ranking = "bm25"
 
     def __init__(
-        self, connection: Connection, collection: int, now: int | None = None, among: Condition | None = None
+        self, connection: Connection, collection: int, now: int | None = None, counted: Condition | None = None
     ) -> None:
         self._connection = connection
         self._collection = collection
         self._now = now
         self._visible: Expression | None = None
-        if among is not None:
-            passing = compile_condition(among, collection)
+        if counted is not None:
+            passing = compile_condition(counted, collection)
             unexpired = [] if now is None else [format_unexpired(now)]
             self._visible = replace(passing, sql=" AND ".join([*unexpired, passing.sql]))
 
@@ -81,7 +81,7 @@ class Search:
     def full_text(self, question: str, limit: int, condition: Condition | None = None) -> SearchResult:
         """Find documents whose key has any word of the question, ordered by bm25, then by id.
 
-        A condition restricts the result; bm25 still weighs words by all documents, or by those of `among`.
+        A condition restricts the result; bm25 still weighs words by all documents, or by those of `counted`.
         """
         clause, values = self._filter(condition)
         with full_text.searchable(self._connection, self._collection, self._visible) as index:
@@ -110,7 +110,7 @@ class Search:
         return ids[:limit]
 
     def lengths(self) -> TextLengths | None:
-        """Return what `ranks` reads of each document of `among`; None if it reads nothing of them."""
+        """Return what `ranks` reads of each document of `counted`; None if it reads nothing of them."""
         if self._visible is None or not (indexes := full_text.existing(self._connection, self._collection)):
             return None
         return read_lengths(self._connection, indexes[0], self._collection, self._visible)

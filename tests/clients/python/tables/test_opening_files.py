@@ -583,7 +583,7 @@ def test_a_packed_file_that_grows_too_much_is_refused(tmp_path: Path, ending: st
 
 
 @pytest.mark.parametrize("mark", ["sep=;\r\n", "SEP=;\n", '"sep=;"\n', "\ufeffsep=;\n", "sep=|\n", "sep=\t\n"])
-def test_a_first_line_that_names_the_delimiter_is_no_row(tmp_path: Path, mark: str) -> None:
+def test_a_first_line_that_names_the_delimiter_is_not_a_row(tmp_path: Path, mark: str) -> None:
     delimiter = next(sign for sign in ";|\t" if sign in mark)
     (tmp_path / "t.csv").write_text(f"{mark}id{delimiter}key\na{delimiter}cats, dogs\n", encoding="utf-8")
     (row,) = open_table(tmp_path / "t.csv")
