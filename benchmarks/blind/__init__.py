@@ -6,7 +6,7 @@ Nothing had been run on them when they were committed, and they are never change
     clinic       120 short entries of a veterinary clinic and an animal shelter
     dictionary   5,000 nouns with their glosses, from WordNet 3.0
 
-A line of `NAME.jsonl` is a document, or a question: `present` with the ids that answer it, `near` about the subject
+A line of a file is a document, or a question: `present` with the ids that answer it, `near` about the subject
 without an answer, or `off` about something else. The documents of `dictionary` are made from the file `data.noun` of
 WordNet 3.0, which Debian's package `wordnet-base` 1:3.0-37 has:
 
@@ -71,7 +71,7 @@ def read(name: str, nouns: Path | None = None) -> Asked:
 
 
 QUOTAS = {"06": 2700, "13": 700, "04": 400, "18": 550, "05": 200, "20": 120, "27": 150, "08": 120, "17": 60}
-"""The number of nouns of each of WordNet's files: artifact, food, act, person, animal, plant, substance, body, object."""
+"""The nouns of each of WordNet's files: artifact, food, act, person, animal, plant, substance, body, object."""
 LEAST_WORDS = 6
 NOT_FOR_A_WORKSHOP = re.compile(
     r"\b(offensive|slur|contempt\w*|disparag\w*|derogat\w*|obscene|sexual\w*|genital\w*|vulva\w*|vagina\w*|penis)\b"

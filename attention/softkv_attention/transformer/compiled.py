@@ -137,18 +137,19 @@ class Compiled:
             ShapeError: the lengths do not fit the tokens, or one is beyond the model's positions.
             ParameterError: an id is beyond the model's vocabulary, or the model has no such types.
         """
-        pooled = self._run(*check_sequences(tokens, lengths), types, None)
-        return np.ascontiguousarray(finish(self._ends, np.concatenate(pooled, axis=-1)))
+        return self._finish(self._run(*check_sequences(tokens, lengths), types, None))
 
-    def token_vectors(self, tokens: Integers, lengths: Integers, types: Integers | None = None) -> F32:
-        """Return the last layer's vectors of all tokens, float32[t, d_model], from which embeddings are pooled.
+    def with_tokens(self, tokens: Integers, lengths: Integers) -> tuple[F32, F32]:
+        """Return the embeddings, and the last layer's vectors of all tokens, float32[t, d_model], that are pooled.
 
         Arguments and errors are those of a call.
         """
         tokens, lengths = check_sequences(tokens, lengths)
         vectors = np.empty((len(tokens), self._network.tokens.shape[1]), np.float32)
-        self._run(tokens, lengths, types, vectors)
-        return vectors
+        return self._finish(self._run(tokens, lengths, None, vectors)), vectors
+
+    def _finish(self, pooled: F32) -> F32:
+        return np.ascontiguousarray(finish(self._ends, np.concatenate(pooled, axis=-1)))
 
     def _run(self, tokens: I64, lengths: I64, types: Integers | None, vectors: F32 | None) -> F32:
         """Return the pooled vectors float32[p, b, d] of texts, and fill float32[t, d] with those of their tokens."""

@@ -7,8 +7,8 @@ nothing else can compute the model.
 from __future__ import annotations
 
 from softkv_service.encoding.background import TOPICS, Backgrounds, is_short, measure_background
-from softkv_service.encoding.configuration import EncodersFile, LocalSettings, RerankerSettings, read_encoders
-from softkv_service.encoding.encoder import Encoder, LocalEncoder, TextModel, estimate_tokens
+from softkv_service.encoding.configuration import LATE, EncodersFile, LocalSettings, RerankerSettings, read_encoders
+from softkv_service.encoding.encoder import Encoder, Late, LocalEncoder, TextModel, estimate_tokens
 from softkv_service.encoding.encoders import EncoderFacts, Encoders, LoadingEncoder, LoadingModel, LoadingReranker
 from softkv_service.encoding.errors import (
     EncodingError,
@@ -38,6 +38,7 @@ from softkv_service.encoding.registry import (
 from softkv_service.encoding.remote import RemoteEncoder, RemoteSettings, load_remote, provider_key
 from softkv_service.encoding.reranker import ACTIVATIONS, Reranker, write_pair
 from softkv_service.encoding.temperature import Temperatures
-from softkv_service.encoding.texts import Encoded, EncodedText
+from softkv_service.encoding.texts import Encoded, EncodedText, Words
 from softkv_service.encoding.tokens import Content, Token
 from softkv_service.encoding.tracing import TracedText, read_pair, trace_layers, traceable
+from softkv_service.encoding.words import WordModel

@@ -92,6 +92,9 @@ class RerankerSettings:
     precision: Precision
 
 
+LATE = "late"
+"""The name that stands for late interaction where a reranker is named."""
+
 RERANKER_SETTINGS = tuple(field.name for field in fields(RerankerSettings) if field.name != "name")
 LOCAL_SETTINGS = tuple(field.name for field in fields(LocalSettings) if field.name != "name")
 REMOTE_SETTINGS = tuple(
@@ -182,6 +185,8 @@ def _read_rerankers(tables: Any, precision: Precision) -> tuple[RerankerSettings
 
 def _read_reranker(name: str, table: Any, precision: Precision) -> RerankerSettings:
     position = _require_table("a reranker", "rerankers", name, table)
+    if name == LATE:
+        raise _Flaw(f"{LATE!r} is late interaction, which needs no table: name the reranker otherwise", *position)
     _require_known(table, RERANKER_SETTINGS, f"a reranker, {name},", *position)
     try:
         return RerankerSettings(name, **{"precision": precision, **table})

@@ -119,18 +119,30 @@ def estimate_tokens(text: str) -> int:
     return -(-len(text.encode()) // BYTES_PER_TOKEN)
 
 
+class Late(NamedTuple):
+    """The numbers by which late interaction changes the logits of the best documents; chosen on questions by hand.
+
+    The new logit is (logit + weight / temperature · mean cosine of the words) / divisor, up to a constant.
+    """
+
+    weight: float
+    divisor: float
+
+
 class Measurements(NamedTuple):
     """Properties of an encoder's vectors, measured on related and unrelated texts; `Encoder` explains most.
 
     Attributes:
         asymmetry: the mean similarity of unrelated questions and texts, divided by that of two unrelated texts; None
             if these count as equal. Only encoders of several languages have one: `benchmarks.languages` measures it.
+        late: the numbers of late interaction; None if its gain with this encoder is unmeasured.
     """
 
     backgrounds: Backgrounds
     unit_length: bool
     temperatures: Temperatures
     asymmetry: float | None = None
+    late: Late | None = None
 
 
 class ShortText(NamedTuple):

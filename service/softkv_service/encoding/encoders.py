@@ -6,20 +6,25 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
 from softkv_service.encoding.background import Backgrounds
-from softkv_service.encoding.encoder import Encoder, TextModel
+from softkv_service.encoding.encoder import Encoder, Late, LocalEncoder, TextModel
 from softkv_service.encoding.errors import EncodingError
 from softkv_service.encoding.models.network import Kind, Precision
 from softkv_service.encoding.provider_counts import ProviderCounts
-from softkv_service.encoding.queue import EncodingQueue
+from softkv_service.encoding.queue import EmbeddingCache, EncodingQueue
 from softkv_service.encoding.reranker import Reranker
 from softkv_service.logs import log
+
+if TYPE_CHECKING:
+    from softkv_service.encoding.words import WordModel
 
 State = Literal["unloaded", "loading", "ready", "failed"]
 PATIENCE_SECONDS = 30.0
 """The seconds for which a request waits for an encoder that is being loaded."""
+CACHE_TEXTS_OF_WORDS, MAX_CHARACTERS_OF_WORDS = 8192, 2048
+"""The texts whose words are kept, and how long these are: 10 KB for 26 words of width 384."""
 RETRY_SECONDS = 5.0
 """After a provider failed at loading, the seconds until a request asks it again."""
 
@@ -34,7 +39,7 @@ class EncoderFacts(NamedTuple):
         temperature: the default temperature of its collections.
         backgrounds: the cosines of unrelated questions and texts.
         unit_length: whether its vectors have length one.
-        asymmetry: see `Measurements`.
+        asymmetry, late: see `Measurements`.
     """
 
     kind: Kind
@@ -44,13 +49,14 @@ class EncoderFacts(NamedTuple):
     backgrounds: Backgrounds
     unit_length: bool
     asymmetry: float | None = None
+    late: Late | None = None
 
     @classmethod
     def of(cls, encoder: Encoder) -> EncoderFacts:
         """Return the facts of a loaded encoder."""
         measured, temperature = encoder.measure(), encoder.temperature.value
         facts = encoder.kind, encoder.dimension, encoder.precision, temperature
-        return cls(*facts, measured.backgrounds, measured.unit_length, measured.asymmetry)
+        return cls(*facts, measured.backgrounds, measured.unit_length, measured.asymmetry, measured.late)
 
 
 Model = TypeVar("Model", bound=TextModel)
@@ -205,6 +211,46 @@ class LoadingEncoder(LoadingModel[Encoder]):
     """
 
     facts: EncoderFacts | None = None
+    _words: EncodingQueue[WordModel] | None = None
+
+    def words(self) -> EncodingQueue[WordModel] | None:
+        """Return the queue that reads the words of texts, while the encoder is in memory.
+
+        Return None before and after, and if softkv's own Transformer does not compute it.
+        """
+        from softkv_service.encoding.models.core_network import CoreNetwork
+        from softkv_service.encoding.words import WordModel
+
+        encoder = self.encoder
+        if not isinstance(encoder, LocalEncoder) or not isinstance(encoder.network, CoreNetwork) or self._closed:
+            return None
+        if self._words is None or self._words.encoder.encoder is not encoder:
+            cache = EmbeddingCache(CACHE_TEXTS_OF_WORDS, MAX_CHARACTERS_OF_WORDS)
+            self._words = EncodingQueue(WordModel(encoder, encoder.network), cache=cache)
+            self._words.start()
+        return self._words
+
+    def unload(self) -> bool:
+        """Release the encoder's memory, and the words of texts; see `LoadingModel.unload`."""
+        self._words = None
+        return super().unload()
+
+    @property
+    def waiting(self) -> int:
+        """The number of texts that wait to be encoded, or for their words."""
+        return super().waiting + (0 if self._words is None else self._words.waiting)
+
+    def refuse(self) -> None:
+        """Stop accepting texts, and fail those that wait."""
+        super().refuse()
+        if self._words is not None:
+            self._words.refuse()
+
+    async def close(self) -> None:
+        """Refuse texts and release the encoder."""
+        await super().close()
+        if self._words is not None:
+            await self._words.close()
 
     @property
     def kind(self) -> Kind | None:

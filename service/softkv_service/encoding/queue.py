@@ -147,16 +147,21 @@ class EncodingQueue(Generic[Model]):
     Args:
         clock: returns the time in seconds; it measures the duration of batches.
         max_waiting: the most texts that may wait.
+        cache: the cache of recent texts; None for one of the usual size.
     """
 
     def __init__(
-        self, encoder: Model, clock: Callable[[], float] = time.perf_counter, max_waiting: int = MAX_WAITING_TEXTS
+        self,
+        encoder: Model,
+        clock: Callable[[], float] = time.perf_counter,
+        max_waiting: int = MAX_WAITING_TEXTS,
+        cache: EmbeddingCache | None = None,
     ) -> None:
         self.encoder = encoder
         self._clock = clock
         self._max_waiting = max_waiting
         self._limits = encoder.batch_limits()
-        self.cache = EmbeddingCache()
+        self.cache = EmbeddingCache() if cache is None else cache
         self._queries: FairQueue[Pending] = FairQueue()
         self._documents: FairQueue[Pending] = FairQueue()
         self._own_documents: FairQueue[Pending] = FairQueue()  # which the service itself loads

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from softkv_attention.lookup import Background
 from softkv_service.encoding.background import Backgrounds
-from softkv_service.encoding.encoder import LocalEncoder, Measurements
+from softkv_service.encoding.encoder import Late, LocalEncoder, Measurements
 from softkv_service.encoding.errors import ModelUnusable
 from softkv_service.encoding.models.network import COMPARABLE, Network, Precision
 from softkv_service.encoding.reranker import Reranker
@@ -50,6 +50,7 @@ PACKAGED: Mapping[str, PackagedModel] = {
             ),
             unit_length=True,
             temperatures={"cosine": Temperature(0.05, "measured"), "dot": Temperature(0.05, "measured")},
+            late=Late(weight=1.2, divisor=2.0),
         ),
     ),
     MULTILINGUAL: PackagedModel(

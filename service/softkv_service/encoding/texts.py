@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from softkv_attention.late import I8
 from softkv_service.encoding.errors import InvalidText
 
 Purpose = Literal["query", "document"]
@@ -39,6 +40,20 @@ def check_texts(texts: Sequence[str]) -> None:
             ) from error
 
 
+class Words(NamedTuple):
+    """The n words of a text, those without a letter or a digit left out.
+
+    Attributes:
+        spans: the characters of each word.
+        rarity: float64[n], how much each counts among the words of a question; they sum to 1.
+        vectors: int8[n, d], their directions.
+    """
+
+    spans: list[tuple[int, int]]
+    rarity: NDArray[np.float64]
+    vectors: I8
+
+
 class EncodedText(NamedTuple):
     """The vector of one text, and facts about its tokens: one row of each array of an `Encoded`."""
 
@@ -47,6 +62,7 @@ class EncodedText(NamedTuple):
     truncated: bool | None
     unknown_tokens: int | None
     content: int
+    words: Words | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +78,7 @@ class Encoded:
         truncated: bool [n], whether the model read fewer tokens.
         unknown_tokens: int64 [n], the tokens that the vocabulary lacks, all read as the same token.
         refused: why a provider or a reranker refuses a text, by its index; its vector is zero.
+        words: object [n], the `Words` of each text if a model of words encoded them, else None.
     """
 
     vectors: NDArray[np.float32]
@@ -70,6 +87,7 @@ class Encoded:
     truncated: NDArray[np.bool_] | None = None
     unknown_tokens: NDArray[np.int64] | None = None
     refused: dict[int, str] = field(default_factory=dict)
+    words: NDArray[np.object_] | None = None
 
     @classmethod
     def blank(cls, n: int, dimension: int, *, with_tokens: bool) -> Self:
@@ -88,24 +106,33 @@ class Encoded:
 
     def blank_for(self, n: int) -> Self:
         """Return an empty result for n texts, to be filled with rows of this one and others of its encoder."""
-        return self.blank(n, self.vectors.shape[1], with_tokens=self.token_counts is not None)
+        blank = self.blank(n, self.vectors.shape[1], with_tokens=self.token_counts is not None)
+        return blank if self.words is None else replace(blank, words=np.empty(n, dtype=object))
 
     @classmethod
     def of(cls, texts: Sequence[EncodedText]) -> Self:
         """Combine n texts, at least one, that were encoded separately."""
-        vectors, *columns = zip(*texts, strict=True)
+        vectors, *columns, words = zip(*texts, strict=True)
         names = ("token_counts", "truncated", "unknown_tokens", "content")
         arrays: dict[str, Any] = {
             name: np.asarray(column) for name, column in zip(names, columns, strict=True) if column[0] is not None
         }
+        if words[0] is not None:
+            arrays["words"] = _objects(words)
         return cls(np.stack(vectors), arrays.pop("content").astype(np.int8), **arrays)
 
     def texts(self) -> list[EncodedText]:
         """Return an `EncodedText` for each text; their vectors are views of rows of `vectors`."""
         unknown = [None] * len(self.vectors)
-        columns = self.token_counts, self.truncated, self.unknown_tokens, self.content
+        columns = self.token_counts, self.truncated, self.unknown_tokens, self.content, self.words
         lists = (unknown if column is None else column.tolist() for column in columns)
         return [EncodedText(*row) for row in zip(self.vectors, *lists, strict=True)]
+
+    def read_words(self) -> list[Words]:
+        """Return the words of each text, which a model of words encoded."""
+        assert self.words is not None
+        words: list[Words] = self.words.tolist()
+        return words
 
     def put(self, positions: Sequence[int], part: Self, rows: slice) -> None:
         """Copy rows of another result into this one.
@@ -115,10 +142,18 @@ class Encoded:
             part: the other result.
             rows: the rows of it to copy.
         """
-        for name in ("vectors", "content", "token_counts", "truncated", "unknown_tokens"):
+        for name in ("vectors", "content", "token_counts", "truncated", "unknown_tokens", "words"):
             column = getattr(self, name)
             if column is not None:
                 column[positions] = getattr(part, name)[rows]
         for row, position in enumerate(positions, rows.start):
             if row in part.refused:
                 self.refused[position] = part.refused[row]
+
+
+def _objects(values: Sequence[object]) -> NDArray[np.object_]:
+    """Return the values as an array of objects, which NumPy would else take apart."""
+    array = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        array[i] = value
+    return array

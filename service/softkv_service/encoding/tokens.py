@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Generator, Iterable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from functools import cached_property
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
@@ -67,6 +69,7 @@ class Vocabulary:
 
 TEXTS_AT_ONCE = 256
 READ_AT_ONCE = 64 * 1024  # characters: a tokenised text takes up to 450 bytes a token, so a long one is read in slices
+UNUSED = re.compile(r"[\[<]unused_?\d+[\]>]")
 SHARED = 1024  # characters of a slice that the next one shares, and as many before them
 SPARE = 16  # tokens at the end of a part of a text that may differ from those of the text
 ADVICE = "send the text itself (LangChain: check_embedding_ctx_length=False)"
@@ -239,6 +242,24 @@ class ModelTokenizer:
                 break
         before, after = ([Token(self.library.id_to_token(i) or "", 0, 0) for i in ids] for ids in self.around)
         return [*before, *(_token(span, prompt, text) for span in spans), *after]
+
+    def read_words(self, text: str, prompt: str = "") -> Run:
+        """Return the tokens of prompt and text that the model reads, special ones left out.
+
+        They have their characters in the text; those of the prompt have none.
+        """
+        run = Run.join(list(self.runs(prompt + text)))
+        kept = list(range(len(run.ids)))
+        self._cut(kept)
+        starts, ends = (np.maximum(column[kept] - len(prompt), 0) for column in (run.starts, run.ends))
+        return Run(run.ids[kept], starts, ends, run.begins_word[kept])
+
+    @cached_property
+    def first_piece(self) -> int:
+        """The lowest id of a piece of text: vocabularies begin with special and unused tokens."""
+        names = ((piece, self.library.id_to_token(piece) or "") for piece in range(self.library.get_vocab_size()))
+        special = self.library.get_added_tokens_decoder()
+        return next((piece for piece, name in names if piece not in special and not UNUSED.fullmatch(name)), 0)
 
     def runs(self, text: str) -> Iterator[Run]:
         """Yield the tokens of a text, without special ones around it, in slices.

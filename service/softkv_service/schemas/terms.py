@@ -10,8 +10,9 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, PlainSeri
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
+from softkv_service.encoding import LATE
 from softkv_service.retrieval import InvalidContent
-from softkv_service.retrieval.queries import MAX_DEPTH, parse_full_text_query
+from softkv_service.retrieval.queries import DEFAULT_DEPTH, LATE_DEPTH, MAX_DEPTH, parse_full_text_query
 from softkv_service.retrieval.terms import parse_bias
 from softkv_service.schemas.filter import DateTime, Filter
 from softkv_service.schemas.wire import Distinct, DocumentedAs, Number, Text, Wire, finite_number, json_value
@@ -207,16 +208,26 @@ FullTextField = Annotated[
 class RerankModel(Wire):
     """A reranker, and how many documents of a query it reads."""
 
-    model: Text | None = Field(None, description="A reranker of `GET /v1/encoders`. Left out: the first.")
+    model: Text | None = Field(
+        None,
+        description="A reranker of `GET /v1/encoders`. Left out: the first. `late` is late interaction: the words of "
+        "the question and of the documents, as the collection's own encoder reads them.",
+    )
     depth: int = Field(
-        50,
+        DEFAULT_DEPTH,
         ge=1,
         le=MAX_DEPTH,
-        description="The number of documents that it reads: the best ones without it. Documents beyond it, and those "
-        "without a key text, keep their logits.",
+        description="The number of documents that it reads: the best ones without it; of `late` 10 if left out. "
+        "Documents beyond it, and those without a key text, keep their logits.",
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "marco", "depth": 50}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "marco", "depth": 50}, {"model": "late"}]})
+
+    @property
+    def documents_read(self) -> int:
+        """The depth that counts: one that is left out depends on the model."""
+        is_left_out = "depth" not in self.model_fields_set
+        return LATE_DEPTH if is_left_out and self.model == LATE else self.depth
 
 
 class Rerank(RerankModel):
@@ -225,7 +236,7 @@ class Rerank(RerankModel):
     weight: WeightOrAuto = Field(
         "auto",
         description='The factor of the reranker\'s logit. `"auto"` is that of the calibration, if it was fitted with '
-        "this model and depth; otherwise 1.",
+        "this model and depth; otherwise 1. Of `late` 1, or 0 to leave it out.",
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"model": "marco", "depth": 50, "weight": 1.0}]})

@@ -107,6 +107,7 @@ REMOTE = '[encoders.a]\nurl = "http://a/v1"\n'
         (ONE + "[rerankers]\nb = 3", 4, r"write \[rerankers.b\]"),
         (ONE + '[rerankers."b c"]', 3, "the name of a reranker is 1 to 64 letters"),
         (ONE + "[rerankers.b]", 3, "b has no model: add it"),
+        (ONE + '[rerankers.late]\nmodel = "m"', 3, "'late' is late interaction, which needs no table"),
         (ONE + '[rerankers.b]\nurl = "http://a"', 4, "a reranker, b, has no setting 'url': its settings are model"),
         ('default = "b"\n' + ONE, 1, r"one of the encoders \(a\), it is 'b'"),
         (ONE + '[encoders.b]\nmodel = "n"', 1, r"one of the encoders \(a, b\), it is missing"),

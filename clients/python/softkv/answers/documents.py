@@ -345,7 +345,48 @@ class RerankAddend(TypedDict):
     addend: float
 
 
-AddendLine: TypeAlias = Annotated[WordsAddend | FieldAddend | FilterAddend | RerankAddend, Named("AddendLine")]
+class WordPair(TypedDict):
+    """A word of the question, and the word of a document's key that is the most similar to it.
+
+    Attributes:
+        start, end: the characters of the found word in the key.
+        cosine: the cosine of their vectors in the encoder's last layer.
+        share: how much the word counts among those of the question, by its rarity; all shares sum to one.
+    """
+
+    word: str
+    found: str
+    start: int
+    end: int
+    cosine: float
+    share: float
+
+
+class LateAddend(TypedDict):
+    """The number that late interaction adds to the logit of one document.
+
+    The new logit is (logit + words) / divisor + shift, so that the addend is the new logit minus the old one. All but
+    `addend` and `pairs` are None for a document that it did not read.
+
+    Attributes:
+        similarity: the mean of the pairs' cosines, by their shares.
+        words: similarity · weight / temperature.
+        shift: equal for all documents, so that they keep their mass together; greater for one that would fall behind
+            a document that was not read.
+    """
+
+    of: Literal["late"]
+    similarity: float | None
+    words: float | None
+    divisor: float | None
+    shift: float | None
+    addend: float
+    pairs: list[WordPair]
+
+
+AddendLine: TypeAlias = Annotated[
+    WordsAddend | FieldAddend | FilterAddend | RerankAddend | LateAddend, Named("AddendLine")
+]
 
 
 class Explanation(Record):

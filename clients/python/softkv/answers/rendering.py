@@ -112,6 +112,9 @@ def _terms_text(match: Match) -> str:
 def _term_text(line: Mapping[str, Any]) -> str:
     if "rank" in line:
         source = f"of full_text, rank {line['rank']:.4f}"
+    elif "pairs" in line:
+        best = max(line["pairs"], key=lambda pair: pair["cosine"] * pair["share"], default=None)
+        source = "of words" if best is None else f"of words, {best['word']} found {best['found']}"
     elif "logit" in line:
         source = "of a reranker" if line["logit"] is None else f"of a reranker, logit {line['logit']:.4f}"
     elif "passes" in line:

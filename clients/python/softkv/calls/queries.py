@@ -148,11 +148,11 @@ class AttendOptions(TypedDict, total=False):
     rerank: Annotated[
         Mapping[str, Any] | None,
         Option(
-            'a reranker that reads the best documents and adds to their logits, as {"model": "marco", "depth": 50}. '
-            "docs/guide/reranking.md explains its fields.",
+            'a reranker that reads the best documents and adds to their logits, as {"model": "marco", "depth": 50}, or '
+            '{"model": "late"} for their words. docs/guide/reranking.md explains its fields.',
             group="Weights",
             command_meaning="a reranker that reads the best documents, 50 if left out, and adds to their logits. {} is "
-            "the first reranker.",
+            "the first reranker, and late compares the words of the question and of ten documents.",
             short=("model", "depth"),
         ),
     ]

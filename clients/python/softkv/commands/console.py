@@ -162,7 +162,8 @@ def _weight_cell(weight: float, console: Console) -> Text:
 def _reranker_cell(match: dict[str, Any]) -> str:
     """Return the number that the reranker added to the logit of a match; empty if it did not read the document."""
     addends = match.get("explanation", {}).get("addends") or ()
-    lines = [line for line in addends if line["of"] == "rerank" and line["logit"] is not None]
+    read = {"rerank": "logit", "late": "words"}
+    lines = [line for line in addends if line["of"] in read and line[read[line["of"]]] is not None]
     return f"{lines[0]['addend']:+.3f}" if lines else ""
 
 

@@ -1275,7 +1275,7 @@ export interface components {
             /** @enum {string} */
             version: "1" | "2";
         };
-        AddendLine: components["schemas"]["WordsAddend"] | components["schemas"]["FieldAddend"] | components["schemas"]["FilterAddend"] | components["schemas"]["RerankAddend"];
+        AddendLine: components["schemas"]["WordsAddend"] | components["schemas"]["FieldAddend"] | components["schemas"]["FilterAddend"] | components["schemas"]["RerankAddend"] | components["schemas"]["LateAddend"];
         /**
          * @description An alias, and the name of the collection for which it stands.
          * @example {
@@ -3867,6 +3867,20 @@ export interface components {
             present: number;
             absent: number;
         };
+        /** @description The number that late interaction adds to the logit of one document. */
+        LateAddend: {
+            /** @constant */
+            of: "late";
+            /** @description The mean of the pairs' cosines, by their shares. */
+            similarity: number | null;
+            /** @description Similarity · weight / temperature. */
+            words: number | null;
+            divisor: number | null;
+            /** @description Equal for all documents, so that they keep their mass together; greater for one that would fall behind a document that was not read. */
+            shift: number | null;
+            addend: number;
+            pairs: components["schemas"]["WordPair"][];
+        };
         /** @description The limits of one request. A request above a limit gets a 422 or a 413, unless the field says otherwise. */
         Limits: {
             /** @description Bytes of a JSON body, or of a line of NDJSON. */
@@ -4716,15 +4730,15 @@ export interface components {
          *     }
          */
         Rerank: {
-            /** @description A reranker of `GET /v1/encoders`. Left out: the first. */
+            /** @description A reranker of `GET /v1/encoders`. Left out: the first. `late` is late interaction: the words of the question and of the documents, as the collection's own encoder reads them. */
             model?: string;
             /**
-             * @description The number of documents that it reads: the best ones without it. Documents beyond it, and those without a key text, keep their logits.
+             * @description The number of documents that it reads: the best ones without it; of `late` 10 if left out. Documents beyond it, and those without a key text, keep their logits.
              * @default 50
              */
             depth?: number;
             /**
-             * @description The factor of the reranker's logit. `"auto"` is that of the calibration, if it was fitted with this model and depth; otherwise 1.
+             * @description The factor of the reranker's logit. `"auto"` is that of the calibration, if it was fitted with this model and depth; otherwise 1. Of `late` 1, or 0 to leave it out.
              * @default auto
              */
             weight?: number | "auto";
@@ -4753,12 +4767,15 @@ export interface components {
          *       "model": "marco",
          *       "depth": 50
          *     }
+         * @example {
+         *       "model": "late"
+         *     }
          */
         RerankModel: {
-            /** @description A reranker of `GET /v1/encoders`. Left out: the first. */
+            /** @description A reranker of `GET /v1/encoders`. Left out: the first. `late` is late interaction: the words of the question and of the documents, as the collection's own encoder reads them. */
             model?: string;
             /**
-             * @description The number of documents that it reads: the best ones without it. Documents beyond it, and those without a key text, keep their logits.
+             * @description The number of documents that it reads: the best ones without it; of `late` 10 if left out. Documents beyond it, and those without a key text, keep their logits.
              * @default 50
              */
             depth?: number;
@@ -5573,6 +5590,19 @@ export interface components {
             /** @description The promised errors for which there are enough labels. */
             errors: components["schemas"]["ErrorBound"][];
         };
+        /** @description A word of the question, and the word of a document's key that is the most similar to it. */
+        WordPair: {
+            word: string;
+            found: string;
+            /** @description The characters of the found word in the key. */
+            start: number;
+            /** @description The characters of the found word in the key. */
+            end: number;
+            /** @description The cosine of their vectors in the encoder's last layer. */
+            cosine: number;
+            /** @description How much the word counts among those of the question, by its rarity; all shares sum to one. */
+            share: number;
+        };
         /** @description The number that the words of the query (full text) add to the logit of one document. */
         WordsAddend: {
             /** @constant */
@@ -5711,6 +5741,7 @@ export type SchemaLabModel = components['schemas']['LabModel'];
 export type SchemaLabPair = components['schemas']['LabPair'];
 export type SchemaLabelledQuestion = components['schemas']['LabelledQuestion'];
 export type SchemaLabels = components['schemas']['Labels'];
+export type SchemaLateAddend = components['schemas']['LateAddend'];
 export type SchemaLimits = components['schemas']['Limits'];
 export type SchemaLinear = components['schemas']['Linear'];
 export type SchemaLiveness = components['schemas']['Liveness'];
@@ -5816,6 +5847,7 @@ export type SchemaVector = components['schemas']['Vector'];
 export type SchemaVectorAnswer = components['schemas']['VectorAnswer'];
 export type SchemaVote = components['schemas']['Vote'];
 export type SchemaWithWords = components['schemas']['WithWords'];
+export type SchemaWordPair = components['schemas']['WordPair'];
 export type SchemaWordsAddend = components['schemas']['WordsAddend'];
 export type SchemaWordsRequest = components['schemas']['WordsRequest'];
 export type HeaderXRequestId = components['headers']['X-Request-ID'];

@@ -84,7 +84,9 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         read=_aggregations(body.read),
         group_by=_grouping(body.group_by, len(queries)),
         defaults=frozenset(applied),
-        rerank=None if body.rerank is None else Rerank(body.rerank.model, body.rerank.depth, body.rerank.weight),
+        rerank=None
+        if body.rerank is None
+        else Rerank(body.rerank.model, body.rerank.documents_read, body.rerank.weight),
         reads=required_detail(body.include),
     )
     if body.top_k is not None:

@@ -49,7 +49,7 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
         source=body.from_,
         now=instant_of(request) / SECOND,
         apply=body.apply,
-        reranker=None if body.rerank is None else Rerank(body.rerank.model, body.rerank.depth),
+        reranker=None if body.rerank is None else Rerank(body.rerank.model, body.rerank.documents_read),
     )
     calibration, assessed = result.calibration, result.assessed
     return JSONAnswer(

@@ -27,10 +27,7 @@ from softkv_service.encoding.models.tokenizer_classes import load_tokenizer
 from softkv_service.encoding.texts import Purpose
 
 Compute = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None], NDArray[np.float32]]
-"""A function of the tokens [t] of b texts, one after the other, their lengths [b] and types [t].
-
-It returns float32 [b, d] or, for token vectors, [t, d_model].
-"""
+"""A function from the tokens [t] of b texts, one after the other, their lengths [b] and types [t] to float32 [b, d]."""
 
 LEAST_COSINE = 0.99999
 """In int16, the least cosine of a probe's vector with that in float32; below it, the model is computed in float32."""
@@ -72,12 +69,12 @@ class Computation:
         if reason is None:
             compiled = Compiled(model, precision, threads=threads)
             self._compute, self.memory_bytes = compiled, compiled.memory_bytes
-            self._token_vectors: Compute = compiled.token_vectors
+            self._with_tokens = compiled.with_tokens
         else:
             self.memory_bytes = sum(int(array.nbytes) for _, array in arrays(model))
             definition = _on_torch(model, threads)
             self._compute = partial(embed_by_definition, definition)
-            self._token_vectors = partial(read_by_definition, definition)
+            self._with_tokens = partial(read_by_definition, definition)
 
     def __call__(
         self, tokens: NDArray[np.int64], lengths: NDArray[np.int64], types: NDArray[np.int64] | None = None
@@ -91,14 +88,16 @@ class Computation:
         """
         return self._compute(tokens, lengths, types)
 
-    def token_vectors(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the last layer's vectors float32 [t, d_model] of all tokens of b texts.
+    def with_tokens(
+        self, tokens: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the vectors float32 [b, d] of b texts, and the last layer's float32 [t, d_model] of all their tokens.
 
         Args:
             tokens: int64 [t], the tokens of all texts, one text after the other.
             lengths: int64 [b], the number of tokens of each text.
         """
-        return self._token_vectors(tokens, lengths, None)
+        return self._with_tokens(tokens, lengths)
 
 
 def compute_closely(
@@ -152,23 +151,18 @@ def embed_by_definition(
 
 
 def read_by_definition(
-    model: SentenceEncoder,
-    tokens: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    types: NDArray[np.int64] | None = None,
-) -> NDArray[np.float32]:
-    """Return the last layer's vectors float32 [t, d_model] of all tokens by the definition in NumPy or torch, slowly.
+    model: SentenceEncoder, tokens: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the vectors of texts, and the last layer's of their tokens, by the definition; see `Compiled.with_tokens`.
 
     Arguments are those of `embed_by_definition`.
     """
     xp = array_namespace(next(arrays(model))[1])
     vectors = list[NDArray[np.float32]]()
     for i, (length, stop) in enumerate(zip(lengths.tolist(), np.cumsum(lengths).tolist(), strict=True)):
-        text = slice(stop - length, stop)
-        text_types = None if types is None else xp.asarray(types[None, text])
-        of_text = model.token_vectors(xp.asarray(tokens[None, text]), xp.asarray(lengths[i : i + 1]), text_types)
-        vectors.append(np.asarray(of_text[0], dtype=np.float32))
-    return np.concatenate(vectors)
+        text, of_text = xp.asarray(tokens[None, stop - length : stop]), xp.asarray(lengths[i : i + 1])
+        vectors.append(np.asarray(model.token_vectors(text, of_text)[0], dtype=np.float32))
+    return embed_by_definition(model, tokens, lengths), np.concatenate(vectors)
 
 
 class CoreNetwork:
@@ -243,12 +237,16 @@ class CoreNetwork:
             vectors[lengths > 0] = self._compute(np.concatenate(ids), lengths[lengths > 0])
         return vectors
 
-    def token_vectors(self, ids: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
-        """Return the last layer's vectors of the tokens of each text, float32 [tokens, d_model].
+    def embed_with_tokens(
+        self, ids: Sequence[NDArray[np.int64]]
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Return the vectors float32 [n, d] of n texts, and for each the last layer's of its tokens.
+
+        The latter are float32 [tokens, d_model].
 
         Args:
             ids: the tokens of each text, at least one.
         """
         lengths = np.asarray([len(text) for text in ids], dtype=np.int64)
-        vectors = self._compute.token_vectors(np.concatenate(ids), lengths)
-        return np.split(vectors, np.cumsum(lengths)[:-1])
+        vectors, of_tokens = self._compute.with_tokens(np.concatenate(ids), lengths)
+        return vectors, np.split(of_tokens, np.cumsum(lengths)[:-1])

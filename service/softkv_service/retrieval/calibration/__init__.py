@@ -16,6 +16,7 @@ from softkv_service.retrieval.calibration.fit import Variant, null_logit
 from softkv_service.retrieval.calibration.off_topic import OffTopic
 from softkv_service.retrieval.calibration.profile import (
     FULL_TEXT_WEIGHTS,
+    LATE_WEIGHTS,
     RERANK_WEIGHTS,
     DocumentKeys,
     ProfileBuilder,

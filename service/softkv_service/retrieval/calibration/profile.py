@@ -13,6 +13,7 @@ Array = np.ndarray[Any, Any]
 FULL_TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2)
 """The λ that are tried, for bm25: a document's logit gains λ·rank. The first is 0."""
 
+LATE_WEIGHTS = (0.0, 1.0)
 RERANK_WEIGHTS = (0.0, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 """The weights that are tried for a reranker: the logit of a document that it read gains weight · its logit."""
 

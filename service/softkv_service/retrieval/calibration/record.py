@@ -32,7 +32,7 @@ class Rerank:
     """A reranker that reads the best documents of a query, and adds to their logits.
 
     Attributes:
-        model: the name of the reranker; None for the first of the service.
+        model: the name of the reranker, or `LATE`; None for the first of the service.
         depth: how many documents it reads, the best by the logits of the query without it.
         weight: the factor of its logits; "auto" stands for the calibrated one, if there is one.
     """

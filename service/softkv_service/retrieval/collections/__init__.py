@@ -45,6 +45,7 @@ from softkv_service.retrieval.collections.settings import (
     get_model_queue,
     get_null_encoder,
     get_reranker_queue,
+    get_words_queue,
     resolve_settings,
 )
 from softkv_service.retrieval.collections.snapshot import (

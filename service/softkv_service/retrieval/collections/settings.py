@@ -14,6 +14,7 @@ from softkv_service.encoding import (
     EncoderFacts,
     Encoders,
     EncodingQueue,
+    Late,
     LibraryMissing,
     LoadingEncoder,
     LoadingModel,
@@ -21,6 +22,7 @@ from softkv_service.encoding import (
     Reranker,
     Temperatures,
     TextModel,
+    WordModel,
 )
 from softkv_service.retrieval.calibration import Calibration
 from softkv_service.retrieval.errors import EncoderMissing, EncoderUnavailable, InvalidContent, ModelNotFound
@@ -122,6 +124,37 @@ async def get_reranker_queue(
     if pointer is None:
         raise ModelNotFound(message)
     raise InvalidContent.at(pointer, message)
+
+
+async def get_words_queue(encoders: Encoders, settings: CollectionSettings) -> tuple[EncodingQueue[WordModel], Late]:
+    """Return the queue that reads words by the encoder of a collection, and the numbers of late interaction.
+
+    Raises:
+        InvalidContent: the gain of late interaction with this encoder is unmeasured, or the similarity is of another
+            kind.
+        EncoderMissing, EncoderUnavailable, LibraryMissing: as `get_encoding_queue`.
+    """
+    advice = "leave rerank out, or name a reranker"
+    if settings.similarity not in ("cosine", "dot"):
+        raise InvalidContent.at(
+            "/rerank/model",
+            f"late interaction is for the similarity cosine or dot, got {settings.similarity}: {advice}",
+        )
+    if settings.encoder is None:
+        raise InvalidContent.at(
+            "/rerank/model", f"late interaction reads words by the collection's encoder, and it has none: {advice}"
+        )
+    await get_encoding_queue(encoders, settings)
+    encoder = _encoder_of(encoders, settings)
+    words = None if encoder is None else encoder.words()
+    late = None if encoder is None or encoder.facts is None else encoder.facts.late
+    if words is None or late is None:
+        raise InvalidContent.at(
+            "/rerank/model",
+            f"late interaction is for encoders with which its gain was measured, such as all-MiniLM-L6-v2, and that of "
+            f"the collection is {settings.encoder!r}: {advice}",
+        )
+    return words, late
 
 
 async def _queue_of(encoder: LoadingModel[Model], kind: str = "encoder") -> EncodingQueue[Model]:

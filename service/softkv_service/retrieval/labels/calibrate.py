@@ -13,9 +13,10 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from softkv_attention.lookup import HALF, Background, similarities_of
-from softkv_service.encoding import EncoderFacts
+from softkv_service.encoding import LATE, EncoderFacts
 from softkv_service.retrieval.calibration import (
     FULL_TEXT_WEIGHTS,
+    LATE_WEIGHTS,
     RERANK_WEIGHTS,
     Calibration,
     DocumentKeys,
@@ -36,7 +37,7 @@ from softkv_service.retrieval.labels.off_topic_questions import profile_off_topi
 from softkv_service.retrieval.projection import read_projection
 from softkv_service.retrieval.queries import (
     Array,
-    RerankTerm,
+    ReadTerm,
     check_complete,
     check_queries,
     check_texts,
@@ -241,11 +242,8 @@ class _CalibrationJob:
     async def run(self) -> _Fits:
         """Ask the collection all questions, and fit to their profiles; see `calibrate_collection`."""
         vectors = await _encode(self.collection, self.record, self.questions)
-        heads = None
-        if self.reranker is not None:
-            heads = await _read_heads(self.collection, self.questions, self.reranker)
-        tables = _Tables(self.record.settings.temperature, self.keys, self._words)
-        await self._fill(tables, vectors, heads)
+        tables = _Tables(self.record.settings.temperature, self.keys, self._words, self.reranker)
+        await self._fill(tables, vectors)
         groups = group_neighbours(np.stack(vectors))
         evaluation = await self._evaluate(tables, groups)
         temperature = tables.plain.temperature(evaluation.plain.cell)
@@ -254,6 +252,8 @@ class _CalibrationJob:
         # A reranker that extends the stored calibration is fitted at its temperature.
         extends = not evaluation.gains and _find_to_extend(self.record, self.reranker) is not None
         at_temperature = self.record.settings.temperature if extends else temperature
+        heads = await _read_heads(self.collection, self.questions, self.reranker, at_temperature)
+        await self._fill(tables, vectors, heads)
         reranked = await self._evaluate_reranked(tables, groups, self.reranker, at_temperature)
         return _Fits(evaluation, temperature, reranked)
 
@@ -263,19 +263,25 @@ class _CalibrationJob:
         has_words = any(_has_words(question.query) for _, question in self.questions)
         return FULL_TEXT_WEIGHTS if has_words else FULL_TEXT_WEIGHTS[:1]
 
-    async def _fill(self, tables: _Tables, vectors: Sequence[Array], heads: Sequence[RerankTerm] | None) -> None:
-        """Add all questions to the tables, in batches, so that other callers get their turn in between."""
+    async def _fill(self, tables: _Tables, vectors: Sequence[Array], heads: Sequence[ReadTerm] | None = None) -> None:
+        """Add all questions to a table, in batches, so that other callers get their turn in between.
+
+        With what the reranker says of each question's best documents it is the table `reranked`, else `plain`.
+        """
         encoder = await get_null_encoder(self.collection.encoders, self.record, None)
         batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // self.keys))
         for start in range(0, len(self.questions), batch_size):
             selected = slice(start, start + batch_size)
             batch = _Batch(self.questions[selected], np.stack(vectors[selected]), tables.plain.has_words, encoder)
             null, similarities = await self.collection.read(batch.look_up, size=batch_size)
+            if heads is not None:
+                await ARRAYS.run(partial(tables.add_reranked, similarities, heads[selected]))
+                continue
             tables.nulls += [
                 null.of(question.query, vector)
                 for (_, question), vector in zip(batch.asked, batch.vectors, strict=True)
             ]
-            await ARRAYS.run(partial(tables.add, similarities, None if heads is None else heads[selected]))
+            await ARRAYS.run(partial(_add_profiles, tables.plain, similarities))
 
     async def _evaluate(self, tables: _Tables, groups: Array) -> Evaluation:
         """Fit without a reranker, and measure what that gains on the collection as it is served."""
@@ -292,7 +298,8 @@ class _CalibrationJob:
         self, tables: _Tables, groups: Array, reranker: Rerank, temperature: float
     ) -> RerankEvaluation:
         """Fit the weight of the reranker at one temperature, and measure what that gains."""
-        made = await profile_off_topic(self.collection, self.record, self.keys, RERANK_WEIGHTS, reranker)
+        weights = weights_of(reranker)
+        made = await profile_off_topic(self.collection, self.record, self.keys, weights, reranker, temperature)
         off_topic = made and made.at(temperature)
         return await ARRAYS.run(lambda: evaluate_reranked(tables.reranked.build().at(temperature), groups, off_topic))
 
@@ -311,7 +318,7 @@ class _CalibrationJob:
         present = sum(bool(question.ids) for _, question in self.questions)
         rerank, fit = self.reranker, fits.reranked and fits.reranked.fit
         if rerank is not None:
-            rerank = replace(rerank, weight=0.0 if fit is None else RERANK_WEIGHTS[fit.cell[0]])
+            rerank = replace(rerank, weight=0.0 if fit is None else weights_of(rerank)[fit.cell[0]])
         return Calibration(
             documents=self.record.attendable,
             encoder=settings.encoder,
@@ -337,24 +344,28 @@ class _Tables:
         temperature: the collection's temperature.
         keys: the number of its keys.
         words: the λ (weights of full text) to try.
+        reranker: the reranker to try; None without one.
     """
 
-    def __init__(self, temperature: float, keys: int, words: tuple[float, ...]) -> None:
+    def __init__(self, temperature: float, keys: int, words: tuple[float, ...], reranker: Rerank | None) -> None:
         self.plain = ProfileBuilder(temperature, keys, words)
-        self.reranked = ProfileBuilder(temperature, keys, RERANK_WEIGHTS, scored=True)
+        self.reranked = ProfileBuilder(temperature, keys, weights_of(reranker), scored=True)
         self.nulls = list[float | Background | None]()
 
-    def add(self, similarities: Sequence[_QuestionSimilarities], heads: Sequence[RerankTerm] | None) -> None:
-        """Add questions, with what the reranker says of their best documents, if there is one; blocks."""
-        _add_profiles(self.plain, similarities)
-        if heads is not None:
-            pairs = zip(similarities, heads, strict=True)
-            _add_profiles(self.reranked, [replace(one, ranks=(head.rows, head.logits)) for one, head in pairs])
+    def add_reranked(self, similarities: Sequence[_QuestionSimilarities], heads: Sequence[ReadTerm]) -> None:
+        """Add questions with what the reranker says of their best documents; blocks."""
+        pairs = zip(similarities, heads, strict=True)
+        _add_profiles(self.reranked, [replace(one, ranks=(head.rows, head.logits)) for one, head in pairs])
+
+
+def weights_of(reranker: Rerank | None) -> tuple[float, ...]:
+    """Return the weights of a reranker to try; late interaction counts or not."""
+    return LATE_WEIGHTS if reranker is not None and reranker.model == LATE else RERANK_WEIGHTS
 
 
 async def _read_heads(
-    collection: Collection, questions: Sequence[NumberedQuestion], reranker: Rerank
-) -> list[RerankTerm]:
+    collection: Collection, questions: Sequence[NumberedQuestion], reranker: Rerank, temperature: float
+) -> list[ReadTerm]:
     """Return what a reranker says of the best documents of each question.
 
     Raises:
@@ -372,7 +383,7 @@ async def _read_heads(
         if not isinstance(question.query, str):
             raise InvalidContent.at(pointer, "a reranker reads texts, got a vector: send a text, or leave rerank out")
         texts.append(question.query)
-    return await read_query_heads(collection, texts, reranker, pointers)
+    return await read_query_heads(collection, texts, reranker, temperature, pointers)
 
 
 def _find_to_extend(record: CollectionRecord, reranker: Rerank | None) -> Calibration | None:

@@ -27,7 +27,7 @@ from softkv_service.retrieval.collections import (
     get_null_encoder,
 )
 from softkv_service.retrieval.projection import Projection, read_projection
-from softkv_service.retrieval.queries import Array, RerankTerm, check_complete, read_query_heads
+from softkv_service.retrieval.queries import Array, ReadTerm, check_complete, read_query_heads
 from softkv_service.retrieval.verdict import NullKey, resolve_null
 from softkv_service.scheduling import ARRAYS
 from softkv_service.storage.records import CollectionRecord
@@ -48,6 +48,7 @@ async def profile_off_topic(
     keys: int,
     words: tuple[float, ...] = FULL_TEXT_WEIGHTS[:1],
     reranker: Rerank | None = None,
+    reranked_at: float | None = None,
 ) -> OffTopic | None:
     """Ask a collection made off-topic questions.
 
@@ -60,6 +61,7 @@ async def profile_off_topic(
         keys: the number of its keys.
         words: the λ (weights of full text) to try; with a reranker, its weights.
         reranker: the reranker to try in place of full text; None for full text.
+        reranked_at: the temperature of the logits that it adds to; None for the collection's.
 
     Raises:
         RetrievalError: the collection cannot be queried, or its encoder has failed.
@@ -76,9 +78,11 @@ async def profile_off_topic(
     profiling = ProfileBuilder(temperature, keys, words, scored=reranker is not None)
     calibration = Calibration.read(record.settings.calibration)
     before = temperature if calibration is None else profiling.nearest(calibration.undo(temperature, None)[0])
-    heads: Sequence[RerankTerm] = ()
+    heads: Sequence[ReadTerm] = ()
     if reranker is not None:
-        heads = await read_query_heads(collection, [text for text, _ in questions], reranker, [""] * len(questions))
+        at = temperature if reranked_at is None else reranked_at
+        asked = [text for text, _ in questions]
+        heads = await read_query_heads(collection, asked, reranker, at, [""] * len(questions))
     served, auto = list[float](), list[float]()
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
     for start in range(0, len(questions), batch_size):

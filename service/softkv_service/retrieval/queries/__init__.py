@@ -25,8 +25,14 @@ from softkv_service.retrieval.queries.question import (
     fits_full_text,
     parse_full_text_query,
 )
-from softkv_service.retrieval.queries.rerank import MAX_DEPTH, MAX_RERANK_QUERY, resolve_rerank
+from softkv_service.retrieval.queries.rerank import (
+    DEFAULT_DEPTH,
+    LATE_DEPTH,
+    MAX_DEPTH,
+    MAX_RERANK_QUERY,
+    resolve_rerank,
+)
 from softkv_service.retrieval.queries.results import BestKey, Document, FullText, GroupedWeight, Match, Result
 from softkv_service.retrieval.queries.sweep import sweep_collection
-from softkv_service.retrieval.queries.terms import RerankTerm
+from softkv_service.retrieval.queries.terms import ReadTerm
 from softkv_service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, trace_text

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 from softkv_attention.lookup import (
     Answer,
@@ -16,15 +17,17 @@ from softkv_attention.lookup import (
     before_addends,
     cover_missing_rows,
 )
-from softkv_service.encoding import EncoderFacts
+from softkv_service.encoding import LATE, EncoderFacts
 from softkv_service.retrieval.calibration import NO_TERMS, Rerank
 from softkv_service.retrieval.collections import (
     Collection,
     Planned,
     PlannedReading,
     Snapshot,
+    get_encoding_queue,
     get_null_encoder,
     get_reranker_queue,
+    get_words_queue,
     parse_filter,
 )
 from softkv_service.retrieval.errors import InvalidContent
@@ -32,7 +35,9 @@ from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries.aggregate import aggregate_fields
 from softkv_service.retrieval.queries.diversity import check_diversity
 from softkv_service.retrieval.queries.groups import GroupBuilder
+from softkv_service.retrieval.queries.heads import Head
 from softkv_service.retrieval.queries.highlight import check_highlight, highlight_matches
+from softkv_service.retrieval.queries.late import compute_late_term
 from softkv_service.retrieval.queries.query_parts import (
     EncodedSum,
     Query,
@@ -51,16 +56,17 @@ from softkv_service.retrieval.queries.question import (
     resolve_options,
 )
 from softkv_service.retrieval.queries.rerank import (
+    MAX_RERANK_QUERY,
     MAX_RERANKED,
     check_rerank,
     compute_rerank_term,
-    read_head_texts,
+    read_head,
     resolve_rerank,
 )
 from softkv_service.retrieval.queries.results import GroupedWeight, Result, ResultBuilder, StoredDocuments
 from softkv_service.retrieval.queries.terms import (
     LogitTerms,
-    RerankTerm,
+    ReadTerm,
     TermsBuilder,
     add_reranked,
     join_reranked,
@@ -97,6 +103,8 @@ async def attend_collection(
         raise InvalidContent.at(f"/{name}", f"a field is read of all documents: leave allow_missing out, or {name}")
     if options.rerank is not None:
         options = replace(options, rerank=resolve_rerank(collection.record, collection.encoders, options.rerank))
+        if options.rerank is not None and options.rerank.model == LATE:
+            await read_question_words(collection, queries)
     plan = await Plan.prepare(collection, queries, options, pointers)
     options = plan.options
     build: Callable[[Snapshot], Planned[list[Result]]] = plan.build
@@ -132,39 +140,78 @@ async def read_heads(collection: Collection, plan: Plan, rerank: Rerank, count: 
         RetrievalError: the reranker is not ready, or the collection cannot be queried.
     """
     queries = check_rerank(plan.queries, plan.options, plan.pointers)
-    queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
+    read = await find_reader(collection, plan, rerank)
     lookup_only, read_per_query = plan.lookup_only, rerank.depth + (plan.options.head_size or 0)
-    read = len(queries) * min(read_per_query, collection.size)
+    documents = len(queries) * min(read_per_query, collection.size)
     build = partial(PlannedHeads.build, plan, rerank.depth)
-    heads = await collection.ask(build, size=len(queries), read=read, count=count, lookup_only=lookup_only)
-    assert rerank.weight != "auto"  # resolve_rerank has replaced it by a number
-    terms = await asyncio.gather(
-        *(
-            compute_rerank_term(queue, query, texts, rerank.weight, pointer)
-            for query, texts, pointer in zip(queries, heads.texts, plan.pointers, strict=True)
-        )
-    )
-    return replace(heads, terms=terms)
+    heads = await collection.ask(build, size=len(queries), read=documents, count=count, lookup_only=lookup_only)
+    asked = zip(queries, heads.heads, plan.pointers, strict=True)
+    return replace(heads, terms=await asyncio.gather(*(read(query, head, pointer) for query, head, pointer in asked)))
+
+
+ReadHead: TypeAlias = Callable[[str, Head, str], Awaitable[ReadTerm]]
+"""Reads the best documents of a query, whose position in the request is the last argument, and returns a term."""
+
+
+async def find_reader(collection: Collection, plan: Plan, rerank: Rerank) -> ReadHead:
+    """Return what reads the best documents of a query: a reranker, or late interaction.
+
+    Args:
+        collection: the collection that is asked.
+        plan: the plan of the queries.
+        rerank: the reranker, with a number as its weight.
+
+    Raises:
+        InvalidContent: the service lacks the reranker, or the gain of late interaction with this encoder is unmeasured.
+        RetrievalError: it is not ready.
+    """
+    weight = rerank.weight
+    assert weight != "auto"  # resolve_rerank has replaced it by a number
+    if rerank.model == LATE:
+        words, late = await get_words_queue(collection.encoders, collection.record.settings)
+        temperature = plan.options.temperature
+        if temperature is None:
+            temperature = collection.record.settings.temperature
+        assert temperature != "auto"  # check_rerank
+        return lambda query, head, _: compute_late_term(words, query, head, late, temperature, weight)
+    queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
+    return lambda query, head, pointer: compute_rerank_term(queue, query, head, weight, pointer)
+
+
+async def read_question_words(collection: Collection, queries: Sequence[Query]) -> None:
+    """Read the words of the queries that are texts, and keep their vectors, which come from the same pass.
+
+    Raises:
+        InvalidContent: the gain of late interaction with the collection's encoder is unmeasured.
+        RetrievalError: the encoder is not ready.
+    """
+    settings = collection.record.settings
+    words, _ = await get_words_queue(collection.encoders, settings)
+    texts = [query for query in queries if isinstance(query, str) and len(query) <= MAX_RERANK_QUERY]
+    encoded = (await words.encode(texts, "query")).texts()
+    queue = await get_encoding_queue(collection.encoders, settings)
+    queue.cache.keep(dict(zip(texts, encoded, strict=True)), "query")
 
 
 async def read_query_heads(
-    collection: Collection, texts: Sequence[str], rerank: Rerank, pointers: Sequence[str]
-) -> list[RerankTerm]:
-    """Return for each text what a reranker adds to the logits of its best documents, at the collection's temperature.
+    collection: Collection, texts: Sequence[str], rerank: Rerank, temperature: float, pointers: Sequence[str]
+) -> list[ReadTerm]:
+    """Return for each text what a reranker adds to the logits of its best documents.
 
     Args:
         collection: the collection to query.
         texts: the queries, as many as there are.
         rerank: the reranker, with a number as its weight.
+        temperature: the temperature of the logits.
         pointers: the position of each query in the request, for errors.
 
     Raises:
         RetrievalError: as `read_heads`.
     """
-    size, terms = max(1, min(MAX_QUERIES_AT_ONCE, MAX_RERANKED // rerank.depth)), list[RerankTerm]()
+    size, terms = max(1, min(MAX_QUERIES_AT_ONCE, MAX_RERANKED // rerank.depth)), list[ReadTerm]()
     for start in range(0, len(texts), size):
         batch = slice(start, start + size)
-        options = Options(top_k=rerank.depth, null=False, rerank=rerank)
+        options = Options(top_k=rerank.depth, temperature=temperature, null=False, rerank=rerank)
         plan = await Plan.prepare(collection, texts[batch], options, pointers[batch])
         terms += (await read_heads(collection, plan, rerank)).terms
     return terms
@@ -177,14 +224,14 @@ class Heads:
     Attributes:
         planned: the queries in the version of the collection that was read.
         answers: their answers; None if `add_to_head` is not for these questions.
-        texts: for each query the text of the best key of its best documents, by their row numbers.
+        heads: the best documents of each query.
         terms: for each query what the reranker adds to the logits of these documents; empty before it has read them.
     """
 
     planned: PlannedQueries
     answers: Sequence[Answer] | None
-    texts: Sequence[Mapping[int, str]]
-    terms: Sequence[RerankTerm] = ()
+    heads: Sequence[Head]
+    terms: Sequence[ReadTerm] = ()
 
     def settle(self, snapshot: Snapshot) -> Callable[[], list[Result]] | None:
         """Return a function that builds the results with the reranker's terms; None if that takes another scan."""
@@ -251,15 +298,15 @@ class PlannedHeads:
         if len(questions) == len(before) and not plan.options.allow_missing:
             return cls(planned, depth, True, questions)
         questions = [
-            replace(question, top_k=depth, top_p=None, max_error=None, output=False, weigh_all=False)
+            replace(question, top_k=depth + 1, top_p=None, max_error=None, output=False, weigh_all=False)
             for question in planned.questions
         ]
         return cls(planned, depth, False, questions)
 
     def finish(self, batch_answers: list[Answer]) -> Heads:
         """Return the answers with the texts of their best documents."""
-        texts = [read_head_texts(self.planned.snapshot, answer, self.depth) for answer in batch_answers]
-        return Heads(self.planned, batch_answers if self.can_settle else None, texts)
+        heads = [read_head(self.planned.snapshot, answer, self.depth) for answer in batch_answers]
+        return Heads(self.planned, batch_answers if self.can_settle else None, heads)
 
 
 @dataclass(frozen=True, eq=False)

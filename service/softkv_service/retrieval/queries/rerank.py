@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from softkv_attention.lookup import Answer
-from softkv_service.encoding import Encoders, EncodingQueue, Reranker, TextRefused, write_pair
+from softkv_service.encoding import LATE, Encoders, EncodingQueue, Reranker, TextRefused, write_pair
 from softkv_service.retrieval.calibration import Calibration, Rerank
 from softkv_service.retrieval.collections import Snapshot
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries.heads import Head, HeadText
 from softkv_service.retrieval.queries.query_parts import EncodedSum
 from softkv_service.retrieval.queries.question import EncodedQuery
 from softkv_service.retrieval.queries.results import StoredDocuments, choose_matches
@@ -26,6 +28,9 @@ MAX_RERANK_QUERY = 10_000
 """Characters of a query that a reranker reads together with each document."""
 
 DEFAULT_RERANK_WEIGHT = 1.0
+
+DEFAULT_DEPTH, LATE_DEPTH = 50, 10
+"""How many documents a reranker reads, and late interaction."""
 
 
 def resolve_rerank(record: CollectionRecord, encoders: Encoders, rerank: Rerank) -> Rerank:
@@ -67,6 +72,8 @@ def check_rerank(queries: Sequence[EncodedQuery | EncodedSum], options: Options,
             f"{len(queries)} queries of depth {options.rerank.depth} came, and a request reranks {MAX_RERANKED} "
             "documents in all: send the queries in parts, or a smaller depth",
         )
+    if options.rerank.model == LATE:
+        _check_late(options)
     texts = list[str]()
     for query, pointer in zip(queries, pointers, strict=True):
         if not isinstance(query.sent, str):
@@ -81,46 +88,66 @@ def check_rerank(queries: Sequence[EncodedQuery | EncodedSum], options: Options,
     return texts
 
 
-def read_head_texts(snapshot: Snapshot, answer: Answer, depth: int) -> dict[int, str]:
-    """Return the text of the best key of each of the best documents of an answer, by the document's row number.
+def read_head(snapshot: Snapshot, answer: Answer, depth: int) -> Head:
+    """Read the best documents of an answer, which lists at least one more; if several tie at the end, the id decides.
 
-    Documents without a key text are left out. If several tie for the last place, the id decides.
+    Args:
+        snapshot: the version of the collection that was asked.
+        answer: the answer.
+        depth: the number of documents to read.
     """
-    listed = answer.logits >= answer.logits[min(depth, len(answer.logits)) - 1] if len(answer.logits) else slice(0)
+    logits = answer.logits + answer.log_weight_of_other_parts
+    order = (-logits).argsort(kind="stable")
+    listed = logits >= logits[order[min(depth, len(order)) - 1]] if len(order) else slice(0)
     columns = {
         name: getattr(answer, name)[listed] for name in ("numbers", "similarities", "logits", "weights", "parts")
     }
     matches = min(depth, len(columns["numbers"]))
-    answer, reader = replace(answer, matches=matches, **columns), StoredDocuments(snapshot, "texts")
-    matching = choose_matches(answer, reader)
-    rows, texts = answer.numbers[matching], dict[int, str]()
+    reader = StoredDocuments(snapshot, "texts")
+    matching = choose_matches(replace(answer, matches=matches, **columns), reader)
+    rows, total = columns["numbers"][matching], logits[listed][matching]
     documents = reader.documents(rows)
-    best_keys = reader.find_best_keys(documents, rows, answer.parts[matching])
-    for row, document, best in zip(rows.tolist(), documents, best_keys, strict=True):
+    best_keys = reader.find_best_keys(documents, rows, columns["parts"][matching])
+    texts = dict[int, HeadText]()
+    for row, logit, document, best in zip(rows.tolist(), total.tolist(), documents, best_keys, strict=True):
         if isinstance(document, str) or document.key is None:
             continue
         span = None if best is None else best.part
-        texts[row] = document.key if span is None else document.key[span.start : span.end]
-    return texts
+        start, end = (0, len(document.key)) if span is None else (span.start, span.end)
+        texts[row] = HeadText(document.key[start:end], start, logit)
+    return Head(texts, float(logits[order[depth]]) if len(order) > depth else -math.inf)
+
+
+def _check_late(options: Options) -> None:
+    assert options.rerank is not None
+    if options.temperature == 0:
+        raise InvalidContent.at(
+            "/temperature", "late interaction shares weights again, and at 0 there is one: send a temperature above 0"
+        )
+    if options.rerank.weight not in (0, 1):
+        raise InvalidContent.at(
+            "/rerank/weight",
+            "the weight of late interaction is 1, or 0 to leave it out: its numbers are those of its encoder",
+        )
 
 
 async def compute_rerank_term(
-    queue: EncodingQueue[Reranker], query: str, texts: Mapping[int, str], weight: float, pointer: str
+    queue: EncodingQueue[Reranker], query: str, head: Head, weight: float, pointer: str
 ) -> RerankTerm:
     """Return the term of a reranker for one query.
 
     Args:
         queue: the queue of the reranker.
         query: the text of the query.
-        texts: the text of each document that the reranker reads, by its row number.
+        head: the documents that the reranker reads.
         weight: the factor of its logits.
         pointer: the position of the query in the request, for errors.
 
     Raises:
         InvalidContent: the reranker cannot read the query beside a document.
     """
-    rows = np.sort(np.array([*texts], dtype=np.int64))
-    pairs = [write_pair(query, texts[row]) for row in rows.tolist()]
+    rows = np.sort(np.array([*head.texts], dtype=np.int64))
+    pairs = [write_pair(query, head.texts[row].text) for row in rows.tolist()]
     try:
         logits = (await queue.encode(pairs, "query")).vectors[:, 0] if pairs else np.empty(0)
     except TextRefused as error:

@@ -14,6 +14,7 @@ from softkv_attention.lookup import Answer, AnyBias, AnyMask
 from softkv_service.retrieval.collections import Collection, Snapshot
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries.late import LateTerm
 from softkv_service.retrieval.queries.question import Array, describe_length, fits_full_text
 from softkv_service.retrieval.terms import Explanation, clip_addends, parse_bias
 from softkv_service.scheduling import READS
@@ -80,6 +81,10 @@ class RerankTerm:
         return [lines.get(row, {"of": "rerank", "logit": None, "addend": 0.0}) for row in rows.tolist()]
 
 
+ReadTerm: TypeAlias = RerankTerm | LateTerm
+"""The term of what has read the best documents of a query."""
+
+
 class RankCache:
     """A cache of the full-text ranks of some query texts.
 
@@ -135,13 +140,13 @@ class LogitTerms:
         explain_bias: returns the explanations of each document's bias (terms of its metadata), one for each term, in
             order.
         bias: the sum of all terms; None if a reranker's is the only one and the keys are not scanned with it.
-        reranked: the term of a reranker; None without one.
+        reranked: the term of a reranker or of late interaction; None without one.
     """
 
     words: FullTextTerm | None
     explain_bias: Callable[[I64], list[list[Explanation]]]
     bias: AnyBias | None
-    reranked: RerankTerm | None = None
+    reranked: ReadTerm | None = None
 
     def explain(self, rows: I64) -> list[list[Explanation]]:
         """Return for each document with these rows a list with one explanation per term that is added to its logit."""
@@ -172,7 +177,7 @@ TermsBuilder: TypeAlias = Callable[[Snapshot], Sequence[LogitTerms | None]]
 """Builds the terms of each query of a request, for any version of the collection; raises RetrievalError."""
 
 
-def add_reranked(terms: TermsBuilder | None, reranked: Sequence[RerankTerm]) -> TermsBuilder:
+def add_reranked(terms: TermsBuilder | None, reranked: Sequence[ReadTerm]) -> TermsBuilder:
     """Return a function that builds the terms of each query together with the term of its reranker.
 
     Args:
@@ -180,7 +185,7 @@ def add_reranked(terms: TermsBuilder | None, reranked: Sequence[RerankTerm]) -> 
         reranked: the term of each query.
     """
 
-    def build_one(snapshot: Snapshot, joined: LogitTerms, term: RerankTerm) -> LogitTerms:
+    def build_one(snapshot: Snapshot, joined: LogitTerms, term: ReadTerm) -> LogitTerms:
         if joined.bias is not None:
             return replace(joined, bias=joined.bias.add(term.rows, term.addends))
         return LogitTerms(None, *snapshot.build_bias((), None, (term.rows, term.addends)), term)
@@ -193,7 +198,7 @@ def add_reranked(terms: TermsBuilder | None, reranked: Sequence[RerankTerm]) -> 
     return build
 
 
-def join_reranked(terms: Sequence[LogitTerms | None], reranked: Sequence[RerankTerm]) -> list[LogitTerms]:
+def join_reranked(terms: Sequence[LogitTerms | None], reranked: Sequence[ReadTerm]) -> list[LogitTerms]:
     """Return the terms of each query with that of its reranker, which is not in their bias."""
     return [
         LogitTerms(None, lambda rows: [[] for _ in rows], None, term)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from softkv_attention.lookup import Answer, Verdict
+from softkv_service.encoding import LATE
 from softkv_service.retrieval.calibration import Calibration, LabelSource
 from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.verdict.labels import ConfidenceModel, explain_mismatch
@@ -154,7 +155,9 @@ def _describe_match(first: WeightedMatch, answer: Answer, verdict: Verdict, opti
     A match that stands out weighs more than the null key. Otherwise all documents together compete with it.
     """
     similarity, level = first.similarity, answer.evidence.null_similarity
-    added = {"full text": options.full_text, "the bias": options.bias, "the reranker": options.text_terms.reranker}
+    reranker = options.text_terms.reranker
+    reads = "the reranker" if reranker is None or reranker.model != LATE else "its words"
+    added = {"full text": options.full_text, "the bias": options.bias, reads: reranker}
     names = [name for name, option in added.items() if option]
     if names:
         described = f"The best match has similarity {similarity:.3g}, before the addends of {' and '.join(names)}"

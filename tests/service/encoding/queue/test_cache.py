@@ -20,7 +20,7 @@ def test_a_text_is_found_as_it_was_kept_for_its_purpose_only():
     result = cache.find(["horse", "dog", "cat", "horse"], "query")
     assert result.keys() == {"cat", "horse"}
     np.testing.assert_array_equal(result["cat"].vector, cached["cat"].vector)
-    assert result["horse"][1:] == (5, False, 0, 2)
+    assert result["horse"][1:] == (5, False, 0, 2, None)
     assert cache.find(["cat"], "document") == {}
 
 

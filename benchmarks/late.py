@@ -1,0 +1,180 @@
+"""What late interaction gains on questions by hand: the same keys, title and text, without it and with it.
+
+    python -m benchmarks.late --nouns data.noun
+
+Each collection is stored by a service, which is started again before it is asked. `benchmarks.blind` says where the
+file `data.noun` comes from; without it, `dictionary` is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.blind import NAMES, read
+from benchmarks.shapes.written import written
+from softkv import Client
+
+
+@dataclass(frozen=True)
+class Questions:
+    """A collection's keys by id, and its questions of each kind, each with the ids that answer it.
+
+    Attributes:
+        blind: whether nothing was chosen by this collection.
+    """
+
+    name: str
+    keys: dict[str, str]
+    questions: dict[str, list[tuple[str, tuple[str, ...]]]]
+    blind: bool
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the service said of a question: the ranks of the right documents from 0, the verdict and the null weight."""
+
+    ranks: list[int]
+    verdict: str
+    null: float
+
+    @property
+    def first(self) -> bool:
+        """Whether the first match is right."""
+        return 0 in self.ranks
+
+    @property
+    def in_three(self) -> bool:
+        """Whether one of the first three is."""
+        return min(self.ranks, default=3) < 3
+
+
+def collections(nouns: Path | None) -> list[Questions]:
+    """Return the collections by hand, those first that choices were made on."""
+    chosen = [
+        Questions(
+            shape.name,
+            shape.keys,
+            {"present": shape.present, "near": unanswered(shape.near), "off": unanswered(shape.off)},
+            blind=False,
+        )
+        for shape in written()
+    ]
+    blind = [read(name, nouns) for name in NAMES if name != "dictionary" or nouns is not None]
+    return chosen + [
+        Questions(
+            one.name,
+            {document.id: f"{document.title}: {document.text}" for document in one.documents},
+            {"present": one.present, "near": unanswered(one.near), "off": unanswered(one.off)},
+            blind=True,
+        )
+        for one in blind
+    ]
+
+
+def unanswered(questions: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return questions without an answer."""
+    return [(question, ()) for question in questions]
+
+
+def ask(collection: Any, asked: Questions, rerank: dict[str, Any] | None) -> dict[str, list[Said]]:
+    """Ask all questions, and return what is said of each, by its kind."""
+    said = {}
+    for kind, questions in asked.questions.items():
+        answers = collection.attend([text for text, _ in questions], top_k=10, rerank=rerank, include=[])
+        said[kind] = [
+            Said(
+                [rank for rank, match in enumerate(answer.matches) if match.id in right],
+                answer.evidence.verdict,
+                answer.evidence.null_weight,
+            )
+            for answer, (_, right) in zip(answers, questions, strict=True)
+        ]
+    return said
+
+
+def sign_test(gained: int, lost: int) -> float:
+    """Return the probability that chance alone splits so many questions so far or farther, on both sides."""
+    n = gained + lost
+    tail = sum(math.comb(n, k) for k in range(min(gained, lost) + 1)) / 2**n
+    return min(1.0, 2 * tail)
+
+
+def percent(values: list[bool]) -> float:
+    """Return the share of true values in percent."""
+    return 100 * sum(values) / len(values) if values else float("nan")
+
+
+def row(name: str, before: dict[str, list[Said]], after: dict[str, list[Said]]) -> list[str]:
+    """Return the row of a collection, or of several together."""
+    pairs = list(zip(before["present"], after["present"], strict=True))
+    gained = sum(not one.first and two.first for one, two in pairs)
+    lost = sum(one.first and not two.first for one, two in pairs)
+    changed = sum(
+        (one.verdict == "none") != (two.verdict == "none")
+        for kind in before
+        for one, two in zip(before[kind], after[kind], strict=True)
+    )
+    cells = [name, str(len(pairs)), f"{gained} / {lost}", f"{sign_test(gained, lost):.3f}"]
+    for said in (before, after):
+        present = said["present"]
+        refused = percent([one.verdict == "none" for one in present if one.first])
+        wrong, near = (
+            percent([one.verdict == "one" and not one.first for one in present]),
+            percent([one.verdict == "one" for one in said["near"]]),
+        )
+        right = percent([one.verdict == "one" and one.first for one in present])
+        cells.append(
+            f"{percent([one.first for one in present]):.0f} · {percent([one.in_three for one in present]):.0f}"
+            f" | {refused:.0f} | {right:.0f} / {wrong:.0f} / {near:.0f}"
+        )
+    off = percent([one.verdict == "none" for one in before["off"]])
+    return [*cells, f"{off:.1f}", str(changed)]
+
+
+def main() -> None:
+    """Ask all questions without late interaction and with it, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nouns", type=Path)
+    options = parser.parse_args()
+    table = Table(
+        "set",
+        "questions",
+        "gained / lost",
+        "p",
+        "without: first · in three | refused | one",
+        "with",
+        "off topic refused",
+        "none changed",
+    )
+    together: dict[bool, list[tuple[dict[str, list[Said]], dict[str, list[Said]]]]] = {False: [], True: []}
+    with tempfile.TemporaryDirectory() as folder:
+        asked = collections(options.nouns)
+        with Client.local(folder) as client:
+            for one in asked:
+                collection = client.collection(one.name)
+                collection.create()
+                collection.write({"id": identity, "key": key} for identity, key in one.keys.items())
+        with Client.local(folder) as client:
+            for one in asked:
+                collection = client.collection(one.name)
+                before, after = ask(collection, one, None), ask(collection, one, {"model": "late"})
+                table.add_row(*row(one.name, before, after))
+                together[one.blind].append((before, after))
+    for blind, pairs in together.items():
+        before, after = (
+            {kind: [said for pair in pairs for said in pair[i][kind]] for kind in pairs[0][i]} for i in (0, 1)
+        )
+        table.add_row(*row("blind ones together" if blind else "those chosen by", before, after))
+    Console(width=170).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""The best documents of an answer, which a reranker or late interaction reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class HeadText(NamedTuple):
+    """A document among the best ones, as far as it is read.
+
+    Attributes:
+        text: the text of its best key.
+        start: the position of this text in the document's key text.
+        logit: the logit of the document, all keys together.
+    """
+
+    text: str
+    start: int
+    logit: float
+
+
+@dataclass(frozen=True)
+class Head:
+    """The best documents of an answer.
+
+    Attributes:
+        texts: these documents by their row numbers, without those that have no key text.
+        following: the logit of the best document beyond them; minus infinity if there is none.
+    """
+
+    texts: Mapping[int, HeadText]
+    following: float

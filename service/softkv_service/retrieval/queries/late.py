@@ -1,0 +1,144 @@
+"""Late interaction inside the softmax: words of a question and of its best documents find each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from softkv_attention.arrays import F64, I64
+from softkv_attention.late import find_best_words, share_again
+from softkv_service.encoding import EncodingQueue, Late, WordModel, Words
+from softkv_service.retrieval.queries.heads import Head
+from softkv_service.retrieval.terms import Explanation, clip_addends
+
+
+@dataclass(frozen=True, eq=False)
+class ReadPairs:
+    """The words of a question, each with the best word of one document.
+
+    Attributes:
+        words, found: these words, as they are written.
+        spans: the characters of each found word in the key text of the document.
+        cosines, shares: float64[m], their cosine, and the share of each word of the question in the mean.
+    """
+
+    words: Sequence[str]
+    found: Sequence[str]
+    spans: Sequence[tuple[int, int]]
+    cosines: F64
+    shares: F64
+
+    def explain(self) -> list[Explanation]:
+        """Return the pairs as JSON."""
+        columns = zip(self.words, self.found, self.spans, self.cosines.tolist(), self.shares.tolist(), strict=True)
+        return [
+            {"word": word, "found": found, "start": start, "end": end, "cosine": cosine, "share": share}
+            for word, found, (start, end), cosine, share in columns
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class LateTerm:
+    """A term that lets the best documents share their mass again, by their words.
+
+    Attributes:
+        weight: 1, or 0 if it does not count.
+        rows: int64[r], the ascending rows of these documents.
+        logits: float64[r], their new logits minus the old ones.
+        similarities: float64[r], the mean cosines of the words.
+        of_words: float64[r], what these add to the old logits, before all are divided.
+        divisor: see `Late`.
+        shifts: float64[r], what is added at last, which keeps the mass.
+        pairs: the pairs of words of each.
+    """
+
+    weight: float
+    rows: I64
+    logits: F64
+    similarities: F64
+    of_words: F64
+    divisor: float
+    shifts: F64
+    pairs: Sequence[ReadPairs]
+
+    @property
+    def addends(self) -> F64:
+        """float64[r], the numbers to add to the logits of these documents."""
+        return self.weight * self.logits
+
+    def explain(self, rows: I64) -> list[Explanation]:
+        """Return for each document with these row numbers how the number that is added to its logit is computed."""
+        columns = (self.rows, self.similarities, self.of_words, self.shifts, self.addends)
+        lines: dict[int, Explanation] = {
+            row: {
+                "of": "late",
+                "similarity": similarity,
+                "words": of_words,
+                "divisor": self.divisor,
+                "shift": shift,
+                "addend": addend,
+                "pairs": pairs.explain(),
+            }
+            for row, similarity, of_words, shift, addend, pairs in zip(
+                *(column.tolist() for column in columns), self.pairs, strict=True
+            )
+        }
+        unread: Explanation = {
+            **dict.fromkeys(("similarity", "words", "divisor", "shift")),
+            "of": "late",
+            "addend": 0.0,
+            "pairs": [],
+        }
+        return [lines.get(row, unread) for row in rows.tolist()]
+
+
+async def compute_late_term(
+    queue: EncodingQueue[WordModel], query: str, head: Head, late: Late, temperature: float, weight: float
+) -> LateTerm:
+    """Return the term of late interaction for one query.
+
+    Args:
+        queue: the queue that reads the words of texts.
+        query: the text of the query.
+        head: its best documents, with their logits.
+        late: the numbers of the encoder.
+        temperature: the temperature of the query.
+        weight: 1, or 0 if late interaction does not count.
+    """
+    rows = np.sort(np.array([*head.texts], dtype=np.int64))
+    if not len(rows):
+        empty = np.empty(0)
+        return LateTerm(weight, rows, empty, empty, empty, late.divisor, empty, ())
+    read = [head.texts[row] for row in rows.tolist()]
+    (asked,) = (await queue.encode([query], "query")).read_words()
+    written = (await queue.encode([one.text for one in read], "document")).read_words()
+    pairs = [pair_words(query, asked, one.text, words, one.start) for one, words in zip(read, written, strict=True)]
+    similarities = np.array([float(one.cosines @ one.shares) for one in pairs])
+    of_words = clip_addends(late.weight / temperature * similarities)
+    before = np.array([one.logit for one in read])
+    targets = (before + of_words) / late.divisor
+    after = share_again(before, targets, head.following)
+    return LateTerm(weight, rows, after - before, similarities, of_words, late.divisor, after - targets, pairs)
+
+
+def pair_words(query: str, asked: Words, text: str, written: Words, offset: int) -> ReadPairs:
+    """Return for each word of a query the best word of a text.
+
+    Args:
+        query, text: the texts.
+        asked, written: their words. If one has none, there is no pair, so that the mean is 0.
+        offset: the position of the text in the key text of its document.
+    """
+    if not len(asked.spans) or not len(written.spans):
+        return ReadPairs((), (), (), np.empty(0), np.empty(0))
+    best = find_best_words(asked.vectors, written.vectors)
+    found = [written.spans[i] for i in best.indices.tolist()]
+    return ReadPairs(
+        [query[start:end] for start, end in asked.spans],
+        [text[start:end] for start, end in found],
+        [(start + offset, end + offset) for start, end in found],
+        best.cosines,
+        asked.rarity,
+    )
