@@ -316,7 +316,7 @@ class Configuration(BaseModel):
                 "expected a value, got the name of a variable in $( ), which Kubernetes leaves where it knows none: "
                 "define it above this one"
             )
-        if " #" in value:
+        if " # " in value:
             raise ValueError(
                 "expected a value without a comment, which would be part of it: write the comment on a line of its "
                 "own, because `docker run --env-file` keeps it"
