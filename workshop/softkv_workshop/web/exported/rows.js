@@ -11,10 +11,11 @@ import { passes } from "./database.js";
  * @typedef {{texts: Spread, short: Spread, temperature: number}} Encoder how similar its unrelated texts are, and the temperature of its collections
  */
 
-/** Numbers of `service/softkv_service/retrieval/collections/`, whose `null.py` and `key_background.py` explain them. */
+/** Numbers of `service/softkv_service/retrieval/verdict/`, whose `null.py` and `key_background.py` explain them. */
 const COPY_COSINE = 0.8;
 const [FULL_WEIGHT_KEYS, MIN_KEYS, NEAREST_TENTH, SAMPLE, SAMPLE_TEXTS] = [30, 3, 10, 512, 64];
-const [MOST, MARGIN, MOST_BESIDE_QUESTION] = [1, 2 / 3, 3];
+/** The rule `symmetric` of `null.py`. */
+const [SHARE, MOST, MOST_OF_SHORT, MARGIN, MOST_BESIDE_QUESTION, NEARNESS] = [0.3, 0.75, 1, 2 / 3, 3, 0.25];
 /** The defaults of a collection's questions. */
 export const DEFAULTS = { temperature: 0.05, null: "auto" };
 /** The maximum numbers of words and characters of a short text, as in `service/softkv_service/encoding/background.py`. */
@@ -62,28 +63,33 @@ export class Rows {
     const unbounded = { at_most: null, at_least: null, fades_from: null };
     if (!keys) return { ...encoder.texts, ...unbounded, of: "encoder", pairs: 0 };
     const isOfShort = keys.isShort && typeof query === "string" && isShort(query);
+    const beside = isOfShort ? null : this.#beside(vector, filter, encoder.texts);
+    const falls = beside ? NEARNESS * (beside.mean - encoder.texts.mean) : 0;
     const ofEncoder = isOfShort ? encoder.short : encoder.texts;
-    if (choice === "lenient") return { ...ofEncoder, ...unbounded, of: "encoder", pairs: 0 };
-    const share = Math.min(this.rows.length / FULL_WEIGHT_KEYS, 1) * (choice === "auto" ? 0.5 : 1);
-    const spread = between(ofEncoder, keys.spread, share);
-    if (choice !== "auto") return { ...spread, ...unbounded, of: share === 1 ? "keys" : "both", pairs: keys.pairs };
-    const least = isOfShort ? null : this.#beside(vector, filter, encoder.texts);
+    if (choice === "lenient") return { ...raised(ofEncoder, -falls), ...unbounded, of: "encoder", pairs: 0 };
+    const enough = Math.min(this.rows.length / FULL_WEIGHT_KEYS, 1);
+    const spread = between(ofEncoder, keys.spread, enough * (choice === "auto" ? SHARE : 1));
+    if (choice !== "auto") return { ...raised(spread, -falls), ...unbounded, of: enough === 1 ? "keys" : "both", pairs: keys.pairs };
+    const above = (isOfShort ? MOST_OF_SHORT : MOST) * ofEncoder.deviation;
     return {
-      ...(isOfShort && ofEncoder.mean >= spread.mean ? ofEncoder : spread),
-      at_most: raised(ofEncoder, MOST),
-      at_least: least,
-      fades_from: least && encoder.temperature,
+      ...raised(isOfShort && ofEncoder.mean >= spread.mean ? ofEncoder : spread, -falls),
+      at_most: raised(ofEncoder, above - falls),
+      at_least: beside && {
+        ...raised(beside, MARGIN * encoder.texts.deviation - falls),
+        at_most: raised(encoder.texts, MOST_BESIDE_QUESTION * encoder.texts.deviation - falls),
+      },
+      fades_from: beside && encoder.temperature,
       of: "both",
       pairs: keys.pairs,
     };
   }
 
   /**
-   * The least background beside a question: `QuestionBackground` of the service.
+   * How similar a question is to the keys, without the nearest; with few keys the encoder's background counts for the rest.
    * @param {ArrayLike<number>} vector
    * @param {?Filter} filter
    * @param {Spread} encoder
-   * @returns {?Page.Capped}
+   * @returns {?Spread}
    */
   #beside(vector, filter, encoder) {
     const sample = filter || !this.measured?.sample ? this.rows.map((_, i) => i) : this.measured.sample;
@@ -91,8 +97,7 @@ export class Rows {
     if (!compared.length) return null;
     const similarities = compared.map((i) => cosine(vector, this.vectors[i])).sort((a, b) => a - b);
     const own = spreadOf(similarities.slice(0, similarities.length - Math.floor(similarities.length / NEAREST_TENTH)));
-    const { mean, deviation } = between(encoder, own, Math.min(compared.length / FULL_WEIGHT_KEYS, 1));
-    return { mean: mean + MARGIN * encoder.deviation, deviation, at_most: raised(encoder, MOST_BESIDE_QUESTION) };
+    return between(encoder, own, Math.min(compared.length / FULL_WEIGHT_KEYS, 1));
   }
 
   /** The similarity of keys of different rows; null for too few. @returns {?Measured} */
@@ -132,11 +137,11 @@ function spreadOf(numbers) {
 
 /**
  * @param {Spread} spread
- * @param {number} deviations
+ * @param {number} similarity
  * @returns {Spread}
  */
-function raised({ mean, deviation }, deviations) {
-  return { mean: mean + deviations * deviation, deviation };
+function raised({ mean, deviation }, similarity) {
+  return { mean: mean + similarity, deviation };
 }
 
 /**
