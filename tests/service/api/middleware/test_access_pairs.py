@@ -172,6 +172,7 @@ def calls(names: list[str], n_filters: int) -> Iterator[Call]:
     for searched in (0.3, {"weight": 0.2, "query": '"hidden 7" of* cats'}):
         body = {"query": "hidden cats 7", "include": ["explanation"], "full_text": searched, "top_k": 40}
         yield Call("attend", body, library)
+        yield Call("attend", body | {"rerank": {"model": "late"}, "top_k": 10}, library)
     yield Call("sweep", {"query": "hidden cats 7", "temperatures": [0, 1], "full_text": 0.1}, library)
     yield Call("compare", {"query": "hidden cats 7", "top_k": 20}, library)
     for name in names:
