@@ -58,6 +58,11 @@ class EncoderFacts(NamedTuple):
         facts = encoder.kind, encoder.dimension, encoder.precision, temperature
         return cls(*facts, measured.backgrounds, measured.unit_length, measured.asymmetry, measured.late)
 
+    @property
+    def is_late(self) -> bool:
+        """Whether late interaction is for it: its gain was measured, and softkv computes the vectors of the words."""
+        return self.late is not None and self.kind == "core"
+
 
 Model = TypeVar("Model", bound=TextModel)
 

@@ -248,6 +248,7 @@ class EncoderInfo(Record, schema="EncoderAnswer"):
         detail: the reason of a failure, or notes for the operator; None without any.
         temperature: the default temperature of its collections; None before it has loaded once.
         background: the cosines of unrelated questions and texts; None before it has loaded once.
+        late: whether `rerank` with the model `late` is for it; false before it has loaded once.
         memory_bytes: the memory of its parameters in this process; 0 unless it is ready.
         default: whether it encodes texts for which no encoder is named.
     """
@@ -260,6 +261,7 @@ class EncoderInfo(Record, schema="EncoderAnswer"):
     detail: str | None
     temperature: float | None
     background: Spread | None
+    late: bool
     memory_bytes: int
     default: bool
 

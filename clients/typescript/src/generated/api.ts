@@ -3306,6 +3306,7 @@ export interface components {
          *         "mean": 0.042,
          *         "deviation": 0.079
          *       },
+         *       "late": true,
          *       "memory_bytes": 133447680,
          *       "default": true
          *     }
@@ -3330,6 +3331,8 @@ export interface components {
             temperature: number | null;
             /** @description The cosines of unrelated questions and texts; null before it has loaded once. */
             background: components["schemas"]["Spread"] | null;
+            /** @description Whether `rerank` with the model `late` is for it; false before it has loaded once. */
+            late: boolean;
             /** @description The memory of its parameters in this process; 0 unless it is ready. */
             memory_bytes: number;
             /** @description Whether it encodes texts for which no encoder is named. */

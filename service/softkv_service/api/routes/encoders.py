@@ -27,6 +27,7 @@ def _describe(encoder: LoadingEncoder, encoders: Encoders) -> dict[str, Any]:
         "detail": str(encoder.failure) if encoder.failure is not None else notes or None,
         "temperature": None if facts is None else facts.temperature,
         "background": None if facts is None else facts.backgrounds.texts,
+        "late": facts is not None and facts.is_late,
         "memory_bytes": 0 if loaded is None else loaded.memory_bytes,
         "default": encoder is encoders.default,
     }

@@ -60,9 +60,11 @@ def test_the_default_is_loaded_at_the_start_and_others_by_their_first_text(clien
     assert first["background"]["mean"] == pytest.approx(0.042, abs=0.001)
     assert (second["name"], second["model"], second["default"]) == ("small", str(small), False)
     assert (second["state"], second["memory_bytes"]) == ("unloaded", 0)
+    assert (first["late"], second["late"]) == (True, False)
     answer = client.post("/v1/encode", json={"texts": ["a cat"], "model": "small"}).json()
     assert (answer["model"], answer["dimension"]) == ("small", SMALL_WIDTH)
     assert states(client) == {"minilm": "ready", "small": "ready"}
+    assert [one["late"] for one in client.get("/v1/encoders").json()["encoders"]] == [True, False]
     assert client.get("/readyz").status_code == 200
 
 
