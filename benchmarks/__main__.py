@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).parents[1]
 NAMES = {
     "shapes": "are verdicts right on data that people have: FAQs, rules, catalogues, manuals, memories, logs?",
     "languages": "does a question find its document in its own language and in others, and does “none” come rightly?",
+    "late": "does late interaction find more on questions by hand? `--nouns` of `benchmarks.late` adds 5,000 nouns",
     "http": "beside chroma's server and pgvector: answers a second, latency, recall, memory",
     "upload": "documents a second, and the memory they take",
     "encoder": "texts a second, and the distance of the vectors, beside sentence-transformers",

@@ -1,8 +1,8 @@
-"""What late interaction gains on questions by hand: the same keys, title and text, without it and with it.
+"""The gain of late interaction on questions by hand: the same keys, title and text, without it and with it.
 
     python -m benchmarks.late --nouns data.noun
 
-Each collection is stored by a service, which is started again before it is asked. `benchmarks.blind` says where the
+Each collection is stored by a service, which is started again before it is sets. `benchmarks.blind` says where the
 file `data.noun` comes from; without it, `dictionary` is left out.
 """
 
@@ -38,8 +38,8 @@ class Questions:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What the service said of a question: the ranks of the right documents from 0, the verdict and the null weight."""
+class Result:
+    """An answer of the service: the ranks of the right documents from 0, the verdict and the null weight."""
 
     ranks: list[int]
     verdict: str
@@ -62,7 +62,11 @@ def collections(nouns: Path | None) -> list[Questions]:
         Questions(
             shape.name,
             shape.keys,
-            {"present": shape.present, "near": unanswered(shape.near), "off": unanswered(shape.off)},
+            {
+                "present": shape.present,
+                "near": list_without_answers(shape.near),
+                "off": list_without_answers(shape.off),
+            },
             blind=False,
         )
         for shape in written()
@@ -72,38 +76,38 @@ def collections(nouns: Path | None) -> list[Questions]:
         Questions(
             one.name,
             {document.id: f"{document.title}: {document.text}" for document in one.documents},
-            {"present": one.present, "near": unanswered(one.near), "off": unanswered(one.off)},
+            {"present": one.present, "near": list_without_answers(one.near), "off": list_without_answers(one.off)},
             blind=True,
         )
         for one in blind
     ]
 
 
-def unanswered(questions: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+def list_without_answers(questions: list[str]) -> list[tuple[str, tuple[str, ...]]]:
     """Return questions without an answer."""
     return [(question, ()) for question in questions]
 
 
-def ask(collection: Any, asked: Questions, rerank: dict[str, Any] | None) -> dict[str, list[Said]]:
-    """Ask all questions, and return what is said of each, by its kind."""
-    said = {}
-    for kind, questions in asked.questions.items():
+def ask(collection: Any, asking: Questions, rerank: dict[str, Any] | None) -> dict[str, list[Result]]:
+    """Ask all questions, and return the service's results, by its kind."""
+    results = {}
+    for kind, questions in asking.questions.items():
         answers = collection.attend([text for text, _ in questions], top_k=10, rerank=rerank, include=[])
-        said[kind] = [
-            Said(
+        results[kind] = [
+            Result(
                 [rank for rank, match in enumerate(answer.matches) if match.id in right],
                 answer.evidence.verdict,
                 answer.evidence.null_weight,
             )
             for answer, (_, right) in zip(answers, questions, strict=True)
         ]
-    return said
+    return results
 
 
-def sign_test(gained: int, lost: int) -> float:
-    """Return the probability that chance alone splits so many questions so far or farther, on both sides."""
-    n = gained + lost
-    tail = sum(math.comb(n, k) for k in range(min(gained, lost) + 1)) / 2**n
+def sign_test(gained: int, worse: int) -> float:
+    """Return the probability that chance alone splits the questions as far or farther, on both sides."""
+    n = gained + worse
+    tail = sum(math.comb(n, k) for k in range(min(gained, worse) + 1)) / 2**n
     return min(1.0, 2 * tail)
 
 
@@ -112,23 +116,23 @@ def percent(values: list[bool]) -> float:
     return 100 * sum(values) / len(values) if values else float("nan")
 
 
-def row(name: str, before: dict[str, list[Said]], after: dict[str, list[Said]]) -> list[str]:
+def row(name: str, before: dict[str, list[Result]], after: dict[str, list[Result]]) -> list[str]:
     """Return the row of a collection, or of several together."""
     pairs = list(zip(before["present"], after["present"], strict=True))
     gained = sum(not one.first and two.first for one, two in pairs)
-    lost = sum(one.first and not two.first for one, two in pairs)
+    worse = sum(one.first and not two.first for one, two in pairs)
     changed = sum(
         (one.verdict == "none") != (two.verdict == "none")
         for kind in before
         for one, two in zip(before[kind], after[kind], strict=True)
     )
-    cells = [name, str(len(pairs)), f"{gained} / {lost}", f"{sign_test(gained, lost):.3f}"]
-    for said in (before, after):
-        present = said["present"]
+    cells = [name, str(len(pairs)), f"{gained} / {worse}", f"{sign_test(gained, worse):.3f}"]
+    for results in (before, after):
+        present = results["present"]
         refused = percent([one.verdict == "none" for one in present if one.first])
         wrong, near = (
             percent([one.verdict == "one" and not one.first for one in present]),
-            percent([one.verdict == "one" for one in said["near"]]),
+            percent([one.verdict == "one" for one in results["near"]]),
         )
         right = percent([one.verdict == "one" and one.first for one in present])
         cells.append(
@@ -147,30 +151,30 @@ def main() -> None:
     table = Table(
         "set",
         "questions",
-        "gained / lost",
+        "gained / worse",
         "p",
         "without: first · in three | refused | one",
         "with",
         "off topic refused",
         "none changed",
     )
-    together: dict[bool, list[tuple[dict[str, list[Said]], dict[str, list[Said]]]]] = {False: [], True: []}
+    together: dict[bool, list[tuple[dict[str, list[Result]], dict[str, list[Result]]]]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as folder:
-        asked = collections(options.nouns)
+        sets = collections(options.nouns)
         with Client.local(folder) as client:
-            for one in asked:
+            for one in sets:
                 collection = client.collection(one.name)
                 collection.create()
                 collection.write({"id": identity, "key": key} for identity, key in one.keys.items())
         with Client.local(folder) as client:
-            for one in asked:
+            for one in sets:
                 collection = client.collection(one.name)
                 before, after = ask(collection, one, None), ask(collection, one, {"model": "late"})
                 table.add_row(*row(one.name, before, after))
                 together[one.blind].append((before, after))
     for blind, pairs in together.items():
         before, after = (
-            {kind: [said for pair in pairs for said in pair[i][kind]] for kind in pairs[0][i]} for i in (0, 1)
+            {kind: [results for pair in pairs for results in pair[i][kind]] for kind in pairs[0][i]} for i in (0, 1)
         )
         table.add_row(*row("blind ones together" if blind else "those chosen by", before, after))
     Console(width=170).print(table)

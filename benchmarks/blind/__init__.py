@@ -1,4 +1,4 @@
-"""Three collections with questions by another hand, who knew neither softkv nor the method that they test.
+"""Three collections with questions by another hand, written without knowledge of softkv and of the tested method.
 
 Nothing had been run on them when they were committed, and they are never changed:
 
@@ -121,7 +121,7 @@ def read_synsets(nouns: Path) -> Iterator[Synset]:
 
 
 def is_everyday(synset: Synset) -> bool:
-    """Return whether a synset is no name, no rare species, no trade name and nothing offensive, and has a gloss."""
+    """Return whether a synset has a gloss and is neither a name, a rare species, a trade name nor offensive."""
     file, words, pointers, gloss = synset[1:]
     if file not in QUOTAS or len(gloss.split()) < LEAST_WORDS or '"' in gloss:
         return False

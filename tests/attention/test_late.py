@@ -62,7 +62,7 @@ def test_without_a_next_one_the_differences_are_those_of_the_targets():
     assert np.exp(after).sum() == pytest.approx(math.exp(3) + math.exp(2) + math.exp(1))
 
 
-def test_those_that_would_fall_are_held_and_the_others_share_the_rest():
+def test_falling_documents_are_held_and_the_others_share_the_rest():
     before = np.array([3.0, 2.5, 2.0])
     after = share_again(before, np.array([0.0, 9.0, 1.0]), 1.9)
     np.testing.assert_allclose(after[[0, 2]], [1.9 + MARGIN, 1.9 + 2 * MARGIN], atol=1e-12)

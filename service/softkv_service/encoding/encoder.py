@@ -123,10 +123,12 @@ class Late(NamedTuple):
     """The numbers by which late interaction changes the logits of the best documents; chosen on questions by hand.
 
     The new logit is (logit + weight / temperature · mean cosine of the words) / divisor, up to a constant.
+    `projection` names the file of the projection of its words, see `read_projection`.
     """
 
     weight: float
     divisor: float
+    projection: str
 
 
 class Measurements(NamedTuple):

@@ -24,7 +24,7 @@ State = Literal["unloaded", "loading", "ready", "failed"]
 PATIENCE_SECONDS = 30.0
 """The seconds for which a request waits for an encoder that is being loaded."""
 CACHE_TEXTS_OF_WORDS, MAX_CHARACTERS_OF_WORDS = 8192, 2048
-"""The texts whose words are kept, and how long these are: 10 KB for 26 words of width 384."""
+"""The texts whose words are kept, and how long these are: 7 KB for 26 words of width 128."""
 RETRY_SECONDS = 5.0
 """After a provider failed at loading, the seconds until a request asks it again."""
 
@@ -221,17 +221,22 @@ class LoadingEncoder(LoadingModel[Encoder]):
     def words(self) -> EncodingQueue[WordModel] | None:
         """Return the queue that reads the words of texts, while the encoder is in memory.
 
-        Return None before and after, and if softkv's own Transformer does not compute it.
+        Return None before and after, if softkv's own Transformer does not compute it, and if the gain of late
+        interaction with it is unmeasured.
         """
         from softkv_service.encoding.models.core_network import CoreNetwork
-        from softkv_service.encoding.words import WordModel
+        from softkv_service.encoding.words import WordModel, read_projection
 
         encoder = self.encoder
         if not isinstance(encoder, LocalEncoder) or not isinstance(encoder.network, CoreNetwork) or self._closed:
             return None
+        late = None if self.facts is None else self.facts.late
+        if late is None:
+            return None
         if self._words is None or self._words.encoder.encoder is not encoder:
             cache = EmbeddingCache(CACHE_TEXTS_OF_WORDS, MAX_CHARACTERS_OF_WORDS)
-            self._words = EncodingQueue(WordModel(encoder, encoder.network), cache=cache)
+            words = WordModel(encoder, encoder.network, read_projection(late.projection))
+            self._words = EncodingQueue(words, cache=cache)
             self._words.start()
         return self._words
 

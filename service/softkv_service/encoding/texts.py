@@ -46,7 +46,7 @@ class Words(NamedTuple):
     Attributes:
         spans: the characters of each word.
         rarity: float64[n], how much each counts among the words of a question; they sum to 1.
-        vectors: int8[n, d], their directions.
+        vectors: int8[n, 128], their directions, in a projection of their encoder.
     """
 
     spans: list[tuple[int, int]]

@@ -249,10 +249,10 @@ class ModelTokenizer:
         They have their characters in the text; those of the prompt have none.
         """
         run = Run.join(list(self.runs(prompt + text)))
-        kept = list(range(len(run.ids)))
-        self._cut(kept)
-        starts, ends = (np.maximum(column[kept] - len(prompt), 0) for column in (run.starts, run.ends))
-        return Run(run.ids[kept], starts, ends, run.begins_word[kept])
+        indices = list(range(len(run.ids)))
+        self._cut(indices)
+        starts, ends = (np.maximum(column[indices] - len(prompt), 0) for column in (run.starts, run.ends))
+        return Run(run.ids[indices], starts, ends, run.begins_word[indices])
 
     @cached_property
     def first_piece(self) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from softkv_attention.late import round_words
+from softkv_attention.late import I8, round_words
 from softkv_service.encoding.encoder import BATCH_TOKENS, BatchLimits, LocalEncoder, ShortText, TextModel, token_batches
 from softkv_service.encoding.texts import Encoded, Purpose, Words, check_texts
 from softkv_service.encoding.tokens import Run
@@ -19,14 +21,36 @@ if TYPE_CHECKING:
 
 MAX_WORDS = 256
 """The words of a text that are compared: its first ones."""
+WIDTH = 128
+"""The numbers of a word."""
+STEPS = 2**14
+"""The steps of a coordinate between 0 and 1 before the projection, whose sums are integers, exact in float64."""
+
+
+@cache
+def read_projection(name: str) -> I8:
+    """Return int8[d, 128], the projection of the words of an encoder, up to a factor.
+
+    Its columns span the directions in which the words of `background.TOPICS` differ most; `tools.word_projection`
+    makes it.
+    """
+    file = resources.files("softkv_service.encoding").joinpath("projections", f"{name}.npy")
+    with file.open("rb") as stream:
+        matrix: I8 = np.load(stream)
+    return matrix
 
 
 class WordModel(TextModel):
     """An encoder that also reads the words of texts, in the same pass; see `Words`.
 
-    A word has the mean of the vectors of its pieces. Its rarity is ln(1 + r), where r is the rank of its rarest piece
-    in the vocabulary, which lists pieces from frequent to rare. It needs no statistics of a collection, so a word
-    counts as much whatever else is stored, or hidden.
+    A word has the mean of the vectors of its pieces, of length one and projected. Its rarity is ln(1 + r), where r is
+    the rank of its rarest piece in the vocabulary, which lists pieces from frequent to rare. It needs no statistics of
+    a collection, so a word counts as much whatever else is stored, or hidden.
+
+    Args:
+        encoder: the encoder.
+        network: its network.
+        projection: int8[d, w], the projection of the words.
     """
 
     knows_tokens = True
@@ -34,9 +58,10 @@ class WordModel(TextModel):
     has_query_lane = False
     timeout_seconds = math.inf
 
-    def __init__(self, encoder: LocalEncoder, network: CoreNetwork) -> None:
+    def __init__(self, encoder: LocalEncoder, network: CoreNetwork, projection: I8) -> None:
         self.encoder = encoder
         self.network = network
+        self.projection = projection.astype(np.float64)
         self.name = encoder.name
         self.created = encoder.created
         self.dimension = encoder.dimension
@@ -70,7 +95,7 @@ class WordModel(TextModel):
             vectors[batch], of_tokens = self.network.embed_with_tokens([tokens.ids[i] for i in batch])
             for i, of_text in zip(batch.tolist(), of_tokens, strict=True):
                 inner = of_text[tokenizer.before : len(of_text) - tokenizer.after]
-                words[i] = join_pieces(texts[i], read[i], inner, tokenizer.first_piece)
+                words[i] = join_pieces(texts[i], read[i], inner, tokenizer.first_piece, self.projection)
         truncated = tokens.total > tokens_read
         return Encoded(vectors, tokens.content, tokens.total, truncated, tokens.unknown, words=words)
 
@@ -79,7 +104,9 @@ class WordModel(TextModel):
         return self.encoder.tokens_read(token_counts)
 
 
-def join_pieces(text: str, run: Run, vectors: NDArray[np.float32], first_piece: int) -> Words:
+def join_pieces(
+    text: str, run: Run, vectors: NDArray[np.float32], first_piece: int, projection: NDArray[np.float64]
+) -> Words:
     """Return the words of a text.
 
     Args:
@@ -87,19 +114,32 @@ def join_pieces(text: str, run: Run, vectors: NDArray[np.float32], first_piece: 
         run: its p tokens.
         vectors: float32[p, d], their vectors.
         first_piece: the lowest id of a piece of text in the vocabulary.
+        projection: float64[d, w], integers.
     """
+    if not len(run.ids):
+        return Words([], np.empty(0), np.empty((0, projection.shape[1]), np.int8))
     begins = run.begins_word.copy()
-    begins[:1] = True
+    begins[0] = True
     firsts = np.flatnonzero(begins)
     lasts = np.append(firsts[1:], len(run.ids))
     spans = zip(run.starts[firsts].tolist(), run.ends[lasts - 1].tolist(), strict=True)
-    kept = [i for i, (start, end) in enumerate(spans) if any(map(str.isalnum, text[start:end]))][:MAX_WORDS]
-    if not kept:
-        return Words([], np.empty(0), np.empty((0, vectors.shape[1]), np.int8))
-    means = np.add.reduceat(vectors, firsts, axis=0)[kept] / (lasts - firsts)[kept, None]
-    rarity = np.log1p(np.maximum(np.maximum.reduceat(run.ids, firsts)[kept] - first_piece, 0) + 1.0)
+    indices = [i for i, (start, end) in enumerate(spans) if any(map(str.isalnum, text[start:end]))][:MAX_WORDS]
+    if not indices:
+        return Words([], np.empty(0), np.empty((0, projection.shape[1]), np.int8))
+    means = np.add.reduceat(vectors, firsts, axis=0)[indices] / (lasts - firsts)[indices, None]
+    rarity = np.log1p(np.maximum(np.maximum.reduceat(run.ids, firsts)[indices] - first_piece, 0) + 1.0)
     return Words(
-        [(int(run.starts[firsts[i]]), int(run.ends[lasts[i] - 1])) for i in kept],
+        [(int(run.starts[firsts[i]]), int(run.ends[lasts[i] - 1])) for i in indices],
         rarity / rarity.sum(),
-        round_words(means.astype(np.float32)),
+        round_words(project(means, projection)),
     )
+
+
+def project(vectors: NDArray[np.float64], projection: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return float32[n, w], the directions of vectors [n, d] in a projection [d, w] of integers.
+
+    Sums of integers do not depend on their order, so a word has the same numbers beside any others.
+    """
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    directions = np.rint(vectors / np.maximum(lengths, 1e-9) * STEPS)
+    return (directions @ projection).astype(np.float32)

@@ -80,9 +80,9 @@ async def profile_off_topic(
     before = temperature if calibration is None else profiling.nearest(calibration.undo(temperature, None)[0])
     heads: Sequence[ReadTerm] = ()
     if reranker is not None:
-        at = temperature if reranked_at is None else reranked_at
-        asked = [text for text, _ in questions]
-        heads = await read_query_heads(collection, asked, reranker, at, [""] * len(questions))
+        head_temperature = temperature if reranked_at is None else reranked_at
+        texts = [text for text, _ in questions]
+        heads = await read_query_heads(collection, texts, reranker, head_temperature, [""] * len(questions))
     served, auto = list[float](), list[float]()
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
     for start in range(0, len(questions), batch_size):

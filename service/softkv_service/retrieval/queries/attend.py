@@ -145,8 +145,8 @@ async def read_heads(collection: Collection, plan: Plan, rerank: Rerank, count: 
     documents = len(queries) * min(read_per_query, collection.size)
     build = partial(PlannedHeads.build, plan, rerank.depth)
     heads = await collection.ask(build, size=len(queries), read=documents, count=count, lookup_only=lookup_only)
-    asked = zip(queries, heads.heads, plan.pointers, strict=True)
-    return replace(heads, terms=await asyncio.gather(*(read(query, head, pointer) for query, head, pointer in asked)))
+    triples = zip(queries, heads.heads, plan.pointers, strict=True)
+    return replace(heads, terms=await asyncio.gather(*(read(query, head, pointer) for query, head, pointer in triples)))
 
 
 ReadHead: TypeAlias = Callable[[str, Head, str], Awaitable[ReadTerm]]

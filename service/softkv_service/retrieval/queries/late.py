@@ -34,8 +34,8 @@ class ReadPairs:
         """Return the pairs as JSON."""
         columns = zip(self.words, self.found, self.spans, self.cosines.tolist(), self.shares.tolist(), strict=True)
         return [
-            {"word": word, "found": found, "start": start, "end": end, "cosine": cosine, "share": share}
-            for word, found, (start, end), cosine, share in columns
+            {"word": word, "found": best, "start": start, "end": end, "cosine": cosine, "share": share}
+            for word, best, (start, end), cosine, share in columns
         ]
 
 
@@ -112,9 +112,11 @@ async def compute_late_term(
         empty = np.empty(0)
         return LateTerm(weight, rows, empty, empty, empty, late.divisor, empty, ())
     read = [head.texts[row] for row in rows.tolist()]
-    (asked,) = (await queue.encode([query], "query")).read_words()
+    (query_words,) = (await queue.encode([query], "query")).read_words()
     written = (await queue.encode([one.text for one in read], "document")).read_words()
-    pairs = [pair_words(query, asked, one.text, words, one.start) for one, words in zip(read, written, strict=True)]
+    pairs = [
+        pair_words(query, query_words, one.text, words, one.start) for one, words in zip(read, written, strict=True)
+    ]
     similarities = np.array([float(one.cosines @ one.shares) for one in pairs])
     of_words = clip_addends(late.weight / temperature * similarities)
     before = np.array([one.logit for one in read])
@@ -123,22 +125,22 @@ async def compute_late_term(
     return LateTerm(weight, rows, after - before, similarities, of_words, late.divisor, after - targets, pairs)
 
 
-def pair_words(query: str, asked: Words, text: str, written: Words, offset: int) -> ReadPairs:
+def pair_words(query: str, query_words: Words, text: str, text_words: Words, offset: int) -> ReadPairs:
     """Return for each word of a query the best word of a text.
 
     Args:
         query, text: the texts.
-        asked, written: their words. If one has none, there is no pair, so that the mean is 0.
+        query_words, text_words: their words. If one has none, there is no pair, so that the mean is 0.
         offset: the position of the text in the key text of its document.
     """
-    if not len(asked.spans) or not len(written.spans):
+    if not len(query_words.spans) or not len(text_words.spans):
         return ReadPairs((), (), (), np.empty(0), np.empty(0))
-    best = find_best_words(asked.vectors, written.vectors)
-    found = [written.spans[i] for i in best.indices.tolist()]
+    best = find_best_words(query_words.vectors, text_words.vectors)
+    spans = [text_words.spans[i] for i in best.indices.tolist()]
     return ReadPairs(
-        [query[start:end] for start, end in asked.spans],
-        [text[start:end] for start, end in found],
-        [(start + offset, end + offset) for start, end in found],
+        [query[start:end] for start, end in query_words.spans],
+        [text[start:end] for start, end in spans],
+        [(start + offset, end + offset) for start, end in spans],
         best.cosines,
-        asked.rarity,
+        query_words.rarity,
     )

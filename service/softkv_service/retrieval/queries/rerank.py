@@ -30,7 +30,7 @@ MAX_RERANK_QUERY = 10_000
 DEFAULT_RERANK_WEIGHT = 1.0
 
 DEFAULT_DEPTH, LATE_DEPTH = 50, 10
-"""How many documents a reranker reads, and late interaction."""
+"""The number of documents that a reranker reads, and late interaction."""
 
 
 def resolve_rerank(record: CollectionRecord, encoders: Encoders, rerank: Rerank) -> Rerank:

@@ -9,7 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
-from softkv_service.encoding import default_checkpoint
+from softkv_service.encoding import DEFAULT_MODEL, default_checkpoint
+from softkv_service.encoding.words import read_projection
 from tests.running import RunningService
 from tests.service.api.test_openapi import DESCRIBED
 
@@ -115,13 +116,15 @@ def test_the_words_are_those_of_the_last_layer_in_torch(client: httpx.Client) ->
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(default_checkpoint()), device="cpu")
+    projection = read_projection(DEFAULT_MODEL)
 
     def words(text: str) -> tuple[list[str], np.ndarray[Any, Any]]:
         tokens = model.tokenizer(text, return_offsets_mapping=True)
         vectors = model.encode(text, output_value="token_embeddings").numpy()[1:-1]
         names = [text[start:end] for start, end in tokens["offset_mapping"][1:-1]]
         kept = [i for i, name in enumerate(names) if any(map(str.isalnum, name))]
-        return [names[i] for i in kept], vectors[kept] / np.linalg.norm(vectors[kept], axis=1, keepdims=True)
+        projected = vectors[kept] / np.linalg.norm(vectors[kept], axis=1, keepdims=True) @ projection
+        return [names[i] for i in kept], projected / np.linalg.norm(projected, axis=1, keepdims=True)
 
     answer = ask(client, **LATE)
     asked, of_query = words(QUERY)  # each word is one piece
@@ -195,12 +198,14 @@ def test_documents_without_words_keep_their_weights(client: httpx.Client) -> Non
     name = "/v1/collections/mixed"
     client.put(name, json={})
     vectors = client.post("/v1/encode", json={"texts": [QUERY], "purpose": "query"}).json()["embeddings"]
-    documents = [{"id": "vector", "key_vector": vectors[0]}, {"id": "a", "key": KEYS[0]}, {"id": "b", "key": "?!"}]
+    documents = [{"id": "vector", "key_vector": vectors[0]}, {"id": "a", "key": KEYS[0]}]
+    documents += [{"id": "b", "key": "?!"}, {"id": "c", "key": ""}]
     client.post(f"{name}/documents", json={"documents": documents}).raise_for_status()
     base, answer = ask(client, name), ask(client, name, **LATE)
     assert weights(answer)["vector"] == pytest.approx(weights(base)["vector"], abs=1e-9)
-    (signs,) = (match for match in answer["matches"] if match["id"] == "b")
-    assert (addend(signs)["similarity"], addend(signs)["pairs"]) == (0, [])
+    for match in answer["matches"]:
+        if match["id"] in ("b", "c"):
+            assert (addend(match)["similarity"], addend(match)["pairs"]) == (0, [])
 
 
 def test_a_question_without_words_shares_by_its_logits_alone(client: httpx.Client) -> None:
