@@ -68,7 +68,7 @@ EXCLUDED_MODULES = frozenset(
     }
 )
 
-# Constants of importlib.machinery, which are no documents. Python 3.14 warns when they are read.
+# Constants of importlib.machinery, which the collection leaves out. Python 3.14 warns when they are read.
 DEPRECATED_NAMES = frozenset({"DEBUG_BYTECODE_SUFFIXES", "OPTIMIZED_BYTECODE_SUFFIXES"})
 
 # The documented modules inside packages; the others are internals of the packages.
