@@ -1,7 +1,7 @@
 # make run · make test · make lint · make bench: each works alone, first, with only Python and make.
 # The newest installed Python that was compiled with optimisation: one of the system, or one with the option. Without it
-# Python's own code takes up to 1.8 times as long. If there is none, the newest one. To use another one: make test
-# PYTHON=python3.12 VENV=.venv-3.12
+# Python's own code takes up to 1.8 times as long. If there is none, the newest one. 3.14 is the last, since gensim for
+# .venv-integrations has no wheel for it. To use another one: make test PYTHON=python3.14 VENV=.venv-3.14
 OPTIMISED := import ensurepip, sys, sysconfig; \
   sys.exit(sys.base_prefix != "/usr" and "--enable-optimizations" not in str(sysconfig.get_config_var("CONFIG_ARGS")))
 find_python = $(shell for check in '$(OPTIMISED)' ''; do for minor in 13 12 11 14; do \

@@ -88,6 +88,10 @@ def test_make_takes_a_python_that_was_compiled_with_optimisation(tmp_path):
     assert shown() != install("python3.12", "exit 1")  # as pyenv's of a version that is not installed
     assert shown() == unoptimised
     assert install("python3.11", "exit 0") == shown()
+    assert install("python3.14", "exit 0") != shown()  # gensim has no wheel for it
+    for older in ("python3.11", "python3.12", "python3.13"):
+        (tmp_path / older).unlink()
+    assert shown() == str(tmp_path / "python3.14")
 
 
 def test_the_lowest_versions_are_those_that_the_distributions_allow():

@@ -77,6 +77,18 @@ def test_every_supported_python_runs_the_tests() -> None:
         assert project["requires-python"] == f">={versions[0]}", path
 
 
+def test_pages_and_make_name_every_python_that_runs_the_tests() -> None:
+    tested = combinations(jobs("checks.yml")["tier"]["strategy"]["matrix"])
+    versions = [combination["python"] for combination in tested if combination["tier"] == "test"]
+    for page, to in (("README.md", "to"), ("docs/zh/README.md", "到")):
+        assert f"Python {versions[0]} {to} {versions[-1]} ·" in (ROOT / page).read_text(encoding="utf-8"), page
+    installing = (ROOT / "docs" / "start" / "installing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| Linux on x86-64, Python ([\d., ]+) \|", installing, re.MULTILINE)
+    assert ", ".join(rows).split(", ") == versions
+    [minors] = re.findall(r"for minor in ([\d ]+);", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert sorted(f"3.{minor}" for minor in minors.split()) == versions
+
+
 def test_every_distribution_is_published_from_an_environment_of_its_own() -> None:
     job = jobs("release.yml")["pypi"]
     published = job["strategy"]["matrix"]["project"]
