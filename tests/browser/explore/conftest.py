@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 Explore = Callable[..., Visit]
+LATE: dict[str, Any] = {"rerank": {"model": "late"}}
+"""What the explorer asks with by itself: a person's question is looked at twice."""
 READ = "() => document.querySelector('#stage .tab, #stage .empty')"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.browser.explore.conftest import Explore
+from tests.browser.explore.conftest import LATE, Explore
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -45,7 +45,7 @@ def same_again(explore: Explore, page: Page, ready: str) -> None:
 def test_results_in_the_order_of_a_field(explore: Explore, shop: httpx.Client) -> None:
     page = explore("#collection=shop&q=coffee&k=6").page
     page.wait_for_selector("#results .match[data-id]")
-    matches = shop.post("/v1/collections/shop/attend", json={"query": "coffee", "top_k": 6}).json()["matches"]
+    matches = shop.post("/v1/collections/shop/attend", json={"query": "coffee", "top_k": 6, **LATE}).json()["matches"]
     price = {match["id"]: match["metadata"]["price"] for match in matches}
     assert page.eval_on_selector_all("#results .match[data-id]", IDS) == list(price)
     page.focus(".heads [aria-sort=none] button")
@@ -95,7 +95,7 @@ def test_two_settings_stand_side_by_side(explore: Explore, shop: httpx.Client) -
     page.keyboard.press("End")
     page.wait_for_function("() => document.querySelector('#compared th:nth-child(3)').textContent.includes('∞')")
     both = [{"temperature": 0.02}, {"temperature": 1e300, "null": False}]
-    asked = [{"query": "coffee", "top_k": 120, **settings} for settings in both]
+    asked = [{"query": "coffee", "top_k": 120, **LATE, **settings} for settings in both]
     answers = [shop.post("/v1/collections/shop/attend", json=one).json() for one in asked]
     was, now = ({match["id"]: 100 * match["weight"] for match in answer["matches"]} for answer in answers)
     rows = page.locator("#compared tr[data-id]").all()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import PHONE
-from tests.browser.explore.conftest import Explore
+from tests.browser.explore.conftest import LATE, Explore
 from tests.browser.explore.test_tasks import ASKED, fill, first_is
 from tests.running import RunningService
 
@@ -24,7 +24,7 @@ def test_the_picture_has_the_weights_of_the_answer(explore: Explore, writer: htt
     page = explore("#collection=shop&q=coffee").page
     page.click(".picturing summary")
     page.wait_for_selector(".picturing .thread[data-weight]", state="attached")
-    answer = writer.post("/v1/collections/shop/attend", json={"query": "coffee", "top_k": 8}).json()
+    answer = writer.post("/v1/collections/shop/attend", json={"query": "coffee", "top_k": 8, **LATE}).json()
     drawn = page.evaluate(DRAWN)
     weights = [match["weight"] for match in answer["matches"]]
     assert drawn[:8] == pytest.approx(weights, abs=1e-5)

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from softkv_service.api.routes.page import WEB
-from tests.browser.explore.conftest import Explore, tab_to
+from tests.browser.explore.conftest import LATE, Explore, tab_to
 from tests.running import RunningService
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def test_find_a_document_and_see_why_it_won(explore: Explore, books: httpx.Clien
     page = explore("#collection=books").page
     ask(page, QUESTION)
     first_is(page, "b1")
-    answer = books.post("/v1/collections/books/attend", json={"query": QUESTION}).json()
+    asked = {"query": QUESTION, "include": ["key", "value", "metadata", "explanation"], **LATE}
+    answer = books.post("/v1/collections/books/attend", json=asked).json()
     assert shown(page) == pytest.approx({match["id"]: match["weight"] for match in answer["matches"]}, abs=1e-9)
     strip = page.locator("#strip").inner_text()
     assert strip.startswith("One stands out · none ")
@@ -92,7 +93,7 @@ def test_find_a_document_and_see_why_it_won(explore: Explore, books: httpx.Clien
     page.click("#results .match:first-child button")
     page.wait_for_selector("#sum")
     (match,) = books.post(
-        "/v1/collections/books/attend", json={"query": QUESTION, "include": ["explanation"], "top_k": 1}
+        "/v1/collections/books/attend", json={"query": QUESTION, "include": ["explanation"], "top_k": 1, **LATE}
     ).json()["matches"]
     lines = dict(row.inner_text().split("\t") for row in page.locator("#sum tr").all())
     assert float(lines["logit"]) == pytest.approx(match["explanation"]["logit"], abs=6e-4)
@@ -109,7 +110,7 @@ def test_the_verdict_none_has_its_reason_and_three_ways_on(explore: Explore, boo
     page = explore(f"{ASKED}&null=0.95").page
     page.wait_for_selector("#way-lenient")
     where = page.url
-    answer = books.post("/v1/collections/books/attend", json={"query": QUESTION, "null": 0.95}).json()
+    answer = books.post("/v1/collections/books/attend", json={"query": QUESTION, "null": 0.95, **LATE}).json()
     assert page.inner_text("#strip .reason") == answer["reason"]
     similarities = [line.inner_text().split()[-1] for line in page.locator("#results [data-id] .likeness").all()]
     assert similarities == [f"{match['similarity']:.3f}" for match in answer["matches"]]
@@ -139,7 +140,7 @@ def test_an_answer_is_saved_with_its_weights(explore: Explore, books: httpx.Clie
     rows = {row["id"]: row for row in csv.DictReader(io.StringIO(text, newline=""))}
     assert (rows["f1"]["key"], rows["f1"]["value"]) == ("'=HYPERLINK(1) cats and dogs", "'＝1+2")
     assert (rows["f1"]["metadata.＝a"], rows["f1"]["metadata.n"]) == ("'+1", "-2")
-    asked = {"query": "cats and dogs", "top_k": 20}
+    asked = {"query": "cats and dogs", "top_k": 20, **LATE}
     matches = books.post("/v1/collections/books/attend", json=asked).json()["matches"]
     assert {one["id"]: float(rows[one["id"]]["weight"]) for one in matches} == {
         one["id"]: pytest.approx(one["weight"], abs=1e-9) for one in matches
@@ -466,7 +467,7 @@ def test_groups_of_a_field_stand_beside_the_results_and_limit_the_question(
     page.wait_for_selector("#group option[value='metadata.loc.room']", state="attached")
     page.locator("#group").select_option("metadata.loc.room")
     page.wait_for_selector("#groups .group")
-    fields = {"query": QUESTION, "null": False, "temperature": 0.5, "group_by": {"field": "metadata.loc.room"}}
+    fields = {"query": QUESTION, "null": False, "temperature": 0.5, "group_by": {"field": "metadata.loc.room"}, **LATE}
     answer = books.post("/v1/collections/books/attend", json=fields).json()
     expected = [group["value"] for group in answer["group_by"]["groups"]]
     assert page.locator("#groups .group .name").all_inner_texts() == expected

@@ -6,7 +6,7 @@ import { count, effective, fixed, percent, temperatureText } from "../shared/num
 import { isolated } from "../shared/words.js";
 import { positionOf, STEPS, temperatureAt } from "../shared/scale.js";
 import { biasBuilder } from "./bias.js";
-import { hasReranker } from "./client.js";
+import { readersOf } from "./client.js";
 import { callTabs } from "./code.js";
 import { Judging } from "./judging.js";
 import { learner } from "./fields.js";
@@ -14,7 +14,22 @@ import { filterBuilder, plain } from "./filter.js";
 import { Comparison, settingsOf } from "./held.js";
 import { fieldsIn, nameOf, ordered, orderControl, orderIn, fieldOf } from "./order.js";
 import { Picture } from "./picture.js";
-import { bodyOf, conditionsOf, DEPTH, groupsOf, movesOf, parsed, posted, TOP_K, temperatureIn, toggled, Unreadable } from "./question.js";
+import {
+  bodyOf,
+  conditionsOf,
+  DEPTH,
+  groupsOf,
+  LATE_DEPTH,
+  movesOf,
+  OFF,
+  parsed,
+  posted,
+  secondLook,
+  TOP_K,
+  temperatureIn,
+  toggled,
+  Unreadable,
+} from "./question.js";
 import { paths, text } from "./text.js";
 import { csvLine, download, inert } from "./upload/csv.js";
 import words from "./ask.json";
@@ -84,14 +99,22 @@ function mount(host, context) {
     placeholder: "0",
     onchange: () => change({ words: lambda.value || null }),
   });
-  const twice = h("input", { id: "twice", type: "checkbox", "aria-describedby": "twice-told", onchange: () => change({ twice: twice.checked ? 1 : null }) });
-  const twiceTold = h("p.soft", { id: "twice-told" }, say("twice.told", { depth: DEPTH }));
-  const twiceField = h("div.field.twice", { hidden: true }, h("label", {}, twice, " ", say("twice")), twiceTold);
+  /** What can look twice; null before the service has said it. @type {import("./client.js").Readers | null} */
+  let readers = null;
+  const twice = h("input", {
+    id: "twice",
+    type: "checkbox",
+    "aria-describedby": "twice-told",
+    onchange: () => change({ twice: twice.checked ? twiceBy.value : OFF }),
+  });
+  const twiceBy = h("select", { id: "twice-by", "aria-label": say("twice.by"), onchange: () => change({ twice: twiceBy.value }) });
+  const twiceTold = h("span.unseen", { id: "twice-told" });
+  const twiceField = h("div.twice", { hidden: true }, h("label", {}, twice, " ", say("twice")), twiceBy, twiceTold);
   const group = h("select", { id: "group", onfocus: () => void known.learn(), onchange: () => change({ group: group.value || null }) });
   const filter = filterBuilder(say, "filter", (next) => change({ filter: next === undefined ? null : JSON.stringify(next) }), known.learn);
   const bias = biasBuilder(say, (terms) => change({ bias: terms.length ? JSON.stringify(terms) : null }), known.learn);
   const wordsField = h("div.field", {}, h("label", { for: "words" }, say("words")), lambda);
-  const more = h("details.more", {}, h("summary", {}, say("more")), wordsField, twiceField, h("h3", {}, say("bias")), bias.element);
+  const more = h("details.more", {}, h("summary", {}, say("more")), wordsField, h("h3", {}, say("bias")), bias.element);
   const hold = h("button", { type: "button", id: "hold", onclick: () => change({ held: context.said.has("held") ? null : settingsOf(context.said) }) });
   const comparison = new Comparison(context);
   const strip = h("p.strip", { id: "strip", role: "status" });
@@ -143,7 +166,7 @@ function mount(host, context) {
       context.isExported ? null : h("div.field", {}, h("label", { for: "group" }, say("group")), group),
     ),
     // An exported page weighs all rows by their keys alone.
-    h("div.line.further", {}, context.isExported ? null : [filter.element, more], hold, order.element),
+    h("div.line.further", {}, context.isExported ? null : [filter.element, more, twiceField], hold, order.element),
   );
   fill(
     host,
@@ -216,7 +239,7 @@ function mount(host, context) {
     if (document.activeElement !== top) top.value = said.get("k") ?? "";
     if (document.activeElement !== lambda) lambda.value = said.get("words") ?? "";
     lambda.disabled = collection.encoder === null;
-    twice.checked = said.has("twice");
+    showTwice(collection);
     const field = said.get("group") ?? "";
     const ofOneValue = [...known.fields].filter(([, { types }]) => !types.includes("list")).map(([name]) => name);
     const fieldNames = new Set([...ofOneValue, field].filter((name) => name.startsWith("metadata.")));
@@ -225,9 +248,23 @@ function mount(host, context) {
     filter.show(parsed(said.get("filter")), known.fields);
     const terms = parsed(said.get("bias"));
     bias.show(terms, known.fields);
-    if (["bias", "words", "twice"].some((name) => said.has(name))) more.open = true;
+    if (["bias", "words"].some((name) => said.has(name))) more.open = true;
     put(hold, say(said.has("held") ? "held.end" : "held.begin"));
     if (said.has("filter") || said.has("bias")) void known.learn();
+  }
+
+  /** The box of the second look, if something can take it, and a choice if that is not one alone. @param {Collection} of */
+  function showTwice(of) {
+    const { by, among } = readers ? secondLook(context.said, of, readers) : { by: "", among: [] };
+    twiceField.hidden = !among.length;
+    if (!among.length) return;
+    twice.checked = by !== "";
+    twiceBy.hidden = among.length < 2;
+    const options = among.map((one) => [one, say(`twice.by.${one}`)]);
+    choices(twiceBy, options);
+    twiceBy.value = by || among[0];
+    put(twiceTold, say(twiceBy.value === "late" ? "twice.late" : "twice.told", { depth: twiceBy.value === "late" ? LATE_DEPTH : DEPTH }));
+    twiceField.title = twiceTold.textContent;
   }
 
   /** Ask what the address says, unless that is what is shown. */
@@ -236,12 +273,13 @@ function mount(host, context) {
     comparison.element.hidden = !context.said.has("held");
     const { api, said, patiently, origin, isKeyed } = context;
     const of = collection;
-    const reranks = await patiently(() => hasReranker(api));
-    if (reranks === undefined || collection !== of) return;
-    twiceField.hidden = !reranks || collection.encoder === null;
+    const able = await patiently(() => readersOf(api));
+    if (able === undefined || collection !== of) return;
+    readers = able;
+    showTwice(of);
     let body;
     try {
-      body = bodyOf(said, collection, reranks);
+      body = bodyOf(said, collection, able);
     } catch (failure) {
       if (!(failure instanceof Unreadable)) throw failure;
       call.show(null);
@@ -264,8 +302,8 @@ function mount(host, context) {
     if (came?.answer) {
       judging.show(of.name, given);
       picture.show(came.answer, given);
-      draw(came.answer);
-      void comparison.show(of, reranks, signal);
+      draw(came.answer, given);
+      void comparison.show(of, able, signal);
       if (typeof given.query === "string" && (await isForeign(api, given.query, of.encoder ?? "")) && !signal.aborted)
         strip.append(h("strong.reason", {}, say("foreign")));
       return;
@@ -292,8 +330,11 @@ function mount(host, context) {
     host.removeAttribute("aria-busy");
   }
 
-  /** @param {any} came the service's answer */
-  function draw(came) {
+  /**
+   * @param {any} came the service's answer
+   * @param {import("./question.js").Body} given the question
+   */
+  function draw(came, { rerank }) {
     const { evidence, certificate, matches } = came;
     shown = came;
     kept.textContent = "";
@@ -319,6 +360,7 @@ function mount(host, context) {
     const facts = [
       say("took", { documents: count(came.documents), ms: fixed(came.took_ms, 1) }),
       came.full_text ? say("full", { count: count(came.full_text.documents), weight: String(came.full_text.weight) }) : "",
+      came.certificate.reranked ? say(rerank?.model ? "looked.late" : "looked.model", { count: Math.min(came.certificate.reranked, came.documents) }) : "",
       came.unknown_tokens ? say("unknown", { count: came.unknown_tokens }) : "",
       came.applied ? say("applied", { defaults: JSON.stringify(came.applied) }) : "",
     ];
@@ -442,7 +484,7 @@ function mount(host, context) {
 
   /**
    * @param {any} match
-   * @param {number} moved the places that the reranker moved it up
+   * @param {number} moved the places that the second look moved it up
    * @param {string} by the field that orders the rows
    */
   function row(match, moved, by) {

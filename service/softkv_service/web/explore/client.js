@@ -4,18 +4,23 @@ import { Client } from "../vendor/softkv/softkv.js";
 
 /** @typedef {import("../shared/api.js").API} API */
 
-/** Whether the service of each API has a reranker. @type {WeakMap<API, Promise<boolean>>} */
-const reranking = new WeakMap();
+/** @typedef {{encoders: {name: string, state: string, late: boolean}[], rerankers: unknown[]}} Models as `GET /v1/encoders` lists them */
+/** @typedef {{hasReranker: boolean, late: Set<string>}} Readers what can look twice: `late` has the encoders of late interaction, by name */
 
-/** Whether the service has a reranker, which it is asked once. @param {API} api */
-export function hasReranker(api) {
-  let answer = reranking.get(api);
+/** What looks twice at the service of each API. @type {WeakMap<API, Promise<Readers>>} */
+const reading = new WeakMap();
+
+/** What can look twice. The service is asked once, or again while an encoder has yet to load. @param {API} api */
+export function readersOf(api) {
+  let answer = reading.get(api);
   if (!answer) {
-    answer = clientOf(api)
-      .rerankers()
-      .then((rerankers) => rerankers.length > 0);
-    reranking.set(api, answer);
-    answer.catch(() => reranking.delete(api));
+    const forget = () => void reading.delete(api);
+    answer = api.get("/v1/encoders").then((/** @type {Models} */ { encoders, rerankers }) => {
+      if (encoders.some(({ state }) => state !== "ready")) forget();
+      return { hasReranker: rerankers.length > 0, late: new Set(encoders.filter(({ late }) => late).map(({ name }) => name)) };
+    });
+    reading.set(api, answer);
+    answer.catch(forget);
   }
   return answer;
 }

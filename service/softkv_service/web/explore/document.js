@@ -4,9 +4,10 @@ import { NotFound, SoftkvError, Unreachable } from "../shared/api.js";
 import { each, fill, h } from "../shared/element.js";
 import { fixed, percent, similarityText } from "../shared/numbers.js";
 import { Editor } from "./editor.js";
-import { hasReranker } from "./client.js";
+import { readersOf } from "./client.js";
 import { bodyOf, conditionsOf, parsed, Unreadable } from "./question.js";
 import { lines, paths, text } from "./text.js";
+import { wordsMet } from "./words-met.js";
 import words from "./document.json";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
@@ -146,11 +147,11 @@ function mount(host, context) {
     if (!collection || !shown) return;
     const of = id;
     const among = collection;
-    const reranks = await patiently(() => hasReranker(api));
-    if (reranks === undefined || of !== id || among !== collection) return;
+    const readers = await patiently(() => readersOf(api));
+    if (readers === undefined || of !== id || among !== collection) return;
     let body;
     try {
-      body = bodyOf(context.said, among, reranks);
+      body = bodyOf(context.said, among, readers);
     } catch (failure) {
       if (!(failure instanceof Unreadable)) throw failure;
       body = null;
@@ -171,6 +172,7 @@ function mount(host, context) {
       why,
       h("h3", {}, say("why")),
       match ? sum(match, answer) : h("p.soft", {}, say("why.not", { count: answer.matches.length })),
+      match ? met(match) : null,
       left ? leftOut(left) : null,
     );
   }
@@ -212,8 +214,14 @@ function mount(host, context) {
     );
   }
 
+  /** The words of the question and of the key that late interaction brought together. @param {any} match */
+  function met({ explanation: { addends = [] } }) {
+    const { pairs = [] } = addends.find((/** @type {any} */ one) => one.of === "late") ?? {};
+    return pairs.length && shown?.key ? wordsMet(say, shown.key, pairs) : null;
+  }
+
   /**
-   * The sum that gave a weight, line by line.
+   * The sum that gave a weight, line by line. Late interaction divides what came before it, the other keys too.
    * @param {any} match
    * @param {any} answer
    */
@@ -222,13 +230,22 @@ function mount(host, context) {
     /** @type {[string, string][]} */
     const steps = [[say("step.similarity"), fixed(similarity, 4)]];
     if (temperature > 0) steps.push([say("step.divided", { temperature: String(temperature) }), fixed(similarity / temperature, 3)]);
+    const late = addends.find((/** @type {any} */ one) => one.of === "late" && one.addend);
     for (const one of addends) {
-      const names = { full_text: say("step.words"), rerank: say("step.rerank"), bias: one.field ?? say("step.filter") };
-      steps.push([names[/** @type {keyof typeof names} */ (one.of)], `+ ${fixed(one.addend, 3)}`]);
+      if (one === late) continue;
+      const names = { full_text: say("step.words"), rerank: say("step.rerank"), late: say("step.rerank"), bias: one.field ?? say("step.filter") };
+      steps.push([names[/** @type {keyof typeof names} */ (one.of)], signed(one.addend)]);
     }
-    if (logit !== null) steps.push([say("step.logit"), fixed(logit, 3)]);
-    if (others) steps.push([say("step.parts"), `+ ${fixed(others, 3)}`]);
-    if (partition !== null) steps.push([say("step.partition"), `− ${fixed(partition, 3)}`]);
+    const parts = /** @type {[string, string][]} */ (others ? [[say("step.parts"), signed(others)]] : []);
+    if (late) {
+      steps.push(...parts, [say("step.late", { cosine: fixed(late.similarity, 3) }), signed(late.words)]);
+      steps.push([say("step.late.divided"), `÷ ${late.divisor}`], [say("step.late.shift"), signed(late.shift)]);
+      steps.push([say("step.logit"), fixed(logit + (others || 0), 3)]);
+    } else {
+      if (logit !== null) steps.push([say("step.logit"), fixed(logit, 3)]);
+      steps.push(...parts);
+    }
+    if (partition !== null) steps.push([say("step.partition"), signed(-partition)]);
     if (weight !== null) steps.push([say("step.log"), fixed(weight, 3)]);
     const rank = answer.matches.indexOf(match) + 1;
     return [
@@ -352,6 +369,11 @@ function mount(host, context) {
       host.onkeydown = null;
     },
   };
+}
+
+/** A number that is added, with its sign. @param {number} number */
+function signed(number) {
+  return `${number < 0 ? "−" : "+"} ${fixed(Math.abs(number), 3)}`;
 }
 
 /**

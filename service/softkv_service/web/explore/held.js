@@ -3,7 +3,7 @@
 import { each, fill, h, scrollingTable } from "../shared/element.js";
 import { fixed, percent, temperatureText } from "../shared/numbers.js";
 import { clipped } from "../shared/words.js";
-import { bodyOf, posted, TOP_K, temperatureIn } from "./question.js";
+import { bodyOf, posted, secondLook, TOP_K, temperatureIn } from "./question.js";
 
 /** @typedef {import("./address.js").Said} Said */
 /** @typedef {import("./explorer.js").Collection} Collection */
@@ -49,17 +49,17 @@ export class Comparison {
   /**
    * Ask with both settings, and show the shares of each row beside each other.
    * @param {Collection} collection
-   * @param {boolean} reranks
+   * @param {import("./client.js").Readers} readers
    * @param {AbortSignal} signal
    */
-  async show(collection, reranks, signal) {
+  async show(collection, readers, signal) {
     const { api, said, say, patiently } = this.#context;
     this.element.hidden = !said.has("held");
     if (this.element.hidden) return;
     const both = [withHeld(said), said];
     const path = `/v1/collections/${encodeURIComponent(collection.name)}/attend`;
     const ask = (/** @type {Said} */ one) => {
-      const { group_by: _, ...body } = /** @type {import("./question.js").Body} */ (bodyOf(one, collection, reranks));
+      const { group_by: _, ...body } = /** @type {import("./question.js").Body} */ (bodyOf(one, collection, readers));
       return posted(api, path, { ...body, top_k: MOST, include: ["key"] }, signal);
     };
     const answers = await patiently(() => Promise.all(both.map(ask)));
@@ -69,7 +69,7 @@ export class Comparison {
     const sides = answers.map(({ answer }) => sideOf(answer));
     const shown = Number(said.get("k")) || collection.defaults?.top_k || TOP_K;
     const rows = new Map(sides.toReversed().flatMap(({ matches }) => matches.slice(0, shown).map(({ id, key }) => [id, key ?? id])));
-    const [was, is] = both.map((one) => this.#told(one, collection));
+    const [was, is] = both.map((one) => this.#told(one, collection, readers));
     const names = Object.keys(is).filter((name) => was[name] !== is[name]);
     const settings = [was, is].map((one) => each("ul", {}, names, (name) => h("li", {}, h("bdi", {}, `${say(name)}: ${one[name]}`))));
     const texts = [say("held.row"), [say("held.was"), settings[0]], [say("held.is"), settings[1]], say("held.difference")];
@@ -104,13 +104,15 @@ export class Comparison {
    * The settings of an address in words, by the names of their labels.
    * @param {Said} said
    * @param {Collection} collection
+   * @param {import("./client.js").Readers} readers
    * @returns {Record<string, string>}
    */
-  #told(said, collection) {
+  #told(said, collection, readers) {
     const [t, none] = [temperatureIn(said) ?? collection.temperature, said.get("null") ?? String(collection.null || "off")];
     const words = said.get("words") ?? String(collection.defaults?.full_text ?? 0);
     const [bias, filter] = ["bias", "filter"].map((name) => clipped(said.get(name) ?? "–", LONGEST));
-    return { temperature: temperatureText(t), none, words, twice: said.has("twice") ? "✓" : "–", more: bias, filter };
+    const { by } = secondLook(said, collection, readers);
+    return { temperature: temperatureText(t), none, words, twice: by ? this.#context.say(`twice.by.${by}`) : "–", more: bias, filter };
   }
 }
 

@@ -5,6 +5,8 @@ import { onTheWire } from "../shared/scale.js";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
 /** @typedef {import("./address.js").Said} Said */
+/** @typedef {import("./client.js").Readers} Readers */
+/** @typedef {"late" | "1"} Reader what looks twice, as an address names it: late interaction, or the first reranker */
 /**
  * @typedef {object} Body of `attend`
  * @property {string | number[]} query
@@ -14,16 +16,21 @@ import { onTheWire } from "../shared/scale.js";
  * @property {any} [filter]
  * @property {number} [full_text]
  * @property {any[]} [bias]
- * @property {{depth: number}} [rerank]
+ * @property {{model?: string, depth?: number}} [rerank]
  * @property {{field: string, groups: number, documents: number}} [group_by]
  * @property {string[]} [include]
  */
 
 /** The number of matches that the service returns by default. */
 export const TOP_K = 10;
-/** The number of documents that a reranker reads again. */
+/** The numbers of documents that a reranker and late interaction read again. */
 export const DEPTH = 50;
+export const LATE_DEPTH = 10;
+/** A longer text is not compared word by word. */
+const MOST_CHARACTERS = 10_000;
 
+/** In an address: look once. */
+export const OFF = "0";
 /** The most groups that are shown. */
 export const GROUPS = 12;
 
@@ -41,11 +48,11 @@ export class Unreadable extends Error {
  *
  * @param {Said} said
  * @param {Collection} collection
- * @param {boolean} reranks whether the service has a reranker
+ * @param {Readers} readers
  * @returns {Body | null}
  * @throws {Unreadable} the question of a collection without an encoder is not a list of numbers
  */
-export function bodyOf(said, collection, reranks) {
+export function bodyOf(said, collection, readers) {
   const text = (said.get("q") ?? "").trim();
   if (!text) return null;
   /** @type {Body} */
@@ -63,7 +70,8 @@ export function bodyOf(said, collection, reranks) {
   if (said.has("words") && (words > 0 || own?.full_text)) body.full_text = words;
   const bias = parsed(said.get("bias"));
   if (Array.isArray(bias) && bias.length) body.bias = bias;
-  if (reranks && said.has("twice") && collection.encoder !== null) body.rerank = { depth: DEPTH };
+  const { by } = secondLook(said, collection, readers);
+  if (by) body.rerank = by === "late" ? { model: "late" } : { depth: DEPTH };
   const field = said.get("group");
   if (field) body.group_by = { field, groups: GROUPS, documents: 0 };
   if (own?.include || body.rerank) body.include = ["key", "value", "metadata", ...(body.rerank ? ["explanation"] : [])];
@@ -71,13 +79,37 @@ export function bodyOf(said, collection, reranks) {
 }
 
 /**
- * The places that the reranker moved each match up among the matches; below 0 if down.
+ * What looks at the best documents of a question twice, "" if nothing does, and what could.
+ *
+ * Late interaction does unless the address says otherwise. A calibration without it has confidences of the plain weights
+ * alone, so that its questions are looked at once.
+ *
+ * @param {Said} said
+ * @param {Collection} collection
+ * @param {Readers} readers
+ * @returns {{by: Reader | "", among: Reader[]}}
+ */
+export function secondLook(said, { encoder, similarity, calibration, ...collection }, { hasReranker, late }) {
+  if (encoder === null) return { by: "", among: [] };
+  const isWarm = (temperatureIn(said) ?? collection.temperature) > 0;
+  const isShort = (said.get("q") ?? "").length <= MOST_CHARACTERS;
+  const isLate = late.has(encoder) && ["cosine", "dot"].includes(similarity) && isWarm && isShort;
+  /** @type {Reader[]} */
+  const among = [...(isLate ? /** @type {const} */ (["late"]) : []), ...(hasReranker ? /** @type {const} */ (["1"]) : [])];
+  const chosen = said.get("twice");
+  const asked = among.find((one) => one === chosen);
+  const isUsual = isLate && chosen !== OFF && (!calibration || (calibration.rerank?.model === "late" && calibration.rerank.depth === LATE_DEPTH));
+  return { by: asked ?? (isUsual ? "late" : ""), among };
+}
+
+/**
+ * The places that the second look moved each match up among the matches; below 0 if down.
  *
  * @param {{logit: number | null, explanation?: {addends?: {of: string, addend: number}[]}}[]} matches
  */
 export function movesOf(matches) {
   const before = matches.map(({ logit, explanation }, at) => {
-    const addend = explanation?.addends?.find(({ of }) => of === "rerank")?.addend ?? 0;
+    const addend = explanation?.addends?.find(({ of }) => of === "rerank" || of === "late")?.addend ?? 0;
     return { at, logit: logit === null ? -Infinity : logit - addend };
   });
   before.sort((one, other) => (one.logit === other.logit ? one.at - other.at : other.logit - one.logit));
