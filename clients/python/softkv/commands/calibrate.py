@@ -71,8 +71,14 @@ def calibrate(
         typer.Option(metavar="NAME", help="Fit the weight of this reranker, too.", show_default=False),
     ] = None,
     depth: Annotated[
-        int, typer.Option(min=1, max=1000, help="With --rerank: how many documents it reads of each question.")
-    ] = 50,
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="With --rerank: how many documents it reads of each question.",
+            show_default="50, of late 10",
+        ),
+    ] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
@@ -97,7 +103,7 @@ def calibrate(
     questions, left_out = ({}, []) if file is None else read_labels(file, query_column, id_column)
     with connect(url, api_key) as client, _cite_locations([*questions]):
         sent = None if file is None else questions.values()
-        second_look = None if rerank is None else {"model": rerank, "depth": depth}
+        second_look = None if rerank is None else {"model": rerank} | ({} if depth is None else {"depth": depth})
         report = vars(client.collection(collection).calibrate(sent, source=source, apply=apply, rerank=second_look))
     flaws = [(flaw["pointer"], flaw["detail"]) for flaw in report["left_out"]]
     show_left_out(unknown := _name_locations([*questions], flaws), messages())
@@ -110,9 +116,8 @@ def calibrate(
     level, words = report["level"], report["full_text"]
     console.print(f"temperature {report['temperature']:.4g}, none of these at {level:.4g}, words {words:g}")
     if report["rerank"] is not None:
-        console.print(
-            f"{report['rerank']['model']} reads {depth} documents, its logit counts {report['rerank']['weight']:g}"
-        )
+        model, depth, weight = (report["rerank"][name] for name in ("model", "depth", "weight"))
+        console.print(f"{model} reads {depth} documents, its logit counts {weight:g}")
     gains = [describe_gain(FIGURES[name], figure) for name, figure in report["gained"].items()]
     console.print(", ".join(gains))
     console.print(report["summary"])

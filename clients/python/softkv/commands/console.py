@@ -118,10 +118,11 @@ def _table(answer: dict[str, Any], console: Console) -> Table:
     table.add_column("similarity", no_wrap=True, justify="right", width=10)
     sure = any("confidence" in match for match in answer["matches"])
     reranked = "reranked" in answer.get("certificate", {})
+    reader = "words" if _compares_words(answer) else "reranker"
     if sure:
         table.add_column("sure", no_wrap=True, justify="right", width=6)
     if reranked:
-        table.add_column("reranker", no_wrap=True, justify="right", width=8)
+        table.add_column(reader, no_wrap=True, justify="right", width=8)
     more = [width for width, is_shown in ((6, sure), (8, reranked)) if is_shown]
     table.add_column("id", no_wrap=True, overflow="ellipsis", max_width=_id_width(answer, console.width, more))
     table.add_column("key, value", no_wrap=True, overflow="ellipsis", ratio=1)
@@ -159,8 +160,14 @@ def _weight_cell(weight: float, console: Console) -> Text:
     return Text.assemble((bar, "cyan"), f" {weight:.4f}")
 
 
+def _compares_words(answer: dict[str, Any]) -> bool:
+    """Return whether late interaction has read the best documents, and not a reranker."""
+    addends = (match.get("explanation", {}).get("addends") or () for match in answer["matches"])
+    return any(line["of"] == "late" for lines in addends for line in lines)
+
+
 def _reranker_cell(match: dict[str, Any]) -> str:
-    """Return the number that the reranker added to the logit of a match; empty if it did not read the document."""
+    """Return the number that was added to the logit of a match; empty if its document was not read."""
     addends = match.get("explanation", {}).get("addends") or ()
     read = {"rerank": "logit", "late": "words"}
     lines = [line for line in addends if line["of"] in read and line[read[line["of"]]] is not None]
@@ -272,6 +279,7 @@ def _measures(answer: dict[str, Any], *, ascii_only: bool) -> Text:
     if log_partition is not None:
         measures.append(f"log-partition {log_partition:.2f}")
     if (depth := answer.get("certificate", {}).get("reranked")) is not None:
-        measures.append(f"the best {depth:,} reranked")
+        reading = "compared word by word" if _compares_words(answer) else "reranked"
+        measures.append(f"the best {depth:,} {reading}")
     measures += [f"T {answer['temperature']:.4g}", f"{answer['took_ms']:.1f} ms"]
     return Text((" | " if ascii_only else " · ").join(measures), "dim")

@@ -5,6 +5,7 @@ An error text says what was expected, what came, and what the model can do about
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ ADVICE: Mapping[type[softkv.Error], str] = {
     softkv.ServiceFailed: "Tell the user; the service's log has the cause.",
     softkv.TimedOut: "It may have been done: look before you call again, or tell the user that the service is slow.",
 }
+LATE_DEPTH, MAX_LATE_QUESTION = 10, 10_000
+"""The documents that late interaction reads if `depth` is left out, and the most characters of its question."""
 UNEXPECTED = "this server failed on the call, and its log has the cause: try something else, or tell the user"
 
 
@@ -78,6 +81,20 @@ class Library:
             return bool(await self.client.rerankers())
         except softkv.Error:
             return False
+
+    async def late_rerank(self, target: AsyncCollection, question: str) -> dict[str, str] | None:
+        """Return late interaction as the field `rerank` of a question; None if it is not for the question.
+
+        A calibration without it has confidences of the plain weights alone, so that its questions are asked without it.
+        """
+        info, encoders = await asyncio.gather(target.info(), self.client.encoders())
+        is_late = any(encoder.late for encoder in encoders if encoder.name == info.encoder)
+        compares = info.similarity in ("cosine", "dot") and info.temperature > 0 and len(question) <= MAX_LATE_QUESTION
+        fitted = None if info.calibration is None else info.calibration.rerank
+        is_usual = info.calibration is None or (
+            fitted is not None and (fitted["model"], fitted["depth"]) == ("late", LATE_DEPTH)
+        )
+        return {"model": "late"} if is_late and compares and is_usual else None
 
     async def may_write(self) -> bool:
         """Return whether the caller may write; if the service does not answer now, True, since the call will tell."""

@@ -139,6 +139,19 @@ def test_the_table_has_a_column_of_the_reranker(reranked: Softkv, reranking_serv
     )
 
 
+def test_the_table_names_late_interaction(softkv: Softkv, service: RunningService) -> None:
+    shown = softkv("attend", "library", QUESTION, "--rerank", "late", "-k", "12", COLUMNS="120").stdout
+    fields = {"query": QUESTION, "top_k": 12, "rerank": {"model": "late"}, "include": ["explanation"]}
+    with service.client() as client:
+        answer = client.post("/v1/collections/library/attend", json=fields).json()
+    lines = [match["explanation"]["addends"][-1] for match in answer["matches"]]
+    addends = [f"{line['addend']:+.3f}" for line in lines if line["words"] is not None]
+    assert re.findall(r"[+-]\d+\.\d{3}\b", shown) == addends
+    assert len(addends) == 10
+    assert shown.split("\n")[0].split() == ["weight", "similarity", "words", "id", "key,", "value"]
+    assert "the best 10 compared word by word" in shown
+
+
 def test_groups_have_a_table_of_their_own(softkv: Softkv) -> None:
     options = ["-k", "0", "-t", "0.2", "--group-by", "metadata.language:2"]
     shown = softkv("attend", "library", "pets that purr", *options, COLUMNS="120").stdout

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from softkv.commands.calibrate import read_labels
+from tests.browser.explore.test_calibrate import SUBJECTS
+from tests.browser.explore.test_calibrate import labelled as labelled_texts
+from tests.running import RunningService
 from tests.service.commands.conftest import Softkv
 
 
@@ -101,6 +104,23 @@ def test_an_answer_says_how_sure_it_is(softkv: Softkv, labelled: Path) -> None:
         assert message in text
         assert f"it is right with a probability of {sure} ({100 * least:.0f} % was asked for)" in text
         assert "sure" in shown.stdout.splitlines()[0]
+
+
+def test_late_interaction_reads_ten_documents_unless_the_command_says_otherwise(
+    softkv: Softkv, service: RunningService, tmp_path: Path
+) -> None:
+    wall, file = "/v1/collections/subjects", tmp_path / "labels.jsonl"
+    file.write_text("".join(f"{json.dumps(question)}\n" for question in labelled_texts()))
+    with service.client() as client:
+        client.put(wall, json={}).raise_for_status()
+        documents = [{"id": subject, "key": f"a book about {subject}"} for subject in SUBJECTS]
+        client.post(f"{wall}/documents", json={"documents": documents}).raise_for_status()
+        try:
+            for options, depth in (([], 10), (["--depth", "5"], 5)):
+                shown = softkv("calibrate", str(file), "-c", "subjects", "--rerank", "late", *options).stdout
+                assert f"late reads {depth} documents, its logit counts " in " ".join(shown.split())
+        finally:
+            client.delete(wall)
 
 
 def test_the_questions_may_follow_from_feedback(softkv: Softkv, labelled: Path) -> None:
