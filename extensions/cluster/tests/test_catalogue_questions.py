@@ -14,6 +14,7 @@ from softkv_attention.lookup import Limits
 from softkv_cluster.service import Roster, Router, ShardedCatalogue
 from softkv_service.encoding import Encoder, Encoders, LoadingEncoder, load_encoder
 from softkv_service.retrieval import InvalidContent, ShardsMissing
+from softkv_service.retrieval.calibration import Rerank
 from softkv_service.retrieval.collections import SharedCatalogue
 from softkv_service.retrieval.documents import SentDocument, delete_document, upsert
 from softkv_service.retrieval.labels import LabelledQuestion, calibrate_collection
@@ -100,6 +101,8 @@ def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: 
             {"temperature": "auto", "effective_documents": 5.0},
             {"normaliser": "entmax15"},
             {"diversity": 0.4, "top_k": 5},
+            {"rerank": Rerank("late", 10, 1.0), "explained": True},
+            {"rerank": Rerank("late", 10, 1.0), "bias": RECENT, "full_text": 0.1, "explained": True},
             {"bias": RECENT, "read": [Aggregation("metadata.year", "quantile", [0.1, 0.9])]},
         ):
             check(*[await ask(process, **options) for process in processes])
