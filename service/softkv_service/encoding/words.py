@@ -142,4 +142,5 @@ def project(vectors: NDArray[np.float64], projection: NDArray[np.float64]) -> ND
     """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     directions = np.rint(vectors / np.maximum(lengths, 1e-9) * STEPS)
-    return (directions @ projection).astype(np.float32)
+    projected: NDArray[np.float64] = directions @ projection
+    return projected.astype(np.float32)
