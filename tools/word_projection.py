@@ -1,6 +1,6 @@
 """The projection of the words of an encoder, with which late interaction compares them, made anew.
 
-python -m tools.word_projection     # writes service/softkv_service/encoding/projections
+python -m tools.word_projection all-MiniLM-L6-v2 mpnet   # writes service/softkv_service/encoding/projections
 
 It has the first 128 right singular vectors of the words of `background.TOPICS`, texts and questions, each of length
 one, rounded to integers of 8 bits with one factor.
@@ -8,11 +8,13 @@ one, rounded to integers of 8 bits with one factor.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from numpy.typing import NDArray
 
 from softkv_attention.late import I8, LARGEST
-from softkv_service.encoding import DEFAULT_MODEL, LocalEncoder, WordModel, load_encoder
+from softkv_service.encoding import LocalEncoder, WordModel, load_encoder
 from softkv_service.encoding.background import TOPICS
 from softkv_service.encoding.models.core_network import CoreNetwork
 from softkv_service.encoding.words import WIDTH
@@ -39,9 +41,9 @@ def round_projection(directions: NDArray[np.float64]) -> I8:
 
 
 def main() -> None:
-    encoder = load_encoder(DEFAULT_MODEL, precision="float32")
     DIRECTORY.mkdir(exist_ok=True)
-    np.save(DIRECTORY / f"{DEFAULT_MODEL}.npy", round_projection(measure(encoder)))
+    for name in sys.argv[1:]:
+        np.save(DIRECTORY / f"{name}.npy", round_projection(measure(load_encoder(name, precision="float32"))))
 
 
 if __name__ == "__main__":

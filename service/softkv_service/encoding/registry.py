@@ -77,6 +77,7 @@ PACKAGED: Mapping[str, PackagedModel] = {
             ),
             unit_length=True,
             temperatures={"cosine": Temperature(0.05, "measured"), "dot": Temperature(0.05, "measured")},
+            late=Late(weight=1.2, divisor=2.0, projection=MPNET),
         ),
     ),
 }

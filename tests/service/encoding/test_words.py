@@ -9,7 +9,7 @@ from softkv_service.encoding.background import TOPICS
 from softkv_service.encoding.encoder import LocalEncoder
 from softkv_service.encoding.models.core_network import CoreNetwork
 from softkv_service.encoding.models.network import Precision
-from softkv_service.encoding.registry import DEFAULT_MODEL, load_encoder
+from softkv_service.encoding.registry import DEFAULT_MODEL, PACKAGED, load_encoder
 from softkv_service.encoding.words import MAX_WORDS, WIDTH, WordModel, read_projection
 from tools.word_projection import measure, round_projection
 
@@ -56,3 +56,12 @@ def test_a_word_is_its_letters_and_digits_in_order(encoder: LocalEncoder) -> Non
 def test_the_first_words_of_a_long_text_are_read(encoder: LocalEncoder) -> None:
     (words,) = model_of(encoder).encode(["purr " * 300], "document").read_words()
     assert len(words.spans) <= MAX_WORDS
+
+
+@pytest.mark.parametrize("name", [name for name, model in PACKAGED.items() if model.measured.late is not None])
+def test_each_encoder_that_compares_words_has_a_projection(name: str) -> None:
+    late = PACKAGED[name].measured.late
+    assert late is not None
+    projection = read_projection(late.projection)
+    assert projection.shape[1] == WIDTH
+    assert np.linalg.matrix_rank(projection.astype(np.float64)) == WIDTH

@@ -85,7 +85,8 @@ export class Rows {
   }
 
   /**
-   * How similar a question is to the keys, without the nearest; with few keys the encoder's background counts for the rest.
+   * The similarities of a question to the keys, without the nearest. With few keys the encoder's background counts for
+   * the rest.
    * @param {ArrayLike<number>} vector
    * @param {?Filter} filter
    * @param {Spread} encoder
