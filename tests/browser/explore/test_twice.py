@@ -202,7 +202,7 @@ def test_the_steps_of_late_interaction_add_up(explore: Explore, writer: httpx.Cl
         assert rest["ln of the weight"] == pytest.approx(logit + rest["ln of the sum over all"], abs=5e-3)
 
 
-def test_what_is_left_out_of_a_long_key_is_an_ellipsis(explore: Explore, writer: httpx.Client) -> None:
+def test_an_ellipsis_stands_for_the_rest_of_a_long_key(explore: Explore, writer: httpx.Client) -> None:
     fill(writer)
     key = f"{'Of many other things. ' * 12}A cat needs milk. {'And of others. ' * 12}"
     writer.put(f"{WALL}/documents/long", json={"key": key}).raise_for_status()

@@ -99,7 +99,7 @@ function mount(host, context) {
     placeholder: "0",
     onchange: () => change({ words: lambda.value || null }),
   });
-  /** What can look twice; null before the service has said it. @type {import("./client.js").Readers | null} */
+  /** The models that can look twice; null before the service has said it. @type {import("./client.js").Readers | null} */
   let readers = null;
   const twice = h("input", {
     id: "twice",

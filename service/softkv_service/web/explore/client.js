@@ -7,10 +7,10 @@ import { Client } from "../vendor/softkv/softkv.js";
 /** @typedef {{encoders: {name: string, state: string, late: boolean}[], rerankers: unknown[]}} Models as `GET /v1/encoders` lists them */
 /** @typedef {{hasReranker: boolean, late: Set<string>}} Readers what can look twice: `late` has the encoders of late interaction, by name */
 
-/** What looks twice at the service of each API. @type {WeakMap<API, Promise<Readers>>} */
+/** The models that look twice, of the service of each API. @type {WeakMap<API, Promise<Readers>>} */
 const reading = new WeakMap();
 
-/** What can look twice. The service is asked once, or again while an encoder has yet to load. @param {API} api */
+/** The models that can look twice. The service is asked once, or again while an encoder has yet to load. @param {API} api */
 export function readersOf(api) {
   let answer = reading.get(api);
   if (!answer) {

@@ -79,7 +79,7 @@ export function bodyOf(said, collection, readers) {
 }
 
 /**
- * What looks at the best documents of a question twice, "" if nothing does, and what could.
+ * The model that looks at the best documents of a question twice, "" for none, and all that could.
  *
  * Late interaction does unless the address says otherwise. A calibration without it has confidences of the plain weights
  * alone, so that its questions are looked at once.
