@@ -5,7 +5,6 @@ An error text says what was expected, what came, and what the model can do about
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -87,14 +86,16 @@ class Library:
 
         A calibration without it has confidences of the plain weights alone, so that its questions are asked without it.
         """
-        info, encoders = await asyncio.gather(target.info(), self.client.encoders())
-        is_late = any(encoder.late for encoder in encoders if encoder.name == info.encoder)
+        info = await target.info()
         compares = info.similarity in ("cosine", "dot") and info.temperature > 0 and len(question) <= MAX_LATE_QUESTION
-        fitted = None if info.calibration is None else info.calibration.rerank
-        is_usual = info.calibration is None or (
-            fitted is not None and (fitted["model"], fitted["depth"]) == ("late", LATE_DEPTH)
-        )
-        return {"model": "late"} if is_late and compares and is_usual else None
+        if info.encoder is None or not compares:
+            return None
+        if info.calibration is not None:
+            fitted = info.calibration.rerank
+            if fitted is None or (fitted["model"], fitted["depth"]) != ("late", LATE_DEPTH):
+                return None
+        is_late = any(encoder.late for encoder in await self.client.encoders() if encoder.name == info.encoder)
+        return {"model": "late"} if is_late else None
 
     async def may_write(self) -> bool:
         """Return whether the caller may write; if the service does not answer now, True, since the call will tell."""
