@@ -57,9 +57,9 @@ from softkv_service.retrieval.queries.question import (
 )
 from softkv_service.retrieval.queries.rerank import (
     MAX_RERANK_QUERY,
-    MAX_RERANKED,
     check_rerank,
     compute_rerank_term,
+    most_documents,
     read_head,
     resolve_rerank,
 )
@@ -208,7 +208,7 @@ async def read_query_heads(
     Raises:
         RetrievalError: as `read_heads`.
     """
-    size, terms = max(1, min(MAX_QUERIES_AT_ONCE, MAX_RERANKED // rerank.depth)), list[ReadTerm]()
+    size, terms = max(1, min(MAX_QUERIES_AT_ONCE, most_documents(rerank) // rerank.depth)), list[ReadTerm]()
     for start in range(0, len(texts), size):
         batch = slice(start, start + size)
         options = Options(top_k=rerank.depth, temperature=temperature, null=False, rerank=rerank)

@@ -22,8 +22,8 @@ from softkv_service.retrieval.queries.terms import RerankTerm
 from softkv_service.storage.records import CollectionRecord
 
 MAX_DEPTH = 1000
-MAX_RERANKED = 10_000
-"""Documents that a reranker reads for all queries of a request together."""
+MAX_RERANKED, MAX_COMPARED = 10_000, 1000
+"""Documents that a reranker reads for all queries of a request together, and late interaction, which explains pairs."""
 MAX_RERANK_QUERY = 10_000
 """Characters of a query that a reranker reads together with each document."""
 
@@ -66,10 +66,11 @@ def check_rerank(queries: Sequence[EncodedQuery | EncodedSum], options: Options,
         raise InvalidContent.at(
             "/normaliser", f"rerank is for softmax, got {options.normaliser}: leave one of the two out"
         )
-    if len(queries) * options.rerank.depth > MAX_RERANKED:
+    most = most_documents(options.rerank)
+    if len(queries) * options.rerank.depth > most:
         raise InvalidContent.at(
             "/rerank/depth",
-            f"{len(queries)} queries of depth {options.rerank.depth} came, and a request reranks {MAX_RERANKED} "
+            f"{len(queries)} queries of depth {options.rerank.depth} came, and a request reranks {most} "
             "documents in all: send the queries in parts, or a smaller depth",
         )
     if options.rerank.model == LATE:
@@ -116,6 +117,11 @@ def read_head(snapshot: Snapshot, answer: Answer, depth: int) -> Head:
         start, end = (0, len(document.key)) if span is None else (span.start, span.end)
         texts[row] = HeadText(document.key[start:end], start, logit)
     return Head(texts, float(logits[order[depth]]) if len(order) > depth else -math.inf)
+
+
+def most_documents(rerank: Rerank) -> int:
+    """Return how many documents are read for all queries of a request together."""
+    return MAX_COMPARED if rerank.model == LATE else MAX_RERANKED
 
 
 def _check_late(options: Options) -> None:

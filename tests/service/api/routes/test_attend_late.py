@@ -221,12 +221,18 @@ REFUSED = [
     ({"query": [0.1] * 384}, "/rerank", "a query is a vector"),
     ({"query": [{"id": "00"}]}, "/rerank", "a query is a weighted sum"),
     ({"rerank": {"model": "late", "weight": 2}}, "/rerank/weight", "1, or 0 to leave it out"),
+    (
+        {"rerank": {"model": "late", "depth": 501}, "query": None, "queries": [QUERY] * 2},
+        "/rerank/depth",
+        "reranks 1000 documents in all",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("body", "pointer", "told"), REFUSED)
 def test_refusals(client: httpx.Client, body: dict[str, Any], pointer: str, told: str) -> None:
-    answer = client.post(f"{WALL}/attend", json={"query": QUERY} | LATE | body)
+    sent = {name: value for name, value in ({"query": QUERY} | LATE | body).items() if value is not None}
+    answer = client.post(f"{WALL}/attend", json=sent)
     assert answer.status_code == 422, answer.text
     (flaw,) = answer.json()["errors"]
     assert flaw["pointer"] == pointer
