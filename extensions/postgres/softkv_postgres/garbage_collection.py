@@ -45,6 +45,11 @@ def collect_garbage(connection: Connection[Any], limit: int) -> bool:
 
 
 def _delete(connection: Connection[Any], collection: int, rows: Sequence[int]) -> None:
+    statement = (
+        'DELETE FROM softkv.words WHERE collection = %s AND "row" IN'
+        ' (SELECT "row" FROM softkv.vectors WHERE collection = %s AND document = ANY(%s))'
+    )
+    connection.execute(statement, (collection, collection, list(rows)))
     for table, column in (("vectors", "document"), ("fields", '"row"'), ("documents", '"row"')):
         statement = f"DELETE FROM softkv.{table} WHERE collection = %s AND {column} = ANY(%s)"
         connection.execute(statement, (collection, list(rows)))

@@ -29,6 +29,7 @@ from softkv_service.storage.serialisation import (
     measurements_of,
     texts_of,
     vectors_of,
+    words_of,
 )
 
 _BATCH = 1000
@@ -40,6 +41,7 @@ _OWNER_EXISTS = {
 EXISTS (SELECT FROM softkv.documents WHERE collection = vectors.collection AND "row" = vectors.document)""",
     "fields": """\
 EXISTS (SELECT FROM softkv.documents WHERE collection = fields.collection AND "row" = fields."row")""",
+    "words": 'EXISTS (SELECT FROM softkv.vectors WHERE collection = words.collection AND "row" = words."row")',
     "changes": "EXISTS (SELECT FROM softkv.collections WHERE id = changes.collection)",
 }
 
@@ -99,6 +101,20 @@ def find_damage(connection: Connection[Any]) -> Iterator[str]:
         yield from _collection(connection, version, next_row, tuple(columns))
         yield from _documents(connection, columns[0])
         yield from _vectors(connection, columns[0])
+        yield from _words_of_keys(connection, columns[0])
+
+
+def _words_of_keys(connection: Connection[Any], collection: int) -> Iterator[str]:
+    last = -1
+    statement = (
+        'SELECT "row", words, checksum FROM softkv.words WHERE collection = %s AND "row" > %s'
+        f' ORDER BY "row" LIMIT {_BATCH}'
+    )
+    while rows := connection.execute(statement, (collection, last)).fetchall():
+        for row in rows:
+            if not words_of([row]):
+                yield f"the words of key {row[0]} are not what was written: questions encode them again"
+        last = rows[-1][0]
 
 
 def _encoder_measurements(connection: Connection[Any]) -> Iterator[str]:

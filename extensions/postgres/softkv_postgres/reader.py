@@ -62,6 +62,10 @@ class Reader(SQLReader):
     """
 
     FEEDBACK_BYTES = FEEDBACK_BYTES
+    JOIN_VECTORS = (
+        'JOIN softkv.vectors ON vectors.collection = documents.collection AND vectors.document = documents."row"'
+    )
+    ON_WORDS = 'softkv.words ON words.collection = vectors.collection AND words."row" = vectors."row"'
 
     def __init__(
         self,
@@ -194,7 +198,24 @@ class Reader(SQLReader):
         )
         with work_memory(self._connection):
             ((documents, keyless, keys, size),) = self._all(statement, collection, *where.parameters)
+        size += self._words_bytes(collection, where)
         return CollectionUsage(documents, keyless, int(keys), int(size) + 4 * width * int(keys))
+
+    def _words_bytes(self, collection: int, where: Expression) -> int:
+        """Return the bytes of the kept words of the documents that match."""
+        if not self._collection("id", collection).settings.late:
+            return 0
+        statement = (
+            "SELECT coalesce(sum(octet_length(kept.words)), 0) FROM softkv.words AS kept JOIN softkv.vectors"
+            ' ON vectors.collection = kept.collection AND vectors."row" = kept."row"'
+            " WHERE kept.collection = %s AND vectors.document IN"
+            f' (SELECT "row" FROM softkv.documents WHERE collection = %s AND {self._living} AND {where.sql})'
+        )
+        return int(self._all(statement, collection, collection, *where.parameters)[0][0])
+
+    def _read_words(self, collection: int, rows: RowNumbers) -> ResultRows:
+        statement = 'SELECT "row", words, checksum FROM softkv.words WHERE collection = %s AND "row" = ANY(%s)'
+        return self._all(statement, collection, numbers(rows))
 
     def existing(self, collection: int, ids: Sequence[str], *, condition: Condition | None = None) -> dict[str, int]:
         """Map each id that exists, of a document that matches, to its row number."""

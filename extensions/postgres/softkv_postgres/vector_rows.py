@@ -14,9 +14,10 @@ from softkv_service.storage import KeySums
 from softkv_service.storage.errors import DocumentDamaged
 from softkv_service.storage.key_rows import BlobLengths, VectorColumns, decode_one_by_one, decode_together
 from softkv_service.storage.records import DocumentRecord, KeyRows, RowNumbers
-from softkv_service.storage.serialisation import vector_entries
+from softkv_service.storage.serialisation import vector_entries, word_entries
 
 _COPY = f"COPY softkv.vectors (collection, {VECTOR_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_COPY_WORDS = 'COPY softkv.words (collection, "row", words, checksum) FROM STDIN (FORMAT BINARY)'
 _TYPES = ("int8", "int8", "int8", "int4", "int4", "bytea", "bytea", "int8")
 # Each column of many rows as one value, so that Python creates few objects.
 _ALL_COLUMNS = """\
@@ -41,11 +42,16 @@ FROM softkv.documents WHERE collection = %s AND "row" BETWEEN %s AND %s AND keys
 
 
 def insert(connection: Connection[Any], collection: int, rows: RowNumbers, documents: Sequence[DocumentRecord]) -> None:
-    """Store the vectors of documents with these row numbers int64[n]."""
+    """Store the vectors and words of documents with these row numbers int64[n]."""
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.set_types(_TYPES)
         for entry in vector_entries(rows.tolist(), documents):
             copy.write_row((collection, *entry))
+    if entries := word_entries(rows.tolist(), documents):
+        with connection.cursor() as cursor, cursor.copy(_COPY_WORDS) as copy:
+            copy.set_types(("int8", "int8", "bytea", "int8"))
+            for word_entry in entries:
+                copy.write_row((collection, *word_entry))
 
 
 def keys_of(

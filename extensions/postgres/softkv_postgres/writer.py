@@ -78,7 +78,7 @@ class Writer(SQLWriter, Reader):
         """Delete a collection, everything in it and its aliases; raises CollectionMissing."""
         record = self._lock_named(name, "FOR UPDATE")
         with self._all_or_none():
-            for table in ("vectors", "fields", "names", "documents", "changes"):
+            for table in ("words", "vectors", "fields", "names", "documents", "changes"):
                 self._run(f"DELETE FROM softkv.{table} WHERE collection = %s", record.id)
             self._run("DELETE FROM softkv.copied_rows WHERE shadow = %s", record.id)
             self._bump_catalogue()  # before the aliases, which others lock in this order
@@ -127,6 +127,18 @@ class Writer(SQLWriter, Reader):
         )
         job = self.re_encoding(collection)
         return bool(claimed) and job is not None and job.active
+
+    def claim_words(self, collection: int, owner: str) -> bool:
+        """Take over the making of missing words, or keep it; return False if another living process has it."""
+        claimed = self._all(
+            "UPDATE softkv.collections SET words_owner = %s, words_renewed = clock_timestamp() WHERE id = %s"
+            " AND late IS NOT NULL AND (words_owner = %s OR words_owner IS NULL"
+            f" OR words_renewed < clock_timestamp() - interval '{LEASE_SECONDS} seconds') RETURNING id",
+            owner,
+            collection,
+            owner,
+        )
+        return bool(claimed)
 
     def keep_copies(self, shadow: int, sources: RowNumbers, change: Change) -> None:
         """Record the documents from which those of a write to a shadow were made, int64[n] in order."""
@@ -177,18 +189,33 @@ class Writer(SQLWriter, Reader):
         with self._all_or_none():
             if upsert.settings != record.settings:
                 self._save(record, upsert.settings)
+            stored = self._keep_words(record, upsert)
             count = sum(document.rows for document in upsert.documents)
             version, first = self._reserve(collection, count)
             keyless = -document_rows.mark_deleted(self._connection, collection, change.lost, version)
             keys = [len(document.keys) for document in upsert.documents]
             added = document_rows.insert(self._connection, collection, upsert.texts, keys, first, version)
-            vector_rows.insert(self._connection, collection, added, upsert.documents)
+            vector_rows.insert(self._connection, collection, added, stored)
             growth = len(added) - len(change.lost), keyless + keys.count(0)
             change_log.append(self._connection, collection, version, first, count, change.lost, *growth)
             if upsert.first_expiry is not None:
                 statement = "UPDATE softkv.collections SET first_expiry = least(first_expiry, %s) WHERE id = %s"
                 self._run(statement, upsert.first_expiry, collection)
         return replace(change, added=added)
+
+    def _insert_words(self, collection: int, entries: Sequence[tuple[int, bytes, int]]) -> None:
+        if entries:
+            self._run(
+                'INSERT INTO softkv.words (collection, "row", words, checksum) SELECT vectors.collection, kept.*'
+                ' FROM unnest(%s::bigint[], %b::bytea[], %s::bigint[]) AS kept ("row", words, checksum)'
+                ' JOIN softkv.vectors ON vectors.collection = %s AND vectors."row" = kept."row"'
+                " ON CONFLICT DO NOTHING",
+                *map(list, zip(*entries, strict=True)),
+                collection,
+            )
+
+    def _delete_words(self, collection: int) -> None:
+        self._run("DELETE FROM softkv.words WHERE collection = %s", collection)
 
     def _find_expired(self, collection: int, documents: Sequence[DocumentRecord]) -> RowNumbers:
         """Return the row numbers int64[n] of expired documents that have the ids of these."""

@@ -9,6 +9,7 @@ import pytest
 
 from softkv_postgres import bigrams
 from softkv_postgres.connections import connect, prepare
+from softkv_postgres.schema.version import SCHEMA
 from softkv_postgres.store import PostgresStore
 from softkv_service.storage import open_shared
 from tests.service.storage.making import collection, document
@@ -66,7 +67,7 @@ def test_rows_answer_as_before_until_their_bigrams_are_written(older: str) -> No
             assert [ranks(store, question, 1) for question in QUESTIONS] == english
             found.append(len(ranks(store, "工具")[0]))
         assert found[0] < found[-1] == 200 == len(ranks(store, "แมว")[0])
-        assert version(older) == 12
+        assert version(older) == SCHEMA
         connection.execute("UPDATE softkv.documents SET bigrams = NULL WHERE id = 'd5' AND collection = 2")
         connection.execute("UPDATE softkv.documents SET bigrams = words WHERE id = 'd6' AND collection = 2")
         assert [line.partition(": ")[2] for line in store.check()] == [
@@ -85,14 +86,14 @@ def test_rows_that_another_transaction_holds_are_written_in_the_next_round(older
         other.rollback()
         while row is not None:
             row = bigrams.write_missing(connection, row)
-    assert version(older) == 12
+    assert version(older) == SCHEMA
 
 
 def test_several_processes_open_an_older_database_at_once(older: str) -> None:
     with open_shared(older) as store, open_shared(older) as other:
         with store.writing() as writer:
             writer.upsert(2, [document("new", key="新的工具"), document("d5", key="replaced")])
-        until(lambda: version(older) == 12)
+        until(lambda: version(older) == SCHEMA)
         assert len(ranks(store, "工具")[0]) == len(ranks(other, "工具")[0]) == 200
         assert list(store.check()) == []
     assert not prepare(older, "test")
@@ -111,7 +112,7 @@ def test_letters_that_are_two_when_folded_meet_in_every_spelling(address: str) -
         connection.execute(f"UPDATE softkv.documents SET bigrams = {unfolded} WHERE key LIKE '城市%'")
         connection.execute("UPDATE softkv.state SET schema_version = 10")
     with open_shared(address) as store:
-        until(lambda: version(address) == 12)
+        until(lambda: version(address) == SCHEMA)
         assert list(store.check()) == []
         for question in ("Straße", "STRASSE", "strasse", "STRAẞE"):
             assert len(ranks(store, question, 1)[0]) == 500, question

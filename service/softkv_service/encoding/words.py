@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from softkv_attention.late import I8, round_words
 from softkv_service.encoding.encoder import BATCH_TOKENS, BatchLimits, LocalEncoder, ShortText, TextModel, token_batches
 from softkv_service.encoding.texts import Encoded, Purpose, Words, check_texts
-from softkv_service.encoding.tokens import Run
+from softkv_service.encoding.tokens import Run, Span
 
 if TYPE_CHECKING:
     from softkv_service.encoding.models.core_network import CoreNetwork
@@ -99,6 +99,11 @@ class WordModel(TextModel):
         truncated = tokens.total > tokens_read
         return Encoded(vectors, tokens.content, tokens.total, truncated, tokens.unknown, words=words)
 
+    def find_spans(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Return the characters of each word of n texts of documents, in order, as `encode` does."""
+        tokenizer, prompt = self.network.tokenizer, self.network.prompt("document")
+        return [find_words(text, tokenizer.read_words(text, prompt))[1] for text in texts]
+
     def tokens_read(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return int64 [n], how many tokens of each text the encoder reads."""
         return self.encoder.tokens_read(token_counts)
@@ -116,23 +121,32 @@ def join_pieces(
         first_piece: the lowest id of a piece of text in the vocabulary.
         projection: float64[d, w], integers.
     """
-    if not len(run.ids):
+    groups, spans = find_words(text, run)
+    if not len(groups):
         return Words([], np.empty(0), np.empty((0, projection.shape[1]), np.int8))
+    firsts, lasts = groups.T
+    # The sums of all groups of tokens, also of those without a letter, up to the last word.
+    begins = np.flatnonzero(run.begins_word | (np.arange(len(run.ids)) == 0))
+    positions = np.searchsorted(begins, firsts)
+    means = np.add.reduceat(vectors, begins, axis=0)[positions] / (lasts - firsts)[:, None]
+    ranks = np.maximum.reduceat(run.ids, begins)[positions]
+    rarity = np.log1p(np.maximum(ranks - first_piece, 0) + 1.0)
+    return Words(spans, rarity / rarity.sum(), round_words(project(means, projection)))
+
+
+def find_words(text: str, run: Run) -> tuple[NDArray[np.int64], list[Span]]:
+    """Return int64[n, 2], the first token of each of the first words of a text and the one after its last; and its
+    characters.
+    """
+    if not len(run.ids):
+        return np.empty((0, 2), dtype=np.int64), []
     begins = run.begins_word.copy()
     begins[0] = True
     firsts = np.flatnonzero(begins)
     lasts = np.append(firsts[1:], len(run.ids))
-    spans = zip(run.starts[firsts].tolist(), run.ends[lasts - 1].tolist(), strict=True)
+    spans = list(zip(run.starts[firsts].tolist(), run.ends[lasts - 1].tolist(), strict=True))
     indices = [i for i, (start, end) in enumerate(spans) if any(map(str.isalnum, text[start:end]))][:MAX_WORDS]
-    if not indices:
-        return Words([], np.empty(0), np.empty((0, projection.shape[1]), np.int8))
-    means = np.add.reduceat(vectors, firsts, axis=0)[indices] / (lasts - firsts)[indices, None]
-    rarity = np.log1p(np.maximum(np.maximum.reduceat(run.ids, firsts)[indices] - first_piece, 0) + 1.0)
-    return Words(
-        [(int(run.starts[firsts[i]]), int(run.ends[lasts[i] - 1])) for i in indices],
-        rarity / rarity.sum(),
-        round_words(project(means, projection)),
-    )
+    return np.stack([firsts, lasts], axis=1)[indices], [spans[i] for i in indices]
 
 
 def project(vectors: NDArray[np.float64], projection: NDArray[np.float64]) -> NDArray[np.float32]:

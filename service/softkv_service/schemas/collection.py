@@ -62,6 +62,11 @@ class CollectionSettings(Wire):
         description="The time after which a new document expires, counted from its write, unless it has an `expires` "
         "of its own. Left out or null: never.",
     )
+    late: bool = Field(
+        False,
+        description="Whether the words of each key are kept, so that late interaction does not encode the texts of "
+        "documents again. For encoders with which its gain was measured.",
+    )
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{}, {"similarity": "dot", "encoder": None, "dimension": 6}]}
@@ -93,6 +98,11 @@ class CollectionChange(Wire):
         None,
         description="Options of queries that do not send their own, in place of all defaults until now. Left out: "
         "unchanged; null: none.",
+    )
+    late: bool | None = Field(
+        None,
+        description="Whether the words of each key that is written from now on are kept for late interaction; false "
+        "deletes those that are kept. Left out: unchanged.",
     )
 
     model_config = ConfigDict(

@@ -90,10 +90,19 @@ def vectors_checksums(
 
 
 def settings_checksum(name: str, settings: tuple[str | float | bytes | None, ...]) -> int:
-    """Return the checksum of a row of the table `collections`, over all columns but the counts."""
+    """Return the checksum of a row of the table `collections`, over all columns but the counts.
+
+    The last column, `late`, counts only if it is set: older versions wrote checksums without it.
+    """
+    settings = settings if settings[-1] is not None else settings[:-1]
     texts = (value.hex() if isinstance(value, bytes) else value for value in settings)
     encoded = (_NONE if text is None else _bytes(str(text)) for text in texts)
     return _checksum(_SEPARATOR.join((_bytes(name), *encoded)))
+
+
+def words_checksum(row: int, words: bytes) -> int:
+    """Return the checksum of a row of the table `words`."""
+    return _checksum(b"%d " % row + words)
 
 
 def measurements_checksum(encoder: str, model: str, measurements: str) -> int:

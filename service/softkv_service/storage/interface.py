@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -27,6 +27,7 @@ from softkv_service.storage.records import (
     FieldFacts,
     FieldKinds,
     FieldValue,
+    KeptWords,
     KeyRows,
     Matrix,
     Mode,
@@ -282,6 +283,15 @@ class Reader(Protocol):
     def keys(self, collection: int, rows: RowNumbers) -> Matrix:
         """Return float32[n, d], the keys with these row numbers, in their order; raises DocumentDamaged."""
 
+    def words(self, collection: int, rows: RowNumbers) -> dict[int, bytes]:
+        """Return the kept words of the keys with these row numbers, by row number; damaged ones are left out."""
+
+    def count_words(self, collection: int) -> KeptWords:
+        """Count the keys of visible documents whose words are kept, and those with a text whose words are not."""
+
+    def rows_without_words(self, collection: int, *, after: int = 0, limit: int) -> RowNumbers:
+        """Return the row numbers int64[n] of at most `limit` documents after a row with keys that lack their words."""
+
     def page(
         self,
         collection: int,
@@ -357,10 +367,19 @@ class Writer(Reader, Protocol):
         """Create an empty collection; raises CollectionExists or AliasExists."""
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null, calibration, expiry, defaults and projection of a collection.
+        """Change temperature, null, calibration, expiry, defaults, projection and late of a collection.
 
-        Raise CollectionFixed if any other setting differs.
+        Without `late`, the kept words of its keys are deleted. Raise CollectionFixed if any other setting differs.
         """
+
+    def claim_words(self, collection: int, owner: str) -> bool:
+        """Take over the making of missing words, or keep it; return False if another living process has it.
+
+        It is False, too, if the collection keeps no words.
+        """
+
+    def write_words(self, collection: int, words: Mapping[int, bytes]) -> None:
+        """Keep the words of keys by their row numbers, those that are still stored and lack them."""
 
     def delete_collection(self, name: str) -> None:
         """Delete a collection, everything in it and its aliases; raises CollectionMissing."""

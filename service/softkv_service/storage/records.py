@@ -41,6 +41,7 @@ class CollectionSettings:
     `expire_after` is the time in microseconds after which new documents expire; None for never.
     `defaults` are options of questions that do not send their own, as JSON.
     `projection` is the map of queries that was trained on labelled pairs, as JSON.
+    `late` is whether the words of each key are kept for late interaction.
     """
 
     similarity: str
@@ -56,6 +57,7 @@ class CollectionSettings:
     expire_after: int | None = None
     defaults: JSONText | None = None
     projection: JSONText | None = None
+    late: bool = False
 
     @property
     def has_lost_calibration(self) -> bool:
@@ -171,6 +173,7 @@ class DocumentRecord:
         parts: the span of the key text that each key encodes; empty if every key encodes all of it.
         expires: the instant from which on it is absent, in microseconds of Unix time; None for never.
         expires_sent: whether `expires` was sent; if not, the write takes what the collection's settings say.
+        words: the words of each key, int8[n, w] in bytes; empty if they are unknown.
     """
 
     id: str
@@ -184,6 +187,7 @@ class DocumentRecord:
     value_sent: bool = True
     expires: int | None = None
     expires_sent: bool = True
+    words: tuple[bytes, ...] = ()
 
     @property
     def n_keys(self) -> int:
@@ -381,13 +385,21 @@ class CollectionUsage(NamedTuple):
         documents: the number of documents.
         keyless: how many of these have no key vector.
         keys: the number of their keys.
-        bytes: the bytes of their texts (id, key, value and metadata in UTF-8), and 4 for each number of their keys.
+        bytes: the bytes of their texts (id, key, value and metadata in UTF-8), 4 for each number of their keys, and
+            those of the words that are kept.
     """
 
     documents: int
     keyless: int
     keys: int
     bytes: int
+
+
+class KeptWords(NamedTuple):
+    """The number of keys whose words are kept, and of those with a text whose words are not."""
+
+    kept: int
+    waiting: int
 
 
 class FieldKinds(NamedTuple):

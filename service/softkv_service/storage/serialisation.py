@@ -20,6 +20,7 @@ from softkv_service.storage.checksums import (
     measurements_checksum,
     settings_checksum,
     vectors_checksum,
+    words_checksum,
 )
 from softkv_service.storage.errors import (
     AliasDamaged,
@@ -183,7 +184,7 @@ def _strings(searched: Sequence[FieldRow]) -> Iterator[str]:
 # In the order of CollectionSettings.
 SETTINGS_COLUMNS = (
     "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null_key, calibration, "
-    "encoder_model, expire_after, defaults, projection"
+    "encoder_model, expire_after, defaults, projection, late"
 )
 COLLECTION_COLUMNS = f"id, name, documents, keyless, first_expiry, checksum, {SETTINGS_COLUMNS}"
 TEXTS = ("id", "key", "value", "metadata")
@@ -223,12 +224,12 @@ def settings_row(settings: CollectionSettings) -> tuple[str | float | None, ...]
     named = null is False or (isinstance(null, str) and null in NULL_NAMES)
     if not (named or (isinstance(null, int | float) and not isinstance(null, bool))):
         raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", "calibrated", a similarity or False')
-    similarity, temperature, *middle, _, calibration, encoder_model, expire_after, defaults, projection = astuple(
+    similarity, temperature, *middle, _, calibration, encoder_model, expire_after, defaults, projection, late = astuple(
         settings
     )
     null_key = json_text(null if named else float(null) + 0.0, "null")
     # SQLite stores -0.0 as 0, and checksums are of what is stored.
-    last = calibration, encoder_model, expire_after, defaults, projection
+    last = calibration, encoder_model, expire_after, defaults, projection, 1 if late else None
     return similarity, float(temperature) + 0.0, *middle, null_key, *last
 
 
@@ -237,8 +238,8 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
     number, name, documents, keyless, first_expiry, checksum, *columns = row
     if settings_checksum(name, tuple(columns)) != checksum:
         raise CollectionDamaged(name, "its settings are not what was written")
-    *settings, null, calibration, encoder_model, expire_after, defaults, projection = columns
-    settings += [json.loads(null), calibration, encoder_model, expire_after, defaults, projection]
+    *settings, null, calibration, encoder_model, expire_after, defaults, projection, late = columns
+    settings += [json.loads(null), calibration, encoder_model, expire_after, defaults, projection, late is not None]
     current = _drop_self_calibration(CollectionSettings(*settings))
     return CollectionRecord(number, name, current, documents, keyless, first_expiry)
 
@@ -360,3 +361,17 @@ def vector_entries(rows: Sequence[int], documents: Sequence[DocumentRecord]) -> 
             for number, (key, (first, last)) in enumerate(zip(keys, parts, strict=True), start=row)
         ]
     return [(*entry, vectors_checksum(*entry)) for entry in entries]
+
+
+def word_entries(rows: Sequence[int], documents: Sequence[DocumentRecord]) -> list[tuple[int, bytes, int]]:
+    """Return row number, words and checksum of each key of documents that are stored under these row numbers."""
+    return [
+        (number, words, words_checksum(number, words))
+        for row, document in zip(rows, documents, strict=True)
+        for number, words in enumerate(document.words, start=row)
+    ]
+
+
+def words_of(rows: Iterable[tuple[Any, ...]]) -> dict[int, bytes]:
+    """Decode rows of `words`: row number, words and checksum. Damaged ones are left out."""
+    return {number: words for number, words, checksum in rows if words_checksum(number, words) == checksum}

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from softkv_service.storage.checksums import alias_checksum, settings_checksum
+from softkv_service.storage.checksums import alias_checksum, settings_checksum, words_checksum
 from softkv_service.storage.conditions import Condition, Visibility
 from softkv_service.storage.errors import (
     AliasMissing,
@@ -26,12 +26,14 @@ from softkv_service.storage.errors import (
 from softkv_service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
 from softkv_service.storage.re_encoding import HIDDEN, ReEncoding, format_hidden_name
 from softkv_service.storage.records import (
+    NO_ROWS,
     AliasRecord,
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
     ExpiredCounts,
     FeedbackRecord,
+    KeptWords,
     Matrix,
     RowNumbers,
     StoredDocument,
@@ -51,8 +53,9 @@ from softkv_service.storage.serialisation import (
     matrix_of,
     settings_row,
     vectors_of,
+    words_of,
 )
-from softkv_service.storage.writes import refuse_fixed
+from softkv_service.storage.writes import Upsert, refuse_fixed
 
 _IS_HIDDEN = f"substr(name, 1, {len(HIDDEN)}) = '{HIDDEN}'"
 ResultRows = list[tuple[Any, ...]]
@@ -69,6 +72,12 @@ class SQLReader(ABC):
     """SQL of the bytes of a record of feedback."""
     BY_EXPIRY: ClassVar[str] = ""
     """SQL that names the index by expiry."""
+    JOIN_VECTORS: ClassVar[str]
+    """SQL that joins the vectors of documents."""
+    BY_ROW: ClassVar[str] = "documents.collection"
+    """SQL of the number of a document's collection, where rows are read in order."""
+    ON_WORDS: ClassVar[str]
+    """SQL that names the words of vectors, after JOIN."""
     visibility: Visibility
     _now: int | None
     _stored: str
@@ -83,6 +92,10 @@ class SQLReader(ABC):
     @abstractmethod
     def _vectors(self, collection: int, rows: Iterable[int]) -> dict[int, tuple[Any, ...]]:
         """Return VECTOR_COLUMNS of the keys with these row numbers, by row number."""
+
+    @abstractmethod
+    def _read_words(self, collection: int, rows: RowNumbers) -> ResultRows:
+        """Return row number, words and checksum of the keys with these row numbers whose words are kept."""
 
     @abstractmethod
     def existing(self, collection: int, ids: Sequence[str], *, condition: Condition | None = None) -> dict[str, int]:
@@ -227,6 +240,30 @@ class SQLReader(ABC):
         keys = (vectors_of(pick_key(row_by_number, row)).key for row in rows.tolist())
         return matrix_of([key for key in keys if key is not None])
 
+    def words(self, collection: int, rows: RowNumbers) -> dict[int, bytes]:
+        """Return the kept words of the keys with these row numbers, by row number; damaged ones are left out."""
+        return words_of(self._read_words(collection, rows))
+
+    def count_words(self, collection: int) -> KeptWords:
+        """Count the keys of visible documents whose words are kept, and those with a text whose words are not."""
+        statement = (
+            'SELECT count(words."row"), count(*) FROM softkv.documents '
+            f"{self.JOIN_VECTORS} LEFT JOIN {self.ON_WORDS}"
+            f" WHERE documents.collection = ? AND documents.key IS NOT NULL AND keys > 0 AND {self._living}"
+        )
+        with_words, keys = self._all(statement, collection)[0]
+        return KeptWords(with_words, keys - with_words)
+
+    def rows_without_words(self, collection: int, *, after: int = 0, limit: int) -> RowNumbers:
+        """Return the row numbers int64[n] of at most `limit` documents after a row with keys that lack their words."""
+        statement = (
+            'SELECT documents."row" FROM softkv.documents '
+            f"{self.JOIN_VECTORS} LEFT JOIN {self.ON_WORDS}"
+            f' WHERE {self.BY_ROW} = ? AND documents."row" > ? AND documents.key IS NOT NULL AND keys > 0'
+            f' AND words."row" IS NULL AND {self._stored} GROUP BY documents."row" ORDER BY documents."row" LIMIT ?'
+        )
+        return np.array(self._all(statement, collection, after, limit), dtype=np.int64).reshape(-1)
+
     def sample(self, collection: int, size: int) -> RowNumbers:
         """Return the row numbers int64[n] of a sample of at most `size` documents with keys.
 
@@ -286,6 +323,14 @@ class SQLWriter(SQLReader):
         """Delete documents with these row numbers int64[n], and return them."""
 
     @abstractmethod
+    def _insert_words(self, collection: int, entries: Sequence[tuple[int, bytes, int]]) -> None:
+        """Store words of keys that are stored and lack them: row number, words and checksum of each."""
+
+    @abstractmethod
+    def _delete_words(self, collection: int) -> None:
+        """Delete the words of all keys of a collection."""
+
+    @abstractmethod
     def _forget_copies(self, shadow: int, rows: RowNumbers) -> None:
         """Delete the records of the originals of these documents of a shadow."""
 
@@ -329,14 +374,47 @@ class SQLWriter(SQLReader):
         )
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null, calibration, expiry, defaults and projection of a collection.
+        """Change temperature, null, calibration, expiry, defaults, projection and late of a collection.
 
         Raise CollectionFixed if any other setting differs.
         """
         record = self._lock_named(name, "FOR NO KEY UPDATE")
         refuse_fixed(record, settings)
-        self._save(record, settings)
+        with self._all_or_none():
+            if record.settings.late and not settings.late:
+                self._delete_words(record.id)
+            self._save(record, settings)
         return self._collection("id", record.id)
+
+    def write_words(self, collection: int, words: Mapping[int, bytes]) -> None:
+        """Keep the words of keys by their row numbers, those that are still stored and lack them."""
+        if self.lock_collection(collection).settings.late:
+            with self._all_or_none():
+                self._insert_words(collection, [(row, data, words_checksum(row, data)) for row, data in words.items()])
+
+    def _keep_words(self, record: CollectionRecord, upsert: Upsert) -> Sequence[DocumentRecord]:
+        """Return the documents of an upsert with their words; those with the key text of before keep its words."""
+        documents = upsert.documents
+        if not record.settings.late:
+            return [replace(one, words=()) if one.words else one for one in documents]
+        lacking = [one.id for one in documents if not one.words and one.key is not None and one.n_keys]
+        rows = self.rows_among(record.id, lacking) if lacking and len(upsert.removed) else NO_ROWS
+        if not len(rows):
+            return documents
+        try:
+            stored = self.documents(record.id, rows)
+        except DocumentDamaged:  # it is about to be replaced
+            return documents
+        words = self.words(record.id, np.concatenate([(one.row or 0) + np.arange(one.rows) for one in stored]))
+        words_by_id = dict[str, tuple[DocumentRecord, tuple[bytes, ...]]]()
+        for one in stored:
+            numbers = range(one.row or 0, (one.row or 0) + one.rows)
+            if words.keys() >= set(numbers):
+                words_by_id[one.id] = one, tuple(words[number] for number in numbers)
+        return [
+            _with_words(one, *words_by_id[one.id]) if one.id in words_by_id and not one.words else one
+            for one in documents
+        ]
 
     def put_alias(self, alias: str, collection: str) -> str | None:
         """Let an alias stand for the collection of a name; return the collection for which it stood before.
@@ -471,6 +549,12 @@ class SQLWriter(SQLReader):
             *(settings_checksum(record.name, columns), *columns, record.id),
         )
         self._bump_catalogue()
+
+
+def _with_words(document: DocumentRecord, stored: DocumentRecord, words: tuple[bytes, ...]) -> DocumentRecord:
+    """Return a document with the words of the stored one if their keys are of the same texts."""
+    is_same = (document.key, document.parts, document.n_keys) == (stored.key, stored.parts, stored.n_keys)
+    return replace(document, words=words) if is_same else document
 
 
 def pick_key(row_by_number: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...]:

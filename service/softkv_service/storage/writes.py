@@ -76,7 +76,7 @@ class Upsert:
 
 def refuse_fixed(record: CollectionRecord, settings: CollectionSettings) -> None:
     """Raise CollectionFixed if a setting would change that is fixed once the collection exists."""
-    changeable = ("temperature", "null", "calibration", "expire_after", "defaults", "projection")
+    changeable = ("temperature", "null", "calibration", "expire_after", "defaults", "projection", "late")
     allowed = replace(record.settings, **{name: getattr(settings, name) for name in changeable})
     if allowed != settings:
         before, after = asdict(allowed), asdict(settings)

@@ -181,6 +181,18 @@ class CollectionCosts(Record):
     p99_ms: float | None
 
 
+class WordCounts(Record):
+    """The keys of a collection that keeps words for late interaction.
+
+    Attributes:
+        kept: the number of keys whose words are kept.
+        waiting: the number of keys with a text whose words are not; a question encodes them.
+    """
+
+    kept: int
+    waiting: int
+
+
 class CollectionInfo(Record, schema="CollectionAnswer"):
     """The settings of a collection, its size, and whether it is ready for queries.
 
@@ -210,6 +222,9 @@ class CollectionInfo(Record, schema="CollectionAnswer"):
             with a filter.
         projection: the map of its queries, which was trained on labelled pairs; None without one.
         notice: what changed by an upgrade of the service, and what to do; None if nothing did.
+        late: whether the words of its keys are kept for late interaction.
+        words: the numbers of keys with and without words. None if none are kept, in lists, in answers to PUT and PATCH,
+            and for a key with a filter.
     """
 
     name: Annotated[str, NAME, Keyword("examples", ("library",))]
@@ -235,6 +250,8 @@ class CollectionInfo(Record, schema="CollectionAnswer"):
     expired: Annotated[int | None, int, ALWAYS_SENT] = None
     projection: Annotated[Annotated[ProjectionInfo, KeptProjection] | None, ALWAYS_SENT] = None
     notice: Annotated[str | None, ALWAYS_SENT] = None
+    late: Annotated[bool, ALWAYS_SENT] = False
+    words: Annotated[WordCounts | None, ALWAYS_SENT] = None
 
 
 class CollectionList(Record):

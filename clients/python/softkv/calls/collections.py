@@ -51,6 +51,7 @@ def create(
     null: Null | None = None,
     defaults: Mapping[str, Any] | None = None,
     expire_after: float | str | OmittedType | None = OMITTED,
+    late: bool | None = None,
     exist_ok: bool = False,
 ) -> Plan[CollectionInfo]:
     """Create the collection.
@@ -68,6 +69,7 @@ def create(
         null: the default similarity of "none of these".
         defaults: options of queries that do not send their own: `filter`, `bias`, `full_text`, `top_k` and `include`.
         expire_after: the time after which a new document expires: seconds, or a text such as "30d"; `None`: never.
+        late: whether the words of each key are kept for late interaction.
         exist_ok: accept an existing collection that has these settings, also one that an alias names.
 
     Returns:
@@ -83,7 +85,7 @@ def create(
     settings = drop_omitted(
         similarity=similarity, dimension=dimension, value_dimension=value_dimension, value_from=value_from
     )
-    settings |= drop_omitted(temperature=temperature, null=null, defaults=encode_defaults(defaults))
+    settings |= drop_omitted(temperature=temperature, null=null, defaults=encode_defaults(defaults), late=late)
     if encoder is not OMITTED:
         settings["encoder"] = encoder
     if expire_after is not OMITTED:
@@ -127,6 +129,7 @@ def change(
     projection: OmittedType | None = OMITTED,
     defaults: Mapping[str, Any] | OmittedType | None = OMITTED,
     expire_after: float | str | OmittedType | None = OMITTED,
+    late: bool | None = None,
 ) -> Call[CollectionInfo]:
     """Change the collection's defaults for queries, or remove its calibration or projection.
 
@@ -138,6 +141,7 @@ def change(
         defaults: options of queries that do not send their own, in place of all defaults until now: `filter`, `bias`,
             `full_text`, `top_k` and `include`. `None` removes them.
         expire_after: the time after which documents written from now on expire; `None`: never.
+        late: whether the words of each key that is written from now on are kept; `False` deletes those that are kept.
 
     Returns:
         The `CollectionInfo` after the change.
@@ -154,7 +158,7 @@ def change(
             "/calibration",
             f"wanted None, which takes it away, got {type(calibration).__name__}: calibrate(…, apply=True) makes one",
         )
-    content: dict[str, Any] = drop_omitted(temperature=temperature, null=null)
+    content: dict[str, Any] = drop_omitted(temperature=temperature, null=null, late=late)
     if not (projection is None or projection is OMITTED):
         raise invalid_value_at(
             "/projection",

@@ -95,7 +95,7 @@ _BATCH_ROWS = 1000
 _COLLECTION_SETTINGS = frozenset(
     {
         *("similarity", "dimension", "value_dimension", "encoder", "value_from", "temperature", "null"),
-        *("defaults", "expire_after"),
+        *("defaults", "expire_after", "late"),
     }
 )
 

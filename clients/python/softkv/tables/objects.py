@@ -27,6 +27,7 @@ EXPORT_SETTINGS = (
     "null",
     "defaults",
     "expire_after",
+    "late",
 )
 
 

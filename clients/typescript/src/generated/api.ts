@@ -208,7 +208,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Change the temperature, the null key or the defaults, or remove calibration or projection
+         * Change the temperature, the null key, the defaults or late, or remove calibration or projection
          * @description Change a collection's defaults for queries. Its similarity cannot be changed; its encoder by `re-encode`.
          *
          *     **Scope** of the key: `write`.
@@ -2132,6 +2132,11 @@ export interface components {
          *       },
          *       "defaults": null,
          *       "expire_after": null,
+         *       "late": true,
+         *       "words": {
+         *         "kept": 120,
+         *         "waiting": 3
+         *       },
          *       "documents": 2,
          *       "keyless": 0,
          *       "keys": 2,
@@ -2210,6 +2215,10 @@ export interface components {
             projection: components["schemas"]["KeptProjection"] | null;
             /** @description What changed by an upgrade of the service, and what to do; null if nothing did. */
             notice: string | null;
+            /** @description Whether the words of its keys are kept for late interaction. */
+            late: boolean;
+            /** @description The numbers of keys with and without words. null if none are kept, in lists, in answers to PUT and PATCH, and for a key with a filter. */
+            words: components["schemas"]["WordCounts"] | null;
         };
         /**
          * @description The settings that may change in an existing collection.
@@ -2236,6 +2245,8 @@ export interface components {
             projection?: null;
             /** @description Options of queries that do not send their own, in place of all defaults until now. Left out: unchanged; null: none. */
             defaults?: components["schemas"]["Defaults"] | null;
+            /** @description Whether the words of each key that is written from now on are kept for late interaction; false deletes those that are kept. Left out: unchanged. */
+            late?: boolean;
         };
         /** @description The costs of a collection: memory, disk, and the times of its questions. */
         CollectionCosts: {
@@ -2296,6 +2307,11 @@ export interface components {
             defaults?: components["schemas"]["Defaults"];
             /** @description The time after which a new document expires, counted from its write, unless it has an `expires` of its own. Left out or null: never. */
             expire_after?: components["schemas"]["Duration"] | null;
+            /**
+             * @description Whether the words of each key are kept, so that late interaction does not encode the texts of documents again. For encoders with which its gain was measured.
+             * @default false
+             */
+            late?: boolean;
         };
         /**
          * @description A combination of conditions by AND (all hold), OR (any holds) or NOT (not all of them hold).
@@ -5593,6 +5609,13 @@ export interface components {
             /** @description The promised errors for which there are enough labels. */
             errors: components["schemas"]["ErrorBound"][];
         };
+        /** @description The keys of a collection that keeps words for late interaction. */
+        WordCounts: {
+            /** @description The number of keys whose words are kept. */
+            kept: number;
+            /** @description The number of keys with a text whose words are not; a question encodes them. */
+            waiting: number;
+        };
         /** @description A word of the question, and the word of a document's key that is the most similar to it. */
         WordPair: {
             word: string;
@@ -5850,6 +5873,7 @@ export type SchemaVector = components['schemas']['Vector'];
 export type SchemaVectorAnswer = components['schemas']['VectorAnswer'];
 export type SchemaVote = components['schemas']['Vote'];
 export type SchemaWithWords = components['schemas']['WithWords'];
+export type SchemaWordCounts = components['schemas']['WordCounts'];
 export type SchemaWordPair = components['schemas']['WordPair'];
 export type SchemaWordsAddend = components['schemas']['WordsAddend'];
 export type SchemaWordsRequest = components['schemas']['WordsRequest'];
@@ -7667,7 +7691,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
+            501: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */

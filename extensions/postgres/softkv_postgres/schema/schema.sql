@@ -28,7 +28,10 @@ CREATE TABLE softkv.collections (
     keyless bigint NOT NULL DEFAULT 0,   -- and of these without a key vector
     first_expiry bigint, -- microseconds of Unix time before which no document expires; NULL: none ever does
     version bigint NOT NULL DEFAULT 0,   -- counts the writes
-    next_row bigint NOT NULL DEFAULT 1   -- a row number is never given twice
+    next_row bigint NOT NULL DEFAULT 1,  -- a row number is never given twice
+    late smallint, -- 1: the words of each key are kept; NULL: they are not
+    words_owner text COLLATE "C",  -- the process that makes those that are missing,
+    words_renewed timestamptz      -- and when it last said so
 );
 
 -- Other names of collections. No collection has the name of an alias.
@@ -127,6 +130,16 @@ CREATE TABLE softkv.vectors (
 -- Floats do not get shorter.
 ALTER TABLE softkv.vectors ALTER COLUMN key_vector SET STORAGE EXTERNAL, ALTER COLUMN value_vector SET STORAGE EXTERNAL;
 CREATE INDEX vectors_by_document ON softkv.vectors (collection, document);
+
+-- The words of keys, for late interaction.
+CREATE TABLE softkv.words (
+    collection bigint NOT NULL,
+    "row" bigint NOT NULL, -- the key's
+    words bytea NOT NULL,  -- int8[n, w]
+    checksum bigint NOT NULL,
+    PRIMARY KEY (collection, "row")
+);
+ALTER TABLE softkv.words ALTER COLUMN words SET STORAGE EXTERNAL;
 
 -- The metadata once more, a row a scalar (service/softkv_service/storage/fields.py). A text that is a date has one more
 -- row, with element 2: its instant.

@@ -2,7 +2,8 @@
 
 Until the first release, schema.sql is edited in place. From then on, a change of it raises `SCHEMA` and brings a
 migration, which `prepare_schema` runs in its transaction. Those of versions 8 to 10 take no longer than one pass over
-the documents. They lead to version 11, which becomes 12 once `bigrams.write_missing` has filled the column `bigrams`.
+the documents. They lead to version 11, which becomes the last one once `bigrams.write_missing` has filled the column
+`bigrams`. Version 13 has the table `words`, and `collections` a column for it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from psycopg import Connection, Cursor, errors, sql
 from softkv_service.storage.conditions import FOLDED_CHARACTERS
 from softkv_service.storage.errors import DatabaseTooNew, DatabaseTooOld, StorageFailed
 
-SCHEMA, OLDEST = 12, 8
+SCHEMA, OLDEST = 13, 8
 """The version of schema.sql, and the oldest that is read. Builds before the first release created 1 to 7, too."""
 ADVISORY_LOCK = 0x736B7631
 """The advisory lock of the process that creates the tables: "skv1"."""
@@ -26,7 +27,14 @@ _ADD_BIGRAMS = (
     "CREATE INDEX documents_by_bigrams ON softkv.documents USING gin (bigrams) WHERE bigrams IS NOT NULL",
 )
 _EMPTY_UNFOLDED = "UPDATE softkv.documents SET bigrams = NULL WHERE bigrams IS NOT NULL AND key ~ %s"
-_FILLING = 11
+_ADD_WORDS = (
+    "ALTER TABLE softkv.collections ADD COLUMN IF NOT EXISTS late smallint,"
+    ' ADD COLUMN IF NOT EXISTS words_owner text COLLATE "C", ADD COLUMN IF NOT EXISTS words_renewed timestamptz',
+    'CREATE TABLE IF NOT EXISTS softkv.words (collection bigint NOT NULL, "row" bigint NOT NULL, words bytea NOT NULL,'
+    ' checksum bigint NOT NULL, PRIMARY KEY (collection, "row"))',
+    "ALTER TABLE softkv.words ALTER COLUMN words SET STORAGE EXTERNAL",
+)
+_FILLING, _FILLED = 11, 12
 
 
 def prepare_schema(connection: Connection[Any], address: str) -> bool:
@@ -47,10 +55,14 @@ def prepare_schema(connection: Connection[Any], address: str) -> bool:
             _create(connection, address)
         for statement in _ADD_BIGRAMS if version == OLDEST else ():
             connection.execute(statement)
+        for statement in _ADD_WORDS if 0 < version < SCHEMA else ():
+            connection.execute(statement)
+        if version == _FILLED:
+            connection.execute("UPDATE softkv.state SET schema_version = %s", (SCHEMA,))
         if 0 < version < _FILLING:
             connection.execute(_EMPTY_UNFOLDED, (FOLDED_CHARACTERS,))
             connection.execute("UPDATE softkv.state SET schema_version = %s", (_FILLING,))
-        return 0 < version < SCHEMA
+        return 0 < version <= _FILLING
 
 
 def refuse_unfit(connection: Connection[Any], address: str) -> None:

@@ -23,7 +23,13 @@ from softkv_service.api.routing import filters, json_router, reaches, requires, 
 from softkv_service.api.state import NameInPath, Running, instant_of
 from softkv_service.retrieval import AliasConflict, CollectionNotFound
 from softkv_service.retrieval import documents as store
-from softkv_service.retrieval.collections import CatalogueChange, Collection, get_known_facts, parse_filter
+from softkv_service.retrieval.collections import (
+    CatalogueChange,
+    Collection,
+    get_known_facts,
+    parse_filter,
+    require_late,
+)
 from softkv_service.retrieval.documents import decode_cursor, encode_cursor
 from softkv_service.retrieval.queries import format_defaults, read_defaults
 from softkv_service.retrieval.verdict import LOST_CALIBRATION, NullBackground, describe_null
@@ -69,6 +75,8 @@ def _describe_record(
         "projection": shape_kept_projection(record),
         "defaults": None if settings.defaults is None else read_defaults(settings.defaults),
         "expire_after": format_duration(settings.expire_after),
+        "late": settings.late,
+        "words": None,
         "documents": visible.attendable,
         "keyless": visible.keyless,
         "keys": keys,
@@ -86,6 +94,8 @@ def _describe_in_full(collection: Collection) -> dict[str, Any]:
         is_unrestricted = collection.restriction.condition is None
         job = store.read_last_job(record.name, reader) if is_unrestricted else None
         described["re_encode"] = None if job is None else shape_job(job)
+        if record.settings.late and is_unrestricted:
+            described["words"] = reader.count_words(record.id)._asdict()
         costs = collection.costs(record, reader)
         if costs is not None:
             p99 = None if costs.p99_seconds is None else costs.p99_seconds * 1e3
@@ -172,15 +182,18 @@ async def put_collection(
     "/{name}",
     dependencies=[requires("write"), takes("write"), filters("whole")],
     response_model=CollectionInfo,
-    responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading"),
+    responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading", *ENCODING),
     response_description="The changed collection.",
-    summary="Change the temperature, the null key or the defaults, or remove calibration or projection",
+    summary="Change the temperature, the null key, the defaults or late, or remove calibration or projection",
 )
 async def patch_collection(
     name: NameInPath, body: CollectionChange, running: Running, repeatable: Idempotent
 ) -> Response:
     """Change a collection's defaults for queries. Its similarity cannot be changed; its encoder by `re-encode`."""
     changes, once = _meaningful_fields(body), repeatable.once(_answer_change)
+    if body.late:
+        collection = running.catalogue.collection(name)
+        await require_late(collection.encoders, collection.record.settings)
     collection = await WRITES.run(running.catalogue.change, name, changes, once=once)
     return JSONAnswer(await READS.run(_describe, collection))
 

@@ -39,6 +39,7 @@ from softkv_service.retrieval.collections.settings import (
     choose_encoder,
     default_temperature,
     find_model,
+    find_words_queue,
     get_encoder_facts,
     get_encoding_queue,
     get_known_facts,
@@ -46,6 +47,7 @@ from softkv_service.retrieval.collections.settings import (
     get_null_encoder,
     get_reranker_queue,
     get_words_queue,
+    require_late,
     resolve_settings,
 )
 from softkv_service.retrieval.collections.snapshot import (

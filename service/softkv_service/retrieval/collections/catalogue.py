@@ -332,7 +332,7 @@ class Catalogue(Handle):
         once: IdempotentWrite[CatalogueChange] | None = None,
         of: CollectionRecord | None = None,
     ) -> Collection:
-        """Change a collection's settings: temperature, null, calibration, defaults, expiry or projection.
+        """Change a collection's settings: temperature, null, calibration, defaults, expiry, projection or late.
 
         With another projection the calibration is removed, since it is of other similarities. If the calibration is
         removed, the temperature and null from before it are restored.
@@ -525,7 +525,8 @@ def _confirm_settings(collection: Collection, fields: Mapping[str, Any]) -> Coll
     if differing:
         raise CollectionConflict(
             f"collection {collection.name!r} exists with other settings: {'; '.join(differing)}. "
-            "PATCH changes temperature, null, defaults and expire_after; for the rest delete it, or choose another name"
+            "PATCH changes temperature, null, defaults, expire_after and late; for the rest delete it, or choose "
+            "another name"
         )
     return collection
 

@@ -357,6 +357,11 @@ class Collection(Handle):
                 raise CollectionNotFound(self.name)
             yield record, reader
 
+    def read_words(self, rows: np.ndarray) -> dict[int, bytes]:
+        """Return the kept words of the keys with these row numbers int64[n], by row number; blocks."""
+        with self.store.reading() as reader:
+            return reader.words(self.record.id, rows)
+
     def ids(self) -> set[str]:
         """Return the ids of the documents that the caller sees."""
         with self.reading() as (record, reader):

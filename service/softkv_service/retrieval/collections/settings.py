@@ -126,23 +126,32 @@ async def get_reranker_queue(
     raise InvalidContent.at(pointer, message)
 
 
-async def get_words_queue(encoders: Encoders, settings: CollectionSettings) -> tuple[EncodingQueue[WordModel], Late]:
+async def get_words_queue(
+    encoders: Encoders,
+    settings: CollectionSettings,
+    pointer: str = "/rerank/model",
+    advice: str = "leave rerank out, or name a reranker",
+) -> tuple[EncodingQueue[WordModel], Late]:
     """Return the queue that reads words by the encoder of a collection, and the numbers of late interaction.
+
+    Args:
+        encoders: the encoders of the service.
+        settings: those of the collection.
+        pointer, advice: of the errors.
 
     Raises:
         InvalidContent: the gain of late interaction with this encoder is unmeasured, or the similarity is of another
             kind.
         EncoderMissing, EncoderUnavailable, LibraryMissing: as `get_encoding_queue`.
     """
-    advice = "leave rerank out, or name a reranker"
     if settings.similarity not in ("cosine", "dot"):
         raise InvalidContent.at(
-            "/rerank/model",
+            pointer,
             f"late interaction is for the similarity cosine or dot, got {settings.similarity}: {advice}",
         )
     if settings.encoder is None:
         raise InvalidContent.at(
-            "/rerank/model", f"late interaction reads words by the collection's encoder, and it has none: {advice}"
+            pointer, f"late interaction reads words by the collection's encoder, and it has none: {advice}"
         )
     await get_encoding_queue(encoders, settings)
     encoder = _encoder_of(encoders, settings)
@@ -150,11 +159,30 @@ async def get_words_queue(encoders: Encoders, settings: CollectionSettings) -> t
     late = None if encoder is None or encoder.facts is None else encoder.facts.late
     if words is None or late is None:
         raise InvalidContent.at(
-            "/rerank/model",
+            pointer,
             f"late interaction is for encoders with which its gain was measured, such as all-MiniLM-L6-v2, and that of "
             f"the collection is {settings.encoder!r}: {advice}",
         )
     return words, late
+
+
+async def require_late(encoders: Encoders, settings: CollectionSettings) -> None:
+    """Raise if the words of a collection with these settings cannot be kept; see `get_words_queue`."""
+    await get_words_queue(encoders, settings, "/late", "leave late out")
+
+
+async def find_words_queue(encoders: Encoders, settings: CollectionSettings) -> EncodingQueue[WordModel] | None:
+    """Return the queue that reads the words that a collection keeps; None if it keeps none, or if nothing reads them.
+
+    Raises:
+        EncoderMissing, EncoderUnavailable, LibraryMissing: as `get_encoding_queue`.
+    """
+    if not settings.late:
+        return None
+    try:
+        return (await get_words_queue(encoders, settings))[0]
+    except InvalidContent:  # another kind of network computes the encoder now
+        return None
 
 
 async def _queue_of(encoder: LoadingModel[Model], kind: str = "encoder") -> EncodingQueue[Model]:
@@ -253,6 +281,9 @@ async def resolve_settings(encoders: Encoders, fields: Mapping[str, Any]) -> Col
     )
     settings = replace(settings, **{k: fields[k] for k in ("temperature", "null") if fields.get(k) is not None})
     check_temperature(settings)
+    if fields.get("late"):
+        settings = replace(settings, late=True)
+        await require_late(encoders, settings)
     return settings
 
 

@@ -9,8 +9,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from softkv_service.encoding import Encoder, Encoders, TextRefused
-from softkv_service.retrieval.collections import get_encoding_queue
+from softkv_service.encoding import EncodedText, Encoder, Encoders, TextRefused
+from softkv_service.retrieval.collections import find_words_queue, get_encoding_queue
 from softkv_service.retrieval.errors import Flaw, InvalidContent
 from softkv_service.scheduling import BODIES, TEXTS
 from softkv_service.storage import find_nul
@@ -192,16 +192,21 @@ async def prepare_documents(
         for pointer, document in documents_by_pointer.items()
     ]
     texts = [] if record.settings.encoder is None else list({text: None for draft in drafts for text in draft.texts})
+    key_texts = dict.fromkeys(text for draft in drafts for text in draft.key_texts)
+    words = await encode_words(encoders, record, list(key_texts))
     try:
-        vectors, truncated = await encode(encoders, record, texts)
+        vectors, truncated = await encode(encoders, record, [text for text in texts if text not in words])
     except TextRefused as error:
         reasons = {texts[i]: reason for i, reason in error.messages.items()}
         raise InvalidContent([flaw for draft in drafts for flaw in draft.text_flaws(reasons)]) from None
+    vectors |= {text: encoded.vector for text, encoded in words.items()}
+    if truncated is not None:
+        truncated |= {text for text, encoded in words.items() if encoded.truncated}
     await _run(many, lambda: _refuse(list(_vector_flaws(record, drafts, vectors))))
     cut = None
     if truncated is not None:
         cut = [draft.document.id for draft in drafts if truncated and not truncated.isdisjoint(draft.texts)]
-    return PreparedDocuments(await _run(many, lambda: [draft.record(vectors) for draft in drafts]), cut)
+    return PreparedDocuments(await _run(many, lambda: [draft.record(vectors, words) for draft in drafts]), cut)
 
 
 def _check(record: CollectionRecord, documents: Sequence[SentDocument], pointers: Sequence[str]) -> None:
@@ -259,6 +264,25 @@ async def encode(
     if encoded.truncated is None:
         return vectors, None
     return vectors, {text for text, cut in zip(texts, encoded.truncated, strict=True) if cut}
+
+
+async def encode_words(encoders: Encoders, record: CollectionRecord, texts: list[str]) -> dict[str, EncodedText]:
+    """Return each text of documents with its vector and its words, of one pass; none if the collection keeps no words.
+
+    Raises:
+        EncoderUnavailable: the encoder is still loading, or has failed.
+    """
+    queue = await find_words_queue(encoders, record.settings) if texts else None
+    if queue is None:
+        return {}
+    return dict(zip(texts, (await queue.encode(texts, "document")).texts(), strict=True))
+
+
+def pack_words(texts: Sequence[str], encoded: Mapping[str, EncodedText]) -> tuple[bytes, ...]:
+    """Return the words of each text in bytes; none if those of one are unknown."""
+    words = [encoded[text].words for text in texts if text in encoded]
+    blobs = tuple(one.vectors.tobytes() for one in words if one is not None)
+    return blobs if len(blobs) == len(texts) else ()
 
 
 def draft_again(record: CollectionRecord, document: DocumentRecord, *, sent_vectors: bool) -> _Draft:
@@ -360,7 +384,7 @@ class _Draft:
     def value_vector(self, vectors: Mapping[str, Array]) -> Array | None:
         return self.document.value_vector if self.value_text is None else vectors[self.value_text]
 
-    def record(self, vectors: Mapping[str, Array]) -> DocumentRecord:
+    def record(self, vectors: Mapping[str, Array], words: Mapping[str, EncodedText] = {}) -> DocumentRecord:
         keys = self.keys(vectors)
         return DocumentRecord(
             id=self.document.id,
@@ -373,6 +397,7 @@ class _Draft:
             value_sent=self.document.value is not MISSING,
             expires=None if self.document.expires is MISSING else self.document.expires,
             expires_sent=self.document.expires is not MISSING,
+            words=pack_words(self.key_texts, words),
         )
 
 

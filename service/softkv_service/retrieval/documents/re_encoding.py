@@ -615,6 +615,7 @@ class _Run:
             original = writer.record(self._collection).settings
             # A caller may have changed these during the job.
             settings = replace(settings, defaults=original.defaults, expire_after=original.expire_after)
+            settings = replace(settings, late=settings.late and original.late)
             settings = replace(settings, null=choose_null(original, job.null))
             self._catalogue.replace_collection(writer, job, settings)
         log.info("re-encoded", collection=shadow.name, encoder=job.to, documents=shadow.record.documents)
@@ -646,6 +647,7 @@ def _settings(
         null=choose_null(settings, null),
         calibration=None,
         projection=None,
+        late=settings.late and model.measure().late is not None,
     )
 
 

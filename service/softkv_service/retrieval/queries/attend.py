@@ -173,7 +173,12 @@ async def find_reader(collection: Collection, plan: Plan, rerank: Rerank) -> Rea
         if temperature is None:
             temperature = collection.record.settings.temperature
         assert temperature != "auto"  # check_rerank
-        return lambda query, head, _: compute_late_term(words, query, head, late, temperature, weight)
+        read = partial(
+            compute_late_term,
+            read_kept=collection.read_words if collection.record.settings.late else None,
+            explained=plan.options.explained,
+        )
+        return lambda query, head, _: read(words, query, head, late, temperature, weight)
     queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
     return lambda query, head, pointer: compute_rerank_term(queue, query, head, weight, pointer)
 

@@ -14,11 +14,13 @@ class HeadText(NamedTuple):
         text: the text of its best key.
         start: the position of this text in the document's key text.
         logit: the logit of the document, all keys together.
+        key_row: the row number of this key.
     """
 
     text: str
     start: int
     logit: float
+    key_row: int
 
 
 @dataclass(frozen=True)

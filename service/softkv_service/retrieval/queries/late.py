@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from softkv_attention.arrays import F64, I64
-from softkv_attention.late import find_best_words, share_again
+from softkv_attention.late import I8, find_best_words, share_again
 from softkv_service.encoding import EncodingQueue, Late, WordModel, Words
 from softkv_service.retrieval.queries.heads import Head
 from softkv_service.retrieval.terms import Explanation, clip_addends
+from softkv_service.scheduling import READS, TEXTS
+from softkv_service.storage.records import RowNumbers
+
+ReadKept: TypeAlias = Callable[[RowNumbers], Mapping[int, bytes]]
+"""Reads the kept words of keys by their row numbers int64[n]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +101,15 @@ class LateTerm:
 
 
 async def compute_late_term(
-    queue: EncodingQueue[WordModel], query: str, head: Head, late: Late, temperature: float, weight: float
+    queue: EncodingQueue[WordModel],
+    query: str,
+    head: Head,
+    late: Late,
+    temperature: float,
+    weight: float,
+    *,
+    read_kept: ReadKept | None = None,
+    explained: bool = True,
 ) -> LateTerm:
     """Return the term of late interaction for one query.
 
@@ -106,6 +120,8 @@ async def compute_late_term(
         late: the numbers of the encoder.
         temperature: the temperature of the query.
         weight: 1, or 0 if late interaction does not count.
+        read_kept: reads kept words from the store; blocks. None if the collection keeps none.
+        explained: whether the pairs of words are explained.
     """
     rows = np.sort(np.array([*head.texts], dtype=np.int64))
     if not len(rows):
@@ -113,7 +129,21 @@ async def compute_late_term(
         return LateTerm(weight, rows, empty, empty, empty, late.divisor, empty, ())
     read = [head.texts[row] for row in rows.tolist()]
     (query_words,) = (await queue.encode([query], "query")).read_words()
-    written = (await queue.encode([one.text for one in read], "document")).read_words()
+    kept_words = dict[int, I8]()
+    if read_kept is not None:
+        stored = await READS.run(read_kept, np.array(sorted(one.key_row for one in read), dtype=np.int64))
+        width = query_words.vectors.shape[1]
+        kept_words = {row: np.frombuffer(words, np.int8).reshape(-1, width) for row, words in stored.items()}
+    lacking = list({one.text: None for one in read if one.key_row not in kept_words})
+    encoded = dict(zip(lacking, (await queue.encode(lacking, "document")).read_words() if lacking else (), strict=True))
+    spans = dict[str, list[tuple[int, int]]]()
+    if explained and kept_words:
+        texts = list({one.text: None for one in read if one.key_row in kept_words})
+        spans = dict(zip(texts, await TEXTS.run(queue.encoder.find_spans, texts), strict=True))
+    written = [
+        _unpack(kept_words[one.key_row], spans.get(one.text)) if one.key_row in kept_words else encoded[one.text]
+        for one in read
+    ]
     pairs = [
         pair_words(query, query_words, one.text, words, one.start) for one, words in zip(read, written, strict=True)
     ]
@@ -123,6 +153,11 @@ async def compute_late_term(
     targets = (before + of_words) / late.divisor
     after = share_again(before, targets, head.following)
     return LateTerm(weight, rows, after - before, similarities, of_words, late.divisor, after - targets, pairs)
+
+
+def _unpack(vectors: I8, spans: list[tuple[int, int]] | None) -> Words:
+    """Return kept words; their spans are empty unless the pairs are explained."""
+    return Words([(0, 0)] * len(vectors) if spans is None else spans, np.empty(0), vectors)
 
 
 def pair_words(query: str, query_words: Words, text: str, text_words: Words, offset: int) -> ReadPairs:

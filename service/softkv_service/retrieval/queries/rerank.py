@@ -110,12 +110,13 @@ def read_head(snapshot: Snapshot, answer: Answer, depth: int) -> Head:
     documents = reader.documents(rows)
     best_keys = reader.find_best_keys(documents, rows, columns["parts"][matching])
     texts = dict[int, HeadText]()
-    for row, logit, document, best in zip(rows.tolist(), total.tolist(), documents, best_keys, strict=True):
+    columns_of_rows = rows.tolist(), total.tolist(), columns["parts"][matching].tolist()
+    for row, logit, part, document, best in zip(*columns_of_rows, documents, best_keys, strict=True):
         if isinstance(document, str) or document.key is None:
             continue
         span = None if best is None else best.part
         start, end = (0, len(document.key)) if span is None else (span.start, span.end)
-        texts[row] = HeadText(document.key[start:end], start, logit)
+        texts[row] = HeadText(document.key[start:end], start, logit, part)
     return Head(texts, float(logits[order[depth]]) if len(order) > depth else -math.inf)
 
 

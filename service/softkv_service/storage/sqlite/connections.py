@@ -24,7 +24,8 @@ from softkv_service.storage.errors import (
 )
 from softkv_service.storage.fields import casefold
 from softkv_service.storage.sqlite.recovery import log_path, require_closed
-from softkv_service.storage.sqlite.schema.version import check, create
+from softkv_service.storage.sqlite.schema.validation import lacks_words
+from softkv_service.storage.sqlite.schema.version import check, create, migrate
 
 # With less free space than this, an input/output error is taken for a full disk. SQLite has no code for
 # ENOSPC when it grows its shared memory or syncs.
@@ -92,13 +93,16 @@ def open_database(path: Path, *, soon: bool = False) -> tuple[Connection, bool]:
     connection = connect(path)
     try:
         version = check(connection, path)
-        checked = not soon or path.stat().st_size <= CHECKED_AT_OPEN
+        is_older = version > 0 and lacks_words(connection)
+        checked = not soon or is_older or path.stat().st_size <= CHECKED_AT_OPEN
         if checked:
             require_sound(connection, path)
         if version and not has_log:
             require_closed(connection, path)
         if version == 0:
             create(connection)
+        elif is_older:
+            migrate(connection)
     except BaseException:
         connection.close()
         raise

@@ -34,6 +34,7 @@ from softkv_service.storage.serialisation import (
     measurements_of,
     texts_of,
     vectors_of,
+    words_of,
 )
 from softkv_service.storage.sqlite import full_text
 from softkv_service.storage.sqlite.connections import find_page_defects, require_sound, translate_errors
@@ -82,6 +83,7 @@ def find_damage(connection: Connection, empty: Connection) -> Iterator[str]:
     yield from _re_encodings(connection)
     yield from _documents(connection)
     yield from _vectors(connection)
+    yield from _words(connection)
     for (number,) in connection.execute("SELECT id FROM collections ORDER BY id").fetchall():
         if not all(_index_matches_keys(connection, empty, number, i) for i in full_text.existing(connection, number)):
             yield f"the full-text index of collection {number} is not that of its keys: full text may miss documents"
@@ -179,6 +181,12 @@ def _vectors(connection: Connection) -> Iterator[str]:
         except DocumentDamaged as error:
             yield str(error)
     yield from (str(DocumentDamaged(row, None, vectors=True)) for (row,) in connection.execute(_UNVECTORED))
+
+
+def _words(connection: Connection) -> Iterator[str]:
+    for row in connection.execute('SELECT "row", words, checksum FROM words ORDER BY "row"'):
+        if not words_of([row]):
+            yield f"the words of key {row[0]} are not what was written: questions encode them again"
 
 
 def _index_matches_keys(connection: Connection, empty: Connection, collection: int, name: str) -> bool:

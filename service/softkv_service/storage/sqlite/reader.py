@@ -58,6 +58,9 @@ class Reader(SQLReader):
 
     FEEDBACK_BYTES = FEEDBACK_BYTES
     BY_EXPIRY = "INDEXED BY documents_by_expiry"
+    BY_ROW = "+documents.collection"
+    JOIN_VECTORS = 'JOIN vectors ON vectors.document = documents."row"'
+    ON_WORDS = 'words ON words."row" = vectors."row"'
 
     def __init__(
         self,
@@ -124,7 +127,23 @@ class Reader(SQLReader):
             f" WHERE collection = ? AND {where.sql}",
             (collection, *where.parameters),
         ).fetchone()
+        size += self._words_bytes(collection, where)
         return CollectionUsage(documents, int(keyless), int(keys), int(size) + 4 * width * int(keys))
+
+    def _words_bytes(self, collection: int, where: Expression) -> float:
+        """Return the bytes of the kept words of the documents that match."""
+        if not self._collection("id", collection).settings.late:
+            return 0
+        (size,) = self._connection.execute(
+            f"SELECT total(length(words.words)) FROM documents {self.JOIN_VECTORS} JOIN {self.ON_WORDS}"
+            f" WHERE collection = ? AND {where.sql}",
+            (collection, *where.parameters),
+        ).fetchone()
+        return float(size)
+
+    def _read_words(self, collection: int, rows: RowNumbers) -> ResultRows:
+        statement = 'SELECT "row", words, checksum FROM words WHERE "row" IN (SELECT value FROM json_each(?))'
+        return self._connection.execute(statement, (format_numbers(rows),)).fetchall()
 
     def existing(self, collection: int, ids: Sequence[str], *, condition: Condition | None = None) -> dict[str, int]:
         """Map each id that exists, of a document that matches, to its row number."""

@@ -95,6 +95,10 @@ class Writer(SQLWriter, Reader):
         job = self.re_encoding(collection)
         return job is not None and job.active
 
+    def claim_words(self, collection: int, owner: str) -> bool:
+        """Return whether the collection keeps words; no other process can make them, since none can open the file."""
+        return self.record(collection).settings.late
+
     def keep_copies(self, shadow: int, sources: RowNumbers, change: Change) -> None:
         """Record the documents from which those of a write to a shadow were made, int64[n] in order."""
         with self._all_or_none():
@@ -143,12 +147,13 @@ class Writer(SQLWriter, Reader):
         with self._all_or_none():
             if upsert.settings != record.settings:
                 self._save(record, upsert.settings)
+            stored = self._keep_words(record, upsert)
             self._delete(collection, change.lost)
             count = record.documents - len(change.lost) + len(upsert.documents)
             full_text.keep_up(self._connection, collection, count)
             keys = [len(document.keys) for document in upsert.documents]
             added = document_rows.insert(self._connection, collection, upsert.texts, keys)
-            vector_rows.insert(self._connection, added, upsert.documents)
+            vector_rows.insert(self._connection, added, stored)
             self._add_to_counts(collection, len(added), keys.count(0))
             if upsert.first_expiry is not None:
                 self._connection.execute(
@@ -156,6 +161,20 @@ class Writer(SQLWriter, Reader):
                     (upsert.first_expiry, collection),
                 )
         return replace(change, added=added)
+
+    def _insert_words(self, collection: int, entries: Sequence[tuple[int, bytes, int]]) -> None:
+        self._connection.executemany(
+            'INSERT OR IGNORE INTO words ("row", words, checksum) SELECT ?1, ?2, ?3'
+            ' WHERE EXISTS (SELECT 1 FROM vectors WHERE "row" = ?1)',
+            entries,
+        )
+
+    def _delete_words(self, collection: int) -> None:
+        self._connection.execute(
+            'DELETE FROM words WHERE "row" IN (SELECT vectors."row" FROM documents'
+            ' JOIN vectors ON vectors.document = documents."row" WHERE collection = ?)',
+            (collection,),
+        )
 
     def _find_expired(self, collection: int, documents: Sequence[DocumentRecord]) -> RowNumbers:
         """Return the row numbers int64[n] of expired documents that have the ids of these."""

@@ -31,6 +31,8 @@ def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, co
         "projection": None,
         "defaults": None,
         "expire_after": None,
+        "late": False,
+        "words": None,
         "documents": 0,
         "keyless": 0,
         "keys": 0,

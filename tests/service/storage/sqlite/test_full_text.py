@@ -17,6 +17,7 @@ from softkv_service.storage.conditions import Comparison, Condition, parse_searc
 from softkv_service.storage.sqlite import full_text
 from softkv_service.storage.sqlite.connections import Connection, connect
 from softkv_service.storage.sqlite.integrity import find_damage
+from softkv_service.storage.sqlite.schema.version import SCHEMA
 from softkv_service.storage.sqlite.search import Search
 from softkv_service.storage.sqlite.writer import Writer
 from tests.service.storage.making import collection, document
@@ -129,7 +130,7 @@ def test_after_a_kill_the_next_start_goes_on_and_an_older_softkv_refuses_the_fil
         assert list(store.check()) == []
         with store.reading() as reader:
             assert [len(reader.search(number).ranks("工具 食べ แมว")[0]) for number in (1, 2, 3)] == [0, 232, 7]
-        assert store._connection.execute("PRAGMA user_version").fetchone() == (11,)
+        assert store._connection.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
 
 
 STREET = ["Die Straße der Häuser", "STRASSE", "die STRAẞE", "Strasse", "der ﬁnal cut", "城市 Straße"]

@@ -20,7 +20,8 @@ CREATE TABLE collections (
     checksum INTEGER NOT NULL,
     documents INTEGER NOT NULL DEFAULT 0, -- how many there are,
     keyless INTEGER NOT NULL DEFAULT 0,   -- and of these without a key vector
-    first_expiry INTEGER -- microseconds of Unix time before which no document expires; NULL: none ever does
+    first_expiry INTEGER, -- microseconds of Unix time before which no document expires; NULL: none ever does
+    late INTEGER -- 1: the words of each key are kept; NULL: they are not
 ) STRICT;
 
 -- Other names of collections. No collection has the name of an alias.
@@ -104,6 +105,13 @@ CREATE TABLE vectors (
 ) STRICT;
 
 CREATE INDEX vectors_by_document ON vectors (document);
+
+-- The words of keys, for late interaction.
+CREATE TABLE words (
+    "row" INTEGER PRIMARY KEY REFERENCES vectors ("row") ON DELETE CASCADE, -- the key's
+    words BLOB NOT NULL, -- int8[n, w]
+    checksum INTEGER NOT NULL
+) STRICT;
 
 -- The metadata once more, a row a scalar, in the order filters compare by (service/softkv_service/storage/fields.py). A
 -- text that is a date has one more row, with element 2: its instant.

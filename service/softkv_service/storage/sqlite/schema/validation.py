@@ -22,6 +22,9 @@ _QUOTED = re.compile(r'"(\w+)"')
 # Tables that ANALYZE creates.
 _STATISTICS = {("table", "sqlite_stat1"), ("table", "sqlite_stat4")}
 
+WITH_WORDS = 12
+"""The version from which on there is a table `words`."""
+
 Schema: TypeAlias = Mapping[tuple[str, str], str]
 """(type, name) → its CREATE statement; without the indexes of constraints, which have no statement."""
 
@@ -38,7 +41,7 @@ def require_own_schema(connection: sqlite3.Connection, path: Path) -> None:
     have none.
     """
     actual = _read_schema(connection)
-    differences = list(_differences(actual, _softkv_schema()))
+    differences = list(_differences(actual, _softkv_schema(older=lacks_words(connection))))
     if not differences:  # only then is `collections` certainly a table
         collections = connection.execute(f"SELECT id, documents <= {full_text.MAX_UNINDEXED} FROM collections")
         differences = list(_full_text_differences(actual, collections))
@@ -58,9 +61,18 @@ def _read_schema(connection: sqlite3.Connection) -> Schema:
     return schema
 
 
-def _softkv_schema() -> Schema:
+def lacks_words(connection: sqlite3.Connection) -> bool:
+    """Return whether a file is of a version before 12, which had no table `words`."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    named = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'words'").fetchone()
+    return version < WITH_WORDS and named is None
+
+
+def _softkv_schema(*, older: bool) -> Schema:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(read_script())
+        if older:
+            connection.executescript("DROP TABLE words; ALTER TABLE collections DROP COLUMN late")
         return _read_schema(connection)
 
 

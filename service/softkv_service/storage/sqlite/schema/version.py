@@ -3,6 +3,7 @@
 Until the first release, schema.sql is edited in place. From then on, a change of it raises `SCHEMA` and brings a
 migration, which `open_database` runs after `check`, in one transaction. Version 10 has the tables of 9, and full-text
 indexes with bigrams; those of 11 have folded letters, too. `full_text.replace_older` builds them in the background.
+Version 12 has the table `words`, and `collections` a column for it, which `migrate` adds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from softkv_service.storage.errors import DatabaseAltered, DatabaseForeign, Data
 from softkv_service.storage.sqlite.schema.validation import read_script, require_own_schema
 from softkv_service.storage.sqlite.statements import all_or_none
 
-SCHEMA, OLDEST = 11, 9
+SCHEMA, OLDEST = 12, 9
 """The version of schema.sql, and the oldest that is read. Builds before the first release wrote 1 to 8, too."""
 APPLICATION_ID = 0x736B7631
 """Marks the file as softkv's in its header: "skv1"."""
@@ -46,6 +47,16 @@ def check(connection: Connection, path: Path) -> int:
         raise DatabaseTooOld(path, version, OLDEST)
     require_own_schema(connection, path)
     return int(version)
+
+
+def migrate(connection: Connection) -> None:
+    """Add what a database of an older version lacks, all or nothing."""
+    with all_or_none(connection):
+        for statement in _statements(read_script()):
+            if "CREATE TABLE words" in statement:
+                connection.execute("ALTER TABLE collections ADD COLUMN late INTEGER")
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 def create(connection: Connection) -> None:
