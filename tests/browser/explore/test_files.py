@@ -280,6 +280,66 @@ def test_marks_cells_and_names_of_a_text_are_as_in_python(tmp_path: Path) -> Non
         assert list(map(digits, in_python)) == list(map(digits, notices)), name
 
 
+def spread(words: int) -> str:
+    return " ".join(f"word{i}" for i in range(words))
+
+
+JOINED = [
+    "id,title,text,year\na,Opening,We open at nine and close at five every day,1999\nb,Where?, ,\nc,,In the hall\n",
+    "id,title,text,year\na, Opening\x1c,\x85 We open\xa0,01999\nb,\\N,\ufeffLeft,2\nc, ,,\n",
+    'id;title;text;year\na;"One\nline";"Two; lines";1,50\nb;x;y;2,25\n',
+    "id,key,text,year\na,Opening,We open at nine,1999\nb,Closing,,2000\n",
+]
+
+
+@pytest.mark.parametrize("columns", [["text"], ["text", "year"], ["year", "text"], ["text", "year", "id"]])
+@pytest.mark.parametrize("content", JOINED)
+def test_columns_are_joined_to_a_key_as_in_python(tmp_path: Path, content: str, columns: list[str]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(content, "utf-8", newline="")
+    keys = ["key" if "key" in content else "title", *columns]
+    roles = {"id": "id", keys[0]: "key", "text": "metadata", "year": "metadata"}
+    made = read("t.csv", path.read_bytes(), roles=roles, keys=keys)["made"]
+    for row, in_python in zip(made, open_table(path, key=",".join(keys)), strict=True):
+        if in_python.document and "key" in in_python.document:
+            assert row["document"] == in_python.document
+        else:  # the page foresees rows without a key, and refuses them
+            assert row["flaw"]["name"] in ("flaw.keyless", "flaw.cells")
+
+
+@pytest.mark.parametrize("value", ["title", "year", "text"])
+def test_a_joined_column_is_the_value_only_if_none_is_named(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(JOINED[0].rpartition("c,")[0], "utf-8")
+    roles = {"id": "id", "title": "metadata", "text": "metadata", "year": "metadata", value: "value"}
+    for keys in (["title", "text"], ["text", "title"]):
+        made = documents(read("t.csv", path.read_bytes(), roles=roles, keys=keys))
+        assert made == [row.document for row in open_table(path, key=",".join(keys), value=value)]
+
+
+@pytest.mark.parametrize(
+    ("title", "text"), [(1, 8), (1, 7), (4, 8), (5, 9), (5, 10), (0, 30), (9, 1), (30, 59), (30, 60), (3, 90)]
+)
+@pytest.mark.parametrize("short", [0, 49, 150])
+def test_a_long_column_is_proposed_as_in_python(tmp_path: Path, title: int, text: int, short: int) -> None:
+    """The words of the first hundred rows count."""
+    path = tmp_path / "t.csv"
+    rows = [["id", "title", "text"], *([f"r{i}", spread(title), spread(1 if i < short else text)] for i in range(150))]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    read_file, table = read("t.csv", path.read_bytes()), open_table(path, key="title")
+    assert read_file["mapping"]["joined"] == (["title", "text"] if table.notices else [])
+    said = [english for english, _ in read_file["notices"]]
+    assert [notice.split("“")[1].split("”")[0] for notice in said] == [one.split("'")[1] for one in table.notices]
+
+
+def test_a_long_column_is_proposed_where_texts_are_encoded_and_all_cells_are_texts() -> None:
+    content = f"id,title,text\na,Opening,{spread(9)}\n"
+    assert read("t.csv", content)["mapping"]["roles"] == {"id": "id", "title": "metadata", "text": "value"}
+    assert read("t.csv", content, encodes=False)["mapping"]["joined"] == []
+    assert read("t.json", json.dumps([{"title": "a", "text": spread(9)}]))["mapping"]["joined"] == []
+
+
 def digits(text: str) -> list[str]:
     return re.findall(r"\d+", text)
 

@@ -203,6 +203,59 @@ def test_rows_without_a_key_are_foreseen_and_take_another_column(explore: Explor
     assert (document["key"], document["value"]) == ("article 0", "article 0")
 
 
+SHOP: list[list[Any]] = [
+    ["title", "text", "shelf"],
+    ["Opening", "We open at nine and close at five every day of the week", "hall 1"],
+    ["Parking", "", "yard"],
+    ["", "Dogs wait at the door, and there is water for all of them", "door"],
+]
+
+
+def test_a_long_column_is_joined_to_the_key_or_is_not(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={}).raise_for_status()
+    page = explore(UPLOAD).page
+    choose(page, "shop.csv", written(SHOP))
+    joins = "The column “text” has longer texts than “title”: the key joins both, so that other words find them, too."
+    assert page.locator(".about").all_inner_texts() == [joins]
+    assert page.locator("#keys .key").all_inner_texts() == ["title", "text"]
+    assert page.locator(".made .key").first.inner_text().startswith("Opening We open at nine")
+    page.click("[aria-label='Take “text” out of the key']")
+    assert page.locator(".about").inner_text().startswith("The column “text” has longer texts, which are no part")
+    assert page.locator(".made .key").all_inner_texts() == ["Opening", "Parking"]
+    assert page.input_value("#role-0") == "key"
+    page.wait_for_selector("#join:focus")
+    page.select_option("#join", "shelf")
+    page.select_option("#join", "text")
+    assert page.locator("#keys .key").all_inner_texts() == ["title", "shelf", "text"]
+    assert [page.input_value(f"#role-{i}") for i in range(3)] == ["metadata", "value", "metadata"]
+    assert page.locator(".made .key").all_inner_texts()[1] == "Parking yard"
+    assert send(page) == "3 of 3 rows · 3 stored"
+    answer = writer.post("/v1/collections/books/documents/query", json={"include": ["key", "value", "metadata"]}).json()
+    assert [(one["id"], one["key"], one["value"], one["metadata"]) for one in answer["documents"]] == [
+        (
+            "shop-2",
+            "Opening hall 1 We open at nine and close at five every day of the week",
+            SHOP[1][1],
+            {"title": "Opening", "shelf": "hall 1"},
+        ),
+        ("shop-3", "Parking yard", "Parking yard", {"title": "Parking", "shelf": "yard"}),
+        (
+            "shop-4",
+            "door Dogs wait at the door, and there is water for all of them",
+            SHOP[3][1],
+            {"shelf": "door"},
+        ),
+    ]
+
+
+def test_a_long_column_of_a_packed_csv_is_joined_to_the_key(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={}).raise_for_status()
+    page = explore(UPLOAD).page
+    choose(page, "shop.csv.gz", gzip.compress(written(SHOP)))
+    assert page.locator("#keys .key").all_inner_texts() == ["title", "text"]
+    assert page.locator(".made .key").first.inner_text().startswith("Opening We open at nine")
+
+
 def test_a_parquet_file_is_read_by_the_service(explore: Explore, writer: httpx.Client, tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     parquet = pytest.importorskip("pyarrow.parquet")

@@ -4,8 +4,9 @@ import { each, fill, h, put, scrollingTable } from "../shared/element.js";
 import { count } from "../shared/numbers.js";
 import { clipped } from "../shared/words.js";
 import { clientOf } from "./client.js";
+import { removal } from "./filter.js";
 import { text } from "./text.js";
-import { assigned, columnOf, documentOf, guess, holes, noticesAbout, ROLES, survey } from "./upload/columns.js";
+import { assigned, columnOf, documentOf, guess, holes, keyedBy, keysOf, noticesAbout, ROLES, survey } from "./upload/columns.js";
 import { download } from "./upload/csv.js";
 import { openTable, UnreadableFile } from "./upload/table.js";
 import { Upload } from "./upload/batches.js";
@@ -33,6 +34,8 @@ import words from "./upload.json";
 const ENCODINGS = ["utf-8", "utf-16le", "windows-1252", "gb18030", "big5", "shift_jis", "euc-kr"];
 /** Files whose table may begin below their first row, which the service reads. */
 const SHEETS = /\.(xlsx|xlsm|xlsb|xls|ods)$/i;
+/** The contents of columns that may be joined to the key. */
+const JOINABLE = new Set(/** @type {import("./upload/columns.js").Kind[]} */ (["text", "number", "boolean", "mixed"]));
 const SHOWN_REFUSALS = 50;
 const SHOWN_DOCUMENTS = 3;
 const LONGEST = 60;
@@ -228,9 +231,8 @@ class UploadTab {
       table.format === "csv" ? this.#csvOptions(file, table, reading) : null,
       SHEETS.test(file.name) ? h("div.options", {}, this.#headerLine(file, table, reading)) : null,
       mapping.whole ? h("p", { id: "whole" }, say("whole")) : this.#columns(session, become),
-      mapping.whole || columnOf(mapping, "value") !== undefined || columnOf(mapping, "key") === undefined
-        ? null
-        : h("p", { id: "no-value" }, say("value.none")),
+      mapping.whole ? null : this.#key(session, become),
+      mapping.whole || columnOf(mapping, "value") !== undefined || !keysOf(mapping).length ? null : h("p", { id: "no-value" }, say("value.none")),
       missing ? this.#doctor(session, missing, storable, become) : null,
       mapping.whole || columnOf(mapping, "id") !== undefined ? null : this.#prefix(session),
       h("h3", {}, say("first")),
@@ -262,7 +264,8 @@ class UploadTab {
   #doctor({ mapping }, { keyless, nameless, instead }, storable, become) {
     const say = this.#say;
     if (!keyless && !nameless && mapping.fallback === undefined) return null;
-    const key = columnOf(mapping, "key") ?? columnOf(mapping, "key_vector") ?? "";
+    const keys = keysOf(mapping);
+    const key = keys.join(" + ") || (columnOf(mapping, "key_vector") ?? "");
     const select = h(
       "select",
       { id: "fallback", onchange: () => become({ ...mapping, fallback: select.value || undefined }, "fallback") },
@@ -273,7 +276,7 @@ class UploadTab {
     );
     const told = [
       say("holes.stored", { count: storable, rows: count(storable) }),
-      keyless ? say("holes.key", { count: keyless, rows: count(keyless), column: key }) : "",
+      keyless ? say("holes.key", { count: keyless, rows: count(keyless), column: key, columns: keys.length || 1 }) : "",
       nameless ? say("holes.id", { count: nameless, rows: count(nameless), column: columnOf(mapping, "id") ?? "" }) : "",
     ];
     return h(
@@ -290,7 +293,7 @@ class UploadTab {
     const encodes = this.#context.collection?.encoder !== null;
     if (columnOf(mapping, "key_vector") !== undefined) return null;
     if (!encodes) return this.#say("problem.vector");
-    return columnOf(mapping, "key") === undefined ? this.#say("problem.key") : null;
+    return keysOf(mapping).length ? null : this.#say("problem.key");
   }
 
   /**
@@ -358,6 +361,42 @@ class UploadTab {
       );
     });
     return scrollingTable(say("columns"), "table.columns", heads, lines);
+  }
+
+  /**
+   * The columns that are the key, and those that can be joined to them.
+   *
+   * @param {Session} session
+   * @param {(next: Mapping, focus: string) => void} become
+   */
+  #key({ survey: { columns }, mapping }, become) {
+    const say = this.#say;
+    const keys = keysOf(mapping);
+    const others = columns.filter(({ name, kind }) => JOINABLE.has(kind) && !keys.includes(name));
+    if (!keys.length || (keys.length === 1 && !others.length)) return null;
+    const select = h(
+      "select",
+      { id: "join", "aria-label": say("join"), onchange: () => become(keyedBy(mapping, [...keys, select.value]), "join") },
+      h("option", { value: "" }, say("join")),
+      others.map(({ name }) => h("option", { value: name }, name)),
+    );
+    const without = (/** @type {string} */ column) =>
+      removal(say("join.remove", { column }), () =>
+        become(
+          keyedBy(
+            mapping,
+            keys.filter((name) => name !== column),
+          ),
+          "join",
+        ),
+      );
+    return h(
+      "div.keys",
+      { id: "keys" },
+      h("span", {}, say("keys")),
+      keys.map((name, i) => h("span", {}, i ? "+ " : null, h("span.key", { dir: "auto" }, name), keys.length > 1 ? without(name) : null)),
+      others.length ? select : null,
+    );
   }
 
   /** @param {Session} session */

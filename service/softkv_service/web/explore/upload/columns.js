@@ -9,11 +9,12 @@ import { isObject } from "../text.js";
 /** @typedef {import("./kinds.js").ColumnType} ColumnType */
 /** @typedef {"text" | "number" | "boolean" | "list" | "object" | "vector" | "mixed" | "empty"} Kind what all filled cells of a column are */
 /**
- * @typedef {object} Column `letters`: how long its texts are, on average; `dated`: whether all are dates; `formal`: whether all look like dates or numbers; `type`: of a column of CSV
+ * @typedef {object} Column `letters`: how long its texts are, on average; `words`: how many its texts have in the first rows; `dated`: whether all are dates; `formal`: whether all look like dates or numbers; `type`: of a column of CSV
  * @property {string} name
  * @property {Kind} kind
  * @property {number} filled
  * @property {number} letters
+ * @property {number} words
  * @property {boolean} dated
  * @property {boolean} formal
  * @property {ColumnType} [type]
@@ -30,11 +31,14 @@ import { isObject } from "../text.js";
 /** @typedef {Column & {total: number, texts: number, width: number, noted?: ColumnOfTexts}} Noted */
 /** @typedef {"id" | "key" | "value" | "metadata" | "key_vector" | "value_vector" | "expires" | "skip"} Role */
 /**
- * @typedef {object} Mapping `holed`: the columns that were not taken as the key and as the id, since they have holes; `fallback`: the column that is the key of rows whose key is empty; `prefix` begins the ids where no column has them; `whole`: the rows are documents already
+ * @typedef {object} Mapping `joined`: the columns whose texts are the key, in this order, or none if one column is; `proposed`: a short column and a long one, which the guess joined; `shown`: the column that became the value as it was joined; `holed`: the columns that were not taken as the key and as the id, since they have holes; `fallback`: the column that is the key of rows whose key is empty; `prefix` begins the ids where no column has them; `whole`: the rows are documents already
  * @property {Record<string, Role>} roles
  * @property {Record<string, ColumnType | undefined>} types
  * @property {string} prefix
  * @property {boolean} whole
+ * @property {readonly string[]} joined
+ * @property {readonly string[]} [proposed]
+ * @property {string} [shown]
  * @property {string} [fallback]
  * @property {(string | undefined)[]} [holed]
  */
@@ -47,6 +51,13 @@ const LISTED = new Set(/** @type {Kind[]} */ (["list", "vector"]));
 /** The parts that a document has only once. */
 const SINGLE = new Set(["key", "value", "id", "key_vector", "value_vector", "expires"]);
 const PREVIEW = 5;
+/** The limits of `softkv load`: how many rows are counted, and the words of a long column, as a multiple of the key's and for each row. */
+const [SAMPLE, LONGER, LONG] = [100, 2, 8];
+/** Tables whose cells are all texts, packed for the service. */
+const PACKED_TEXT = /\.(csv|tsv|tab|txt)\.(gz|bz2|xz|zst)$/i;
+/** A word between the spaces that Python knows. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: four of these spaces are control characters
+const WORD = /[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
 /** The most combinations of filled columns that are counted, and the most codes that are compared. */
 const [COMBINATIONS, CODES] = [2000, 1_000_000];
 const CODE = /^(?=.*\d)(?=.*\p{L})\S{1,40}$/u;
@@ -101,6 +112,7 @@ export async function survey(table, signal, told) {
         let column = columns.get(name);
         if (!column) columns.set(name, (column = blank(name, table.decimals)));
         note(column, column.noted ? column.noted.note(/** @type {string} */ (cell), row.line) : cell, typeof cell === "string" ? cell.length : 0);
+        if (rows <= SAMPLE && typeof cell === "string") column.words += cell.match(WORD)?.length ?? 0;
       }
       const combination = JSON.stringify(names);
       filled?.set(combination, (filled.get(combination) ?? 0) + 1);
@@ -113,12 +125,12 @@ export async function survey(table, signal, told) {
     first,
     filled,
     coded: coded && rows > 1,
-    columns: Array.from(columns.values(), ({ name, kind: shape, filled: cells, texts, total, dated, noted }) => {
+    columns: Array.from(columns.values(), ({ name, kind: shape, filled: cells, texts, total, words, dated, noted }) => {
       const type = noted?.decide();
       const kind = type && cells && type.kind !== "json" ? type.kind : shape;
       const isDated = kind === "text" && (dated || type?.remark === "dates");
       const isFormal = kind === "text" && (dated || type?.remark !== undefined);
-      return { name, kind, filled: cells, letters: texts ? total / texts : 0, dated: isDated, formal: isFormal, type };
+      return { name, kind, filled: cells, letters: texts ? total / texts : 0, words, dated: isDated, formal: isFormal, type };
     }),
   };
 }
@@ -130,7 +142,7 @@ export async function survey(table, signal, told) {
  */
 function blank(name, decimals) {
   const noted = decimals === undefined ? undefined : new ColumnOfTexts(name, decimals);
-  return { name, kind: "empty", filled: 0, letters: 0, dated: true, formal: true, total: 0, texts: 0, width: 0, noted };
+  return { name, kind: "empty", filled: 0, letters: 0, words: 0, dated: true, formal: true, total: 0, texts: 0, width: 0, noted };
 }
 
 /**
@@ -233,19 +245,41 @@ export function guess(table, { columns, rows, flawed, coded }, encodes) {
   const names = columns.map(({ name }) => name);
   const isDocument = table.typed && names.includes("id") && names.every((name) => DOCUMENT.has(name));
   const types = Object.fromEntries(columns.map(({ name, type }) => [name, type]));
-  return { roles, types, prefix: prefixOf(table.name), whole: isDocument, holed: [key === first ? undefined : first, nameless].map((one) => one?.name) };
+  const holed = [key === first ? undefined : first, nameless].map((one) => one?.name);
+  /** @type {Mapping} */
+  const mapping = { roles, types, prefix: prefixOf(table.name), whole: isDocument, joined: [], holed };
+  const long = longColumn(columns, mapping, Math.min(rows, SAMPLE));
+  if (!key || !long || !encodes || isDocument || !(table.format === "csv" || PACKED_TEXT.test(table.name))) return mapping;
+  return { ...keyedBy(mapping, [key.name, long.name]), proposed: [key.name, long.name] };
 }
 
-/** The notices about the columns of CSV that are typed, and about those with holes. @param {Mapping} mapping */
+/**
+ * The column of long texts beside a key of short ones; undefined if there is none.
+ * @param {Column[]} columns
+ * @param {Mapping} mapping
+ * @param {number} rows whose words are counted
+ */
+function longColumn(columns, { roles }, rows) {
+  const key = columns.find(({ name }) => roles[name] === "key");
+  if (!key?.words) return undefined;
+  const others = columns.filter((column) => isText(column) && (roles[column.name] === "value" || roles[column.name] === "metadata"));
+  const [long] = others.sort((a, b) => b.words - a.words);
+  return long && long.words >= Math.max(LONGER * key.words, LONG * rows) ? long : undefined;
+}
+
+/** The notices about the columns of CSV that are typed, about those with holes, and about a long one beside the key. @param {Mapping} mapping */
 export function noticesAbout(mapping) {
-  const { roles, types, holed = [] } = mapping;
-  const key = columnOf(mapping, "key") ?? "";
-  const isLeft = [key !== holed[0] && key !== "", columnOf(mapping, "id") === undefined];
+  const { roles, types, holed = [], proposed = [] } = mapping;
+  const keys = keysOf(mapping);
+  const [key = ""] = keys;
+  const isLeft = [key !== holed[0] && keys.length === 1, columnOf(mapping, "id") === undefined];
   const left = holed.flatMap((column, i) =>
     column !== undefined && isLeft[i] ? [{ name: i ? "notice.nameless" : "notice.holes", places: { column, key } }] : [],
   );
   const typed = Object.entries(types).flatMap(([name, type]) => (type && TYPED.has(roles[name]) ? noticesOf(name, type) : []));
-  return [...left, ...typed];
+  const isOfProposed = keys.length > 0 && keys.length <= proposed.length && keys.every((name, i) => name === proposed[i]);
+  const long = isOfProposed ? [{ name: keys.length > 1 ? "notice.joined" : "notice.apart", places: { column: proposed[1], key } }] : [];
+  return [...long, ...left, ...typed];
 }
 
 /**
@@ -254,15 +288,16 @@ export function noticesAbout(mapping) {
  * @param {Mapping} mapping
  */
 export function holes({ filled, columns }, mapping) {
-  const [key, vector, id] = [columnOf(mapping, "key"), columnOf(mapping, "key_vector"), columnOf(mapping, "id")];
-  if (mapping.whole || !filled || (key ?? vector) === undefined) return null;
+  const [vector, id] = [columnOf(mapping, "key_vector"), columnOf(mapping, "id")];
+  const keys = [...keysOf(mapping), ...(vector === undefined ? [] : [vector])];
+  if (mapping.whole || !filled || !keys.length) return null;
   let [keyless, nameless] = [0, 0];
   /** The number of rows without a key by the column that could be it. @type {Map<string, number>} */
-  const instead = new Map(columns.filter((column) => isText(column) && !column.formal && column.name !== key).map(({ name }) => [name, 0]));
+  const instead = new Map(columns.filter((column) => isText(column) && !column.formal && !keys.includes(column.name)).map(({ name }) => [name, 0]));
   for (const [combination, rows] of filled) {
     const names = new Set(JSON.parse(combination));
     if (id !== undefined && !names.has(id)) nameless += rows;
-    else if (![key, vector].some((name) => name !== undefined && names.has(name))) {
+    else if (!keys.some((name) => names.has(name))) {
       for (const name of names) instead.set(name, (instead.get(name) ?? Number.NaN) + rows);
       if (mapping.fallback === undefined || !names.has(mapping.fallback)) keyless += rows;
     }
@@ -290,11 +325,39 @@ function prefixOf(name) {
  * @returns {Mapping}
  */
 export function assigned(mapping, name, role) {
+  if (role === "key") return { ...keyedBy(mapping, [name]), fallback: undefined };
   const roles = Object.fromEntries(
     Object.entries(mapping.roles).map(([other, now]) => [other, now === role && SINGLE.has(role) ? /** @type {Role} */ ("metadata") : now]),
   );
-  const fallback = role === "key" || mapping.roles[name] === "key" ? undefined : mapping.fallback;
-  return { ...mapping, roles: { ...roles, [name]: role }, fallback };
+  const fallback = mapping.roles[name] === "key" ? undefined : mapping.fallback;
+  const shown = role === "value" || name === mapping.shown ? undefined : mapping.shown;
+  return { ...mapping, roles: { ...roles, [name]: role }, fallback, shown };
+}
+
+/**
+ * Make columns the key, in this order. If they are several, each is another field besides, as `softkv load` does it: the
+ * last is the value if no column is, and the others are metadata.
+ * @param {Mapping} mapping
+ * @param {readonly string[]} names
+ * @returns {Mapping}
+ */
+export function keyedBy(mapping, names) {
+  const isJoined = names.length > 1;
+  const roles = Object.fromEntries(
+    Object.entries(mapping.roles).map(([name, role]) => [name, role === "key" || name === mapping.shown ? /** @type {Role} */ ("metadata") : role]),
+  );
+  const last = names[names.length - 1];
+  const shown = isJoined && roles[last] === "metadata" && !Object.values(roles).includes("value") ? last : undefined;
+  if (!isJoined) roles[last] = "key";
+  else if (shown !== undefined) roles[shown] = "value";
+  const fallback = mapping.fallback !== undefined && names.includes(mapping.fallback) ? undefined : mapping.fallback;
+  return { ...mapping, roles, joined: isJoined ? names : [], shown, fallback };
+}
+
+/** The columns whose texts are the key, in their order. @param {Mapping} mapping */
+export function keysOf(mapping) {
+  const key = columnOf(mapping, "key");
+  return mapping.joined.length || key === undefined ? mapping.joined : [key];
 }
 
 /**
@@ -340,6 +403,9 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
       document[role] = vector;
     } else document[role] = value;
   }
+  const joined = joinedText(fields, mapping.joined);
+  if (typeof joined !== "string") return { flaw: joined };
+  if (joined) document.key = joined;
   const [id, key] = [columnOf(mapping, "id"), columnOf(mapping, "key")];
   if (id !== undefined && document.id === undefined) return { flaw: { name: "flaw.empty", places: { column: id } } };
   document.id ??= `${mapping.prefix}${line}`;
@@ -348,12 +414,32 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
     if (text?.trim()) document.key = text;
   }
   if (document.key === undefined && document.key_vector === undefined) {
+    if (mapping.joined.length) return { flaw: { name: "flaw.keyless", places: { columns: mapping.joined.join(", ") } } };
     return { flaw: { name: "flaw.empty", places: { column: key ?? columnOf(mapping, "key_vector") ?? "" } } };
   }
   if (metadata.length) document.metadata = Object.fromEntries(metadata);
   const twice = metadata.find(([field], i) => metadata.findIndex(([other]) => other === field) !== i);
   if (twice) return { flaw: { name: "flaw.twice", places: { column: twice[0] } } };
   return { document };
+}
+
+/**
+ * The texts of columns as one, without empty cells and the spaces around them; or why there is none.
+ * @param {Record<string, unknown>} fields
+ * @param {readonly string[]} columns
+ * @returns {string | Flaw}
+ */
+function joinedText(fields, columns) {
+  const texts = [];
+  for (const column of columns) {
+    if (isBlank(fields[column])) continue;
+    const text = textOf(fields[column]);
+    if (text === null) return { name: "flaw.text", places: { column } };
+    const words = [...text.matchAll(WORD)];
+    const last = words.at(-1);
+    if (last) texts.push(text.slice(words[0].index, last.index + last[0].length));
+  }
+  return texts.join(" ");
 }
 
 /**
