@@ -15,11 +15,11 @@ from softkv_service.schemas.defaults import (
     FilterOrNull,
     FullTextOrNull,
     IncludeOrNull,
+    RerankOrNull,
     SweptIncludeOrNull,
 )
 from softkv_service.schemas.filter import MetadataField
 from softkv_service.schemas.query import QUESTION, QueryOrParts
-from softkv_service.schemas.terms import Rerank
 from softkv_service.schemas.wire import (
     INTEGERS,
     MAX_TOP_K,
@@ -188,11 +188,7 @@ class AttendRequest(Wire):
     )
     full_text: FullTextOrNull = None
     bias: BiasOrNull = None
-    rerank: Rerank | None = Field(
-        None,
-        description="A cross-encoder that reads the best documents and adds to their logits. Needs a query that is a "
-        "text, softmax, and a temperature that is a number.",
-    )
+    rerank: RerankOrNull = None
     min_confidence: Annotated[Number, Ge(0), Le(1)] | None = Field(
         None,
         description="The confidence of the first match that the verdict `one` needs. For a calibrated "

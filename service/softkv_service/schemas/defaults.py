@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, field_serializer
 
 from softkv_service.schemas.document import Include, MatchInclude
 from softkv_service.schemas.filter import FilterField
-from softkv_service.schemas.terms import BiasField, FullTextField, StoredBias
+from softkv_service.schemas.terms import BiasField, FullTextField, Rerank, StoredBias
 from softkv_service.schemas.wire import MAX_TOP_K, DocumentedAs, InParts, NullHasMeaning, Wire
 
 
@@ -27,6 +27,11 @@ class Defaults(Wire):
         description='λ of full text, if every query is a text; or an object with a text of its own. `"auto"`: the λ '
         "of the calibration, if there is one.",
     )
+    rerank: Rerank | None = Field(
+        None,
+        description="A reranker or late interaction, if every query is a text that it reads, and the temperature and "
+        "the normaliser allow it. It has no effect on other questions.",
+    )
     top_k: int | None = Field(
         None, ge=0, le=MAX_TOP_K, description="Matches to return, unless the question has `top_p`."
     )
@@ -34,10 +39,15 @@ class Defaults(Wire):
         None, description="Fields of a match to return, as far as the call has them."
     )
 
+    @field_serializer("rerank")
+    def _as_sent(self, rerank: Rerank | None) -> dict[str, Any] | None:
+        return None if rerank is None else rerank.model_dump(exclude_unset=True)
+
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {"filter": {"field": "metadata.draft", "operator": "!=", "value": True}, "top_k": 5},
+                {"rerank": {"model": "late"}},
                 {"bias": {"field": "metadata.year", "half_life": 20}, "full_text": 0.5, "include": ["value"]},
             ]
         }
@@ -69,6 +79,15 @@ FullTextOrNull = Annotated[
         "query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. "
         '`"auto"` uses the λ of the calibration. An object ranks a text of its own, also for a vector. Left out: the '
         "collection's default, or 0. null: 0."
+    ),
+]
+RerankOrNull = Annotated[
+    Rerank | None,
+    NullHasMeaning(),
+    Field(
+        description="A reranker reads the best documents, and adds weight · its logit to their logits, inside the "
+        "softmax; or late interaction does, with their words. Needs a query that is a text, softmax, and a temperature "
+        "that is a number. Left out: the collection's default, or none. null: none."
     ),
 ]
 MATCH_FIELDS: list[MatchInclude] = ["value", "key", "metadata"]

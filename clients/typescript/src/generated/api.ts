@@ -1506,8 +1506,8 @@ export interface components {
             full_text?: number | "auto" | components["schemas"]["FullTextQuery"] | null;
             /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
-            /** @description A cross-encoder that reads the best documents and adds to their logits. Needs a query that is a text, softmax, and a temperature that is a number. */
-            rerank?: components["schemas"]["Rerank"];
+            /** @description A reranker reads the best documents, and adds weight · its logit to their logits, inside the softmax; or late interaction does, with their words. Needs a query that is a text, softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
+            rerank?: components["schemas"]["Rerank"] | null;
             /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
             /** @description Let documents share the place of a heavier match if the cosine distance (1 − cosine) of their keys is at most this: the match then has their weight, too. Left out: each document has a place of its own. */
@@ -2823,6 +2823,11 @@ export interface components {
          *       "top_k": 5
          *     }
          * @example {
+         *       "rerank": {
+         *         "model": "late"
+         *       }
+         *     }
+         * @example {
          *       "bias": {
          *         "field": "metadata.year",
          *         "half_life": 20
@@ -2840,6 +2845,8 @@ export interface components {
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
             /** @description λ of full text, if every query is a text; or an object with a text of its own. `"auto"`: the λ of the calibration, if there is one. */
             full_text?: number | "auto" | components["schemas"]["FullTextQuery"];
+            /** @description A reranker or late interaction, if every query is a text that it reads, and the temperature and the normaliser allow it. It has no effect on other questions. */
+            rerank?: components["schemas"]["Rerank"];
             /** @description Matches to return, unless the question has `top_p`. */
             top_k?: number;
             /** @description Fields of a match to return, as far as the call has them. */

@@ -21,6 +21,7 @@ from softkv_service.api.routing import collection_behind, json_router
 from softkv_service.api.state import NameInPath, Running, instant_of
 from softkv_service.retrieval import InvalidContent
 from softkv_service.retrieval.calibration import Rerank
+from softkv_service.retrieval.collections import Collection, get_known_facts
 from softkv_service.retrieval.documents import decode_cursor, encode_cursor
 from softkv_service.retrieval.options import (
     DEFAULT_TOP_K,
@@ -41,15 +42,14 @@ from softkv_service.retrieval.queries import (
     apply_defaults,
     attend_collection,
     attend_over_arrays,
-    find_words,
     sweep_collection,
 )
 from softkv_service.scheduling import ARRAYS, BODIES
 from softkv_service.schemas.attend import MAX_ANSWER_GROUPS, AttendRequest, GroupBy, Read, SweepRequest
 from softkv_service.schemas.attention import AttentionRequest
+from softkv_service.schemas.terms import Rerank as RerankOptions
 from softkv_service.schemas.vector import write_vector
 from softkv_service.schemas.wire import MAX_MATCHES, MAX_PAGE, MAX_QUERIES, MAX_SWEPT_WEIGHTS, Wire
-from softkv_service.storage.records import CollectionRecord
 
 # The fields with the same name in the request and in the options of the lookup.
 OPTIONS = (AttendRequest.model_fields.keys() & Options.__dataclass_fields__) - {"read", "group_by", "rerank"}
@@ -73,7 +73,7 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     started, collection = time.perf_counter(), running.catalogue.collection(name)
     sent, pointers = _queries(body)
     queries = [parse_query(query) for query in sent]
-    body, applied = with_defaults(body, collection.record, queries)
+    body, applied = with_defaults(body, collection, queries)
     _check_matches(body, len(queries))
     options = Options(
         **{name: getattr(body, name) for name in OPTIONS},
@@ -195,22 +195,29 @@ def parse_query(sent: Any) -> Query:
     return WeightedSum([QueryPart(part.weight, part.text, part.id, part.vector) for part in sent])
 
 
-def with_defaults(body: Body, record: CollectionRecord, queries: Sequence[Query]) -> tuple[Body, Mapping[str, Any]]:
+def with_defaults(body: Body, collection: Collection, queries: Sequence[Query]) -> tuple[Body, Mapping[str, Any]]:
     """Return a question with the defaults of the collection that it does not override, and these defaults.
 
     Args:
         body: the question as it was sent.
-        record: the collection's record.
+        collection: the collection.
         queries: the queries in it.
 
     Raises:
         InvalidContent: its filter is too large together with the default.
     """
+    record = collection.record
     if record.settings.defaults is None:
         return body, {}
     sent = {name: getattr(body, name) for name in body.model_fields_set}
-    effect = apply_defaults(record, sent, type(body).model_fields.keys(), [find_words(query) for query in queries])
-    return body.model_copy(update=dict(effect.options)), effect.applied
+    facts = get_known_facts(collection.encoders, record.settings)
+    compares_words = record.settings.encoder is not None and (facts is None or facts.late is not None)
+    taken = type(body).model_fields.keys()
+    effect = apply_defaults(record, sent, taken, queries, compares_words=compares_words)
+    options = dict(effect.options)
+    if "rerank" in options:
+        options["rerank"] = RerankOptions.model_validate(options["rerank"])
+    return body.model_copy(update=options), effect.applied
 
 
 def shape_applied(applied: Mapping[str, Any]) -> dict[str, Any]:
@@ -315,7 +322,7 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
     """
     started, collection = time.perf_counter(), running.catalogue.collection(name)
     query = parse_query(body.query)
-    body, applied = with_defaults(body, collection.record, [query])
+    body, applied = with_defaults(body, collection, [query])
     weights = len(body.temperatures) * (DEFAULT_TOP_K if body.top_k is None else body.top_k)
     if weights > MAX_SWEPT_WEIGHTS:
         raise InvalidContent.at(

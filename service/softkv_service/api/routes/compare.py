@@ -38,7 +38,7 @@ async def compare(name: NameInPath, body: CompareRequest, request: Request, runn
     """
     collection = running.catalogue.collection(name)
     query = parse_query(body.query)
-    body, applied = with_defaults(body, collection.record, [query])
+    body, applied = with_defaults(body, collection, [query])
     options = Options(
         temperature=body.temperature,
         top_k=body.top_k,

@@ -35,6 +35,7 @@ from softkv_service.retrieval.collections.replicated import ReplicatedCollection
 from softkv_service.retrieval.collections.rows import KeyStorage, build_rows, concatenate_rows, fill_memory
 from softkv_service.retrieval.collections.sealed import ChecksumStore, SealedBlocks, Span
 from softkv_service.retrieval.collections.settings import (
+    COMPARED_BY,
     check_temperature,
     choose_encoder,
     default_temperature,

@@ -32,6 +32,9 @@ from softkv_service.storage.records import CollectionRecord, CollectionSettings
 
 Model = TypeVar("Model", bound=TextModel)
 
+COMPARED_BY = ("cosine", "dot")
+"""The similarities of collections for which late interaction is."""
+
 
 def find_model(encoders: Encoders, named: str | None) -> LoadingEncoder:
     """Return the model of that name, loaded or not; None means the service's default model.
@@ -144,7 +147,7 @@ async def get_words_queue(
             kind.
         EncoderMissing, EncoderUnavailable, LibraryMissing: as `get_encoding_queue`.
     """
-    if settings.similarity not in ("cosine", "dot"):
+    if settings.similarity not in COMPARED_BY:
         raise InvalidContent.at(
             pointer,
             f"late interaction is for the similarity cosine or dot, got {settings.similarity}: {advice}",

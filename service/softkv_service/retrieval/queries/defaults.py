@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from softkv_service.retrieval.calibration import Calibration
+from softkv_service.encoding import LATE
+from softkv_service.retrieval.calibration import Calibration, Rerank
+from softkv_service.retrieval.collections import COMPARED_BY
 from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.retrieval.queries.query_parts import find_words
 from softkv_service.retrieval.queries.question import fits_full_text
+from softkv_service.retrieval.queries.rerank import LATE_DEPTH, MAX_RERANK_QUERY, most_documents
 from softkv_service.storage.conditions import Combination, Condition, parse_condition
 from softkv_service.storage.errors import InvalidCondition
 from softkv_service.storage.records import CollectionRecord
 
-DEFAULT_OPTIONS = ("filter", "bias", "full_text", "top_k", "include")
+DEFAULT_OPTIONS = ("filter", "bias", "full_text", "rerank", "top_k", "include")
 """The options for which a collection may have a default."""
 
 CACHED_DEFAULTS = 256
@@ -52,7 +56,12 @@ def read_defaults(text: str) -> Mapping[str, Any]:
 
 
 def apply_defaults(
-    record: CollectionRecord, sent: Mapping[str, Any], taken: Collection[str], queries: Sequence[Any]
+    record: CollectionRecord,
+    sent: Mapping[str, Any],
+    taken: Collection[str],
+    queries: Sequence[Any],
+    *,
+    compares_words: bool = True,
 ) -> AppliedDefaults:
     """Return the options that a request has because of the collection's defaults.
 
@@ -63,7 +72,8 @@ def apply_defaults(
         record: the collection's record.
         sent: the options that the request has, None included.
         taken: the options that a request of this kind may have.
-        queries: its queries: texts, or vectors [d].
+        queries: its queries: texts, vectors [d], or weighted sums.
+        compares_words: whether late interaction is for the encoder of the collection, as far as it is known.
 
     Raises:
         InvalidContent: the filter is too large together with the default.
@@ -75,6 +85,10 @@ def apply_defaults(
     if _rules_out_terms(sent):
         options.pop("bias", None)
         options.pop("full_text", None)
+        options.pop("rerank", None)
+    if "rerank" in options and not _may_rerank(record, sent, options["rerank"], queries, compares_words):
+        del options["rerank"]
+    queries = [find_words(query) for query in queries]
     if "full_text" in options and not _has_words(record, options["full_text"], queries):
         del options["full_text"]
     if sent.get("top_p") is not None:
@@ -89,6 +103,26 @@ def apply_defaults(
 def _rules_out_terms(sent: Mapping[str, Any]) -> bool:
     """Return whether the request's temperature or normaliser allows no terms in the logits."""
     return sent.get("temperature") == "auto" or sent.get("normaliser", "softmax") != "softmax"
+
+
+def _may_rerank(
+    record: CollectionRecord,
+    sent: Mapping[str, Any],
+    default: Mapping[str, Any],
+    queries: Sequence[Any],
+    compares_words: bool,
+) -> bool:
+    """Return whether a default of a reranker, or of late interaction, can read these queries."""
+    rerank = Rerank(default.get("model"), default.get("depth", LATE_DEPTH))
+    if not all(isinstance(query, str) and len(query) <= MAX_RERANK_QUERY for query in queries):
+        return False
+    if len(queries) * rerank.depth > most_documents(rerank):
+        return False
+    if rerank.model != LATE:
+        return True
+    temperature = sent.get("temperature")
+    is_cold = (record.settings.temperature if temperature is None else temperature) == 0
+    return compares_words and not is_cold and record.settings.similarity in COMPARED_BY
 
 
 def _has_words(record: CollectionRecord, default: Any, queries: Sequence[Any]) -> bool:

@@ -272,3 +272,35 @@ def test_a_calibration_is_fitted_with_it(client: httpx.Client) -> None:
     stored = result.json()["rerank"]
     assert (stored["model"], stored["depth"]) == ("late", 10)
     assert stored["weight"] in (0, 1)
+
+
+def test_it_may_be_the_default_of_a_collection_for_questions_that_allow_it(client: httpx.Client) -> None:
+    name = "/v1/collections/usual"
+    created = client.put(name, json={"defaults": {"rerank": {"model": "late"}}})
+    assert created.json()["defaults"] == {"rerank": {"model": "late"}}
+    documents = [{"id": f"{i:02}", "key": key} for i, key in enumerate(KEYS)]
+    client.post(f"{name}/documents", json={"documents": documents}).raise_for_status()
+    usual, plain = ask(client, name), ask(client, name, rerank=None)
+    assert usual["applied"] == {"rerank": {"model": "late"}}
+    assert usual["certificate"]["reranked"] == 10
+    assert "applied" not in plain
+    check(usual, plain)
+    assert weights(ask(client, name, **LATE)) == weights(usual)
+    many = client.post(f"{name}/attend", json={"queries": [QUERY, "a walk"]}).json()
+    assert [answer["certificate"]["reranked"] for answer in many["results"]] == [10, 10]
+    ruled_out: list[dict[str, Any]] = [
+        {"temperature": 0},
+        {"temperature": "auto"},
+        {"normaliser": "sparsemax"},
+        {"query": [0.1] * 384},
+        {"query": [{"text": "a cat"}, {"text": "a dog", "weight": -0.5}]},
+        {"query": "cat " * 2501},
+    ]
+    for options in ruled_out:
+        answer = client.post(f"{name}/attend", json={"query": QUERY} | options)
+        assert answer.status_code == 200, answer.text
+        assert "reranked" not in answer.json()["certificate"]
+        assert "applied" not in answer.json()
+    cleared = client.patch(name, json={"defaults": None}).json()
+    assert cleared["defaults"] is None
+    assert weights(ask(client, name)) == weights(plain)
