@@ -66,11 +66,11 @@ def check_rerank(queries: Sequence[EncodedQuery | EncodedSum], options: Options,
         raise InvalidContent.at(
             "/normaliser", f"rerank is for softmax, got {options.normaliser}: leave one of the two out"
         )
-    most = most_documents(options.rerank)
-    if len(queries) * options.rerank.depth > most:
+    limit = most_documents(options.rerank)
+    if len(queries) * options.rerank.depth > limit:
         raise InvalidContent.at(
             "/rerank/depth",
-            f"{len(queries)} queries of depth {options.rerank.depth} came, and a request reranks {most} "
+            f"{len(queries)} queries of depth {options.rerank.depth} came, and a request reranks {limit} "
             "documents in all: send the queries in parts, or a smaller depth",
         )
     if options.rerank.model == LATE:

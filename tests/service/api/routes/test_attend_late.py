@@ -274,7 +274,7 @@ def test_a_calibration_is_fitted_with_it(client: httpx.Client) -> None:
     assert stored["weight"] in (0, 1)
 
 
-def test_it_may_be_the_default_of_a_collection_for_questions_that_allow_it(client: httpx.Client) -> None:
+def test_a_collection_may_have_it_as_a_default(client: httpx.Client) -> None:
     name = "/v1/collections/usual"
     created = client.put(name, json={"defaults": {"rerank": {"model": "late"}}})
     assert created.json()["defaults"] == {"rerank": {"model": "late"}}
