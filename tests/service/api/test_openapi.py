@@ -8,7 +8,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from softkv_service.api.problems.table import TABLE
+from softkv_service.api.parts import find_parts
+from softkv_service.api.problems.table import TABLE, add_refusals
 from softkv_service.storage import ReEncoding
 from tests.running import RunningService
 from tests.service.api.calls import EVERY_FIELD, Call, examples, in_path, trained_once, with_numbers
@@ -142,6 +143,8 @@ def test_every_code_that_is_described_is_one_that_a_call_may_answer():
         for code in answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
     assert answered == described
+    for part in find_parts():
+        add_refusals(part.refusals, part.errors)
     assert described == {code for code, refusal in TABLE.items() if refusal.reason is not None}
 
 
