@@ -150,7 +150,9 @@ def _bound(value: Any) -> str | int | float | None:
         raise InvalidInput.of(f"filter: expected a number or a text, got {value!r}.{dated}")
     if isinstance(value, bool):
         return int(value)
-    return value if isinstance(value, str) or (_is_number(value) and not math.isnan(value)) else None
+    if value is None or isinstance(value, str):
+        return value
+    return None if math.isnan(value) else value
 
 
 def _is_number(value: Any) -> bool:
