@@ -27,6 +27,10 @@ STEPS = 2**14
 """The steps of a coordinate between 0 and 1 before the projection, whose sums are integers, exact in float64."""
 
 
+ALONE_PRODUCTS = 2**18
+"""The products up to which OpenBLAS wakes no other threads. These would wait for the threads of the encoder."""
+
+
 @cache
 def read_projection(name: str) -> I8:
     """Return int8[d, 128], the projection of the words of an encoder, up to a factor.
@@ -146,7 +150,7 @@ def find_words(text: str, run: Run) -> tuple[NDArray[np.int64], list[Span]]:
     lasts = np.append(firsts[1:], len(run.ids))
     spans = list(zip(run.starts[firsts].tolist(), run.ends[lasts - 1].tolist(), strict=True))
     indices = [i for i, (start, end) in enumerate(spans) if any(map(str.isalnum, text[start:end]))][:MAX_WORDS]
-    return np.stack([firsts, lasts], axis=1)[indices], [spans[i] for i in indices]
+    return np.array([firsts, lasts]).T[indices], [spans[i] for i in indices]
 
 
 def project(vectors: NDArray[np.float64], projection: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -156,5 +160,8 @@ def project(vectors: NDArray[np.float64], projection: NDArray[np.float64]) -> ND
     """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     directions = np.rint(vectors / np.maximum(lengths, 1e-9) * STEPS)
-    projected: NDArray[np.float64] = directions @ projection
-    return projected.astype(np.float32)
+    projected = np.empty((len(vectors), projection.shape[1]), dtype=np.float32)
+    step = max(1, ALONE_PRODUCTS // projection.size)
+    for start in range(0, len(vectors), step):
+        projected[start : start + step] = directions[start : start + step] @ projection
+    return projected
