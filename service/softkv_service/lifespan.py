@@ -22,7 +22,7 @@ from softkv_service.configuration import Configuration
 from softkv_service.datasets import DEMOS
 from softkv_service.logs import log
 from softkv_service.retrieval.collections import Catalogue
-from softkv_service.retrieval.documents import ExpirySweep, ReEncodings, Seeding
+from softkv_service.retrieval.documents import ExpirySweep, MissingWords, ReEncodings, Seeding
 from softkv_service.startup import Opening, open_in_background
 from softkv_service.storage.errors import StorageError
 
@@ -61,6 +61,8 @@ async def lifespan(
             loading.add_done_callback(_log_failure)
             re_encoding = asyncio.create_task(_re_encode(app.state.parts, opening.keys))
             re_encoding.add_done_callback(_log_failure)
+            filling = asyncio.create_task(_make_words(catalogue, opening.keys))
+            filling.add_done_callback(_log_failure)
             sweeping = asyncio.create_task(_sweep(catalogue, opening.keys))
             sweeping.add_done_callback(_log_failure)
             tidying = asyncio.create_task(_tidy_idle(catalogue, opening.keys))
@@ -74,9 +76,10 @@ async def lifespan(
                 loading.cancel()
                 watching.cancel()
                 re_encoding.cancel()
+                filling.cancel()
                 sweeping.cancel()
                 tidying.cancel()
-                await asyncio.gather(loading, watching, re_encoding, sweeping, tidying, return_exceptions=True)
+                await asyncio.gather(loading, watching, re_encoding, filling, sweeping, tidying, return_exceptions=True)
                 await asyncio.to_thread(app.state.received.close)
                 await asyncio.to_thread(catalogue.close)
                 await catalogue.encoders.close()
@@ -107,6 +110,13 @@ async def _re_encode(parts: State, keys: Future[None]) -> None:
     with suppress(StorageError):  # collections that could not be read are retried, and reported, by themselves
         await asyncio.wrap_future(keys)
     await parts.re_encodings.run()
+
+
+async def _make_words(catalogue: Catalogue, keys: Future[None]) -> None:
+    """Make the words that keys lack, once the collections' keys were read."""
+    with suppress(StorageError):
+        await asyncio.wrap_future(keys)
+    await MissingWords(catalogue).run()
 
 
 async def _sweep(catalogue: Catalogue, keys: Future[None]) -> None:

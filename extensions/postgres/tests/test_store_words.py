@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from psycopg import connect
 
+from extensions.postgres.tests.of_the_core import functions_with
 from softkv_postgres.garbage_collection import collect_garbage
+from softkv_service.encoding import Encoder
+from softkv_service.retrieval.documents import MissingWords
 from softkv_service.storage import open_shared
 from softkv_service.storage.records import KeptWords
+from tests.service.retrieval.documents.test_missing_words import count, filled, model, serving
 from tests.service.storage.making import SETTINGS, document
+
+__all__ = ["model"]  # a fixture
 
 LATE = replace(SETTINGS, late=True)
 
@@ -63,3 +71,24 @@ def test_words_of_deleted_documents_leave_the_disk(store: Any, address: str) -> 
     with store.reading() as reader:
         assert reader.words(number, np.array(rows)) == {int(rows[1]): b"two"}
     assert list(store.check()) == []
+
+
+globals().update(functions_with("store", "retrieval.documents.test_missing_words"))
+
+
+async def test_two_processes_make_each_word_once(address: str, model: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = list[str]()
+    real = MissingWords._encode
+
+    async def encode(self: MissingWords, queue: Any, texts: list[str]) -> Any:
+        encoded.extend(texts)
+        return await real(self, queue, texts)
+
+    monkeypatch.setattr(MissingWords, "_encode", encode)
+    with open_shared(address) as one, open_shared(address) as two:
+        async with serving(one, model) as first, serving(two, model) as second:
+            collection = await filled(first, 130)
+            await second.refresh()
+            await asyncio.gather(MissingWords(first).fill(), MissingWords(second).fill())
+            assert count(collection).waiting == 0
+            assert len(encoded) == len(set(encoded))

@@ -101,8 +101,8 @@ class CollectionChange(Wire):
     )
     late: bool | None = Field(
         None,
-        description="Whether the words of each key that is written from now on are kept for late interaction; false "
-        "deletes those that are kept. Left out: unchanged.",
+        description="Whether the words of each key are kept for late interaction. Those that are missing are made in "
+        "the background; false deletes all. Left out: unchanged.",
     )
 
     model_config = ConfigDict(

@@ -186,7 +186,7 @@ class WordCounts(Record):
 
     Attributes:
         kept: the number of keys whose words are kept.
-        waiting: the number of keys with a text whose words are not; a question encodes them.
+        waiting: the number of keys with a text whose words are still to be made; a question encodes them.
     """
 
     kept: int

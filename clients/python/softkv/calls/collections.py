@@ -141,7 +141,7 @@ def change(
         defaults: options of queries that do not send their own, in place of all defaults until now: `filter`, `bias`,
             `full_text`, `top_k` and `include`. `None` removes them.
         expire_after: the time after which documents written from now on expire; `None`: never.
-        late: whether the words of each key that is written from now on are kept; `False` deletes those that are kept.
+        late: whether the words of each key are kept; those that are missing are made behind. `False` deletes them.
 
     Returns:
         The `CollectionInfo` after the change.

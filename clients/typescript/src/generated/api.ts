@@ -2245,7 +2245,7 @@ export interface components {
             projection?: null;
             /** @description Options of queries that do not send their own, in place of all defaults until now. Left out: unchanged; null: none. */
             defaults?: components["schemas"]["Defaults"] | null;
-            /** @description Whether the words of each key that is written from now on are kept for late interaction; false deletes those that are kept. Left out: unchanged. */
+            /** @description Whether the words of each key are kept for late interaction. Those that are missing are made in the background; false deletes all. Left out: unchanged. */
             late?: boolean;
         };
         /** @description The costs of a collection: memory, disk, and the times of its questions. */
@@ -5620,7 +5620,7 @@ export interface components {
         WordCounts: {
             /** @description The number of keys whose words are kept. */
             kept: number;
-            /** @description The number of keys with a text whose words are not; a question encodes them. */
+            /** @description The number of keys with a text whose words are still to be made; a question encodes them. */
             waiting: number;
         };
         /** @description A word of the question, and the word of a document's key that is the most similar to it. */
