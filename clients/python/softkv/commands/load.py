@@ -106,9 +106,6 @@ def load(
             rich_help_panel=NEW,
         ),
     ] = None,
-    late: Annotated[
-        bool, typer.Option("--late", help="Keep the words of keys for late interaction.", rich_help_panel=NEW)
-    ] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
@@ -130,7 +127,7 @@ def load(
     with reading():
         source = open_with(file, Reading(fill_options(**options), form=OPTION), ids=ids)
     name = collection_name(collection or (stem_of(file) if file.name != "-" else source.name))
-    settings = {"similarity": similarity, "encoder": encoder, "value_from": value_from, "late": late or None}
+    settings = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
     upload_source(source, name, settings, resume=resume, url=url, api_key=api_key, as_json=as_json)
 
 
@@ -150,7 +147,7 @@ def collection_name(name: str) -> str:
 def upload_source(
     source: Table,
     name: str,
-    options: Mapping[str, str | bool | None],
+    options: Mapping[str, str | None],
     *,
     resume: bool,
     url: str,

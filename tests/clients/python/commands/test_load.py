@@ -82,12 +82,6 @@ def test_vectors_beside_their_ids(softkv: Softkv, client: httpx.Client, tmp_path
     assert client.get(f"{PATH}/documents/b?include=key_vector").json()["key_vector"] == [0.5, -3.0]
 
 
-def test_words_are_kept_on_request(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
-    file = str(write_lines(tmp_path / "books.ndjson", [{"id": "a", "key": "pets that purr"}]))
-    assert softkv("load", file, "--late").exit_code == 0
-    assert (client.get(PATH).json()["late"], client.get(PATH).json()["words"]) == (True, {"kept": 1, "waiting": 0})
-
-
 def test_a_collection_that_is_another_is_not_written_to(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
     client.put(PATH, json={"similarity": "cosine"})
     ended = softkv("load", str(write_lines(tmp_path / "books.ndjson", BOOKS)), "--similarity", "dot")
