@@ -30,6 +30,7 @@ def by_operation(*calls: Call) -> dict[str, Call]:
 NEEDS_THE_ENCODER = by_operation(
     Call("readyz"),
     Call("put_collection", {}, {"name": "new"}),
+    Call("patch_collection", {"late": True}),
     Call("put_document", {"key": "cats"}),
     Call("post_documents", {"documents": [{"id": "a", "key": "cats"}]}),
     Call("patch_document", {"key": "cats"}),

@@ -16,6 +16,7 @@ SETTINGS = {
     "value_from": "value",
     "defaults": {"top_k": 5},
     "expire_after": None,
+    "late": True,
 }
 
 
@@ -35,5 +36,6 @@ def test_settings_of_a_calibration_are_left_out(temperature, null, settings_kept
         "encoder": None,
         "value_from": "value",
         "defaults": {"top_k": 5},
+        "late": True,
         **settings_kept,
     }
