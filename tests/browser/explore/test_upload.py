@@ -190,7 +190,7 @@ def test_rows_without_a_key_are_foreseen_and_take_another_column(explore: Explor
     choose(page, "shop.csv", written(rows))
     assert page.locator(".columns tbody tr").nth(2).locator("td").nth(1).inner_text() == "dates"
     assert page.inner_text("#no-value") == "No column becomes the value, and an answer shows the key as the value."
-    told = "16 rows can be stored. 4 have no key: the column “title” is empty there."
+    told = "16 rows can be stored. 4 have no key: “title” is empty there."
     assert page.inner_text("#doctor p") == told
     assert page.inner_text("#send") == "Upload 16 rows"
     assert page.locator("#fallback option").all_inner_texts() == ["skip these rows", "use “article”: 3 rows more"]

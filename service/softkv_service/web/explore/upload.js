@@ -276,7 +276,7 @@ class UploadTab {
     );
     const told = [
       say("holes.stored", { count: storable, rows: count(storable) }),
-      keyless ? say("holes.key", { count: keyless, rows: count(keyless), column: key, columns: keys.length || 1 }) : "",
+      keyless ? say("holes.key", { count: keyless, rows: count(keyless), column: key }) : "",
       nameless ? say("holes.id", { count: nameless, rows: count(nameless), column: columnOf(mapping, "id") ?? "" }) : "",
     ];
     return h(
