@@ -367,11 +367,10 @@ def sweep(
 def reads_exactly(view: AnyView, question: Question) -> bool:
     """Return whether the exact path in float64 shall answer a question, instead of a scan of 8-bit codes.
 
-    It shall if the question is `exact`. It shall if reading the float32
-    originals of the passing rows takes no longer than a scan: in NumPy it never does, unless they are on a disk. And it
-    shall if some rows have no 8-bit codes and one of these holds: the question has a bias or `Auto`, or documents have
-    several keys. Otherwise only view, mask and question decide. So the path does not depend on the other questions, and
-    a sweep takes the path of `attend`.
+    It shall if the question is `exact`, or if reading the float32 originals of the passing rows takes no longer than a
+    scan: in NumPy it never does, unless they are on a disk. And it shall if some rows have no 8-bit codes and one of
+    these holds: the question has a bias or `Auto`, or documents have several keys. Otherwise only view, mask and
+    question decide. So the path does not depend on the other questions, and a sweep takes the path of `attend`.
     """
     if question.exact:
         return True
