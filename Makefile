@@ -118,10 +118,10 @@ NONE_IS_FINE = || [ $$? = 5 ]
 	$(call create,$(PYTHON),$*)
 
 # The service requires its core, its client and the model, and its extras the walls. pip gets all at once, so it looks for
-# none of them in an index.
+# none of them in an index. It gets the service without an extra as well: else pip 23 looks for the one that walls require.
 PROJECTS := pyproject.toml attention/pyproject.toml clients/python/pyproject.toml $(wildcard extensions/*/pyproject.toml workshop/pyproject.toml)
 WALLS := $(patsubst %/pyproject.toml,%,$(wildcard extensions/*/pyproject.toml workshop/pyproject.toml))
-OWN = -e attention -e clients/python $(WALLS:%=-e %)
+OWN = -e attention -e clients/python $(WALLS:%=-e %) -e .
 
 # The kernels in C, of which installing the core in this way makes a library beside them, compiled once into dist/kernels.
 # The compiler is in the temporary environment of that build alone. With SOFTKV_PLATFORM=any, no library is built.
@@ -140,7 +140,7 @@ install_first = $(if $(UV)$(wildcard $@),$(call install,$(VENV)),$(subst --quiet
 
 $(VENV)/.serves: $(PROJECTS) $(NATIVE) $(CONSTRAINTS) $(MINILM) | $(BIN)/pip
 	$(call announce,about 0.3 GB,three to ten)
-	$(install_first) $(SERVES) -e .
+	$(install_first) $(SERVES)
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.serves
