@@ -6,7 +6,8 @@ import csv
 import gzip
 import io
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 UPLOAD = "#collection=books&tab=upload"
 SAYS = "words => document.querySelector('#state')?.textContent.startsWith(words)"
+HOLDS = """rows => rows.map(({ cells }) =>
+    cells[2].querySelector('select')?.selectedOptions[0].textContent ?? cells[2].textContent)"""
 DROP = """([name, text]) => {
   const dataTransfer = new DataTransfer();
   dataTransfer.items.add(new File([text], name));
@@ -150,6 +153,104 @@ def test_numbers_in_a_file_are_filtered_as_sqlite_does(explore: Explore, writer:
             "words => document.querySelector('#page').textContent.includes(words)", arg=f" of {expected},"
         )
         assert ("letter by letter" in page.inner_text(".letters")) == bool(letters)
+
+
+SOLD = [date(1799 + 7 * i, i % 12 + 1, 3 * i % 28 + 1) for i in range(40)]
+GOODS: list[tuple[str, Callable[[int], str], Sequence[Any], list[tuple[str, Any, str]]]] = [
+    (
+        "price",
+        lambda i: f"{german(1.7 * 1.6**i)} €",
+        [1.7 * 1.6**i for i in range(40)],
+        [
+            ("1.000", 1000, "1,000"),
+            ("99,90", 99.9, "99.9"),
+            ("100 €", 100, "100"),
+            ("50,000,000", 50_000_000, "50,000,000"),
+            ("1.211,99 €", 1211.99, "1,211.99"),
+            ("1000", 1000, ""),
+        ],
+    ),
+    (
+        "published",
+        lambda i: f"{SOLD[i].day} {SOLD[i]:%B %Y}",
+        SOLD,
+        [
+            ("1 January 1890", date(1890, 1, 1), "1890-01-01"),
+            ("Jan. 1, 1890", date(1890, 1, 1), "1890-01-01"),
+            ("1890年1月1日", date(1890, 1, 1), "1890-01-01"),
+            ("15.06.1930", date(1930, 6, 15), "1930-06-15"),
+            ("1930-06-15", date(1930, 6, 15), ""),
+        ],
+    ),
+    ("sold", "{:%d.%m.%Y}".format, SOLD, [("15.06.1930", date(1930, 6, 15), "1930-06-15")]),
+    ("sent", "{:%m/%d/%Y}".format, SOLD, [("6/15/1930", date(1930, 6, 15), "1930-06-15")]),
+]
+"""Columns of a file: how a cell is written, what it is, and values of a filter with what they are and are read as."""
+
+
+def test_values_of_a_filter_are_read_as_the_cells_of_the_file_were(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={"encoder": None, "dimension": 2}).raise_for_status()
+    page = explore(UPLOAD).page
+    cells = [
+        [cell(i if field == "price" or field == "published" else SOLD[i]) for field, cell, _, _ in GOODS]
+        for i in range(40)
+    ]
+    rows = [[f"thing {i}", "[1, 2]", *row] for i, row in enumerate(cells)]
+    choose(page, "goods.csv", written([["title", "key_vector", *(name for name, *_ in GOODS)], *rows], ";"))
+    assert f"“published” has 40 dates, and “{cells[0][1]}” is stored as 1799-01-01." in page.inner_text(".tab")
+    assert send(page) == "40 of 40 rows · 40 stored"
+    page.goto(page.url.replace("tab=upload", "tab=documents"))
+    page.click("#only-add")
+    for field, _, values, filters in GOODS:
+        page.select_option("#only-field-0", f"metadata.{field}")
+        page.select_option("#only-operator-0", ">=")
+        for text, value, read in filters:
+            page.fill("#only-value-0", text)
+            page.keyboard.press("Tab")
+            expected = sum(round(one, 2) >= value if field == "price" else one >= value for one in values)
+            page.wait_for_function(
+                "count => document.querySelector('#page').textContent.includes(count)", arg=f" of {expected},"
+            )
+            assert page.inner_text(".letters") == (f"Read as {read}." if read else ""), text
+    page.fill("#only-value-0", "06/07/1930")
+    page.keyboard.press("Tab")
+    page.wait_for_selector(".letters:has-text('“06/07/1930” cannot be read as one date')")
+    page.select_option("#only-field-0", "metadata.price")
+    page.select_option("#only-operator-0", "in")
+    page.fill("#only-value-0", "1,70; 2,72 €")
+    page.keyboard.press("Tab")
+    page.wait_for_selector(".letters:has-text('Read as 1.7; 2.72.')")
+    page.wait_for_function("() => document.querySelector('#page').textContent.includes(' of 2,')")
+    page.fill("#only-value-0", "many")
+    page.keyboard.press("Tab")
+    page.wait_for_selector(".letters:has-text('“many” cannot be read as a number')")
+
+
+def test_dates_of_two_readings_are_chosen_and_no_column_holds_a_type_that_it_has_not(
+    explore: Explore, writer: httpx.Client
+) -> None:
+    writer.put("/v1/collections/books", json={}).raise_for_status()
+    page = explore(UPLOAD).page
+    heads = ["title", "ISBN", "none", "either", "clear"]
+    rows = [
+        ["cats", "0141439513", "n/a", "06/07/1930", "28 January 1813"],
+        ["dogs", "0141439600", "-", "1/2/1931", "1 May 1890"],
+    ]
+    choose(page, "books.csv", written([heads, *rows]))
+    holds = page.eval_on_selector_all("table.columns tbody tr", HOLDS)
+    assert holds == ["text", "text", "text", "text", "dates: 1813-01-28"]
+    assert "“either” has dates such as “06/07/1930”, which may be read in 2 ways" in page.inner_text(".tab")
+    assert page.locator("#dates-3 option").all_inner_texts() == ["text", "dates: 1930-07-06", "dates: 1930-06-07"]
+    page.select_option("#dates-3", "dates: 1930-06-07")
+    page.select_option("#dates-4", "text")
+    assert send(page) == "2 of 2 rows · 2 stored"
+    stored = writer.post("/v1/collections/books/documents/query", json={"include": ["metadata"]}).json()["documents"][0]
+    assert stored["metadata"] == {
+        "ISBN": "0141439513",
+        "none": "n/a",
+        "either": "1930-06-07",
+        "clear": "28 January 1813",
+    }
 
 
 def test_a_column_without_holes_is_the_key(explore: Explore, writer: httpx.Client) -> None:

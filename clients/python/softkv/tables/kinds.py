@@ -15,8 +15,8 @@ from softkv.problems import invalid_value
 from softkv.tables.cells import LONGEST_NUMBER, BadCell, force_number, is_number, refuse_constant, shorten
 
 Kind: TypeAlias = Literal["text", "number", "boolean", "json", "date"]
-Remark: TypeAlias = Literal["numbers", "text", "decimal", "missing", "dates", "odd"]
-"""The reason of a notice about a column: numbers in another spelling, or cells that keep it text."""
+Remark: TypeAlias = Literal["numbers", "text", "decimal", "missing", "dates", "ambiguous", "odd"]
+"""The reason of a notice about a column: numbers or dates in another spelling, or cells that keep it text."""
 
 MISSING = frozenset({"n/a", "na", "#n/a", "nan", "null", "-", "–", "—"})  # dashes of typesetters
 """Texts, in small letters, that mark a cell without a value."""
@@ -27,9 +27,12 @@ _AMOUNTS = (
 )
 AMOUNTS = frozenset(_AMOUNTS.split())
 """Words in the names of columns of amounts, whose trailing zeros say nothing."""
-_DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d")
-DATES = tuple(day + time for day, time in product(_DAYS, ("", " %H:%M", " %H:%M:%S")))
-"""The formats of dates that are recognised. Filters compare such texts letter by letter, which is no order of time."""
+_DIGITS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
+_NAMED = ("%d %B %Y", "%d. %B %Y", "%d-%B-%Y", "%B %d, %Y", "%B %d %Y")
+DATES = tuple(day + time for day, time in product((*_DIGITS, *_NAMED), ("", " %H:%M", " %H:%M:%S")))
+"""The formats of dates that are recognised. In %B, months have English names, or at least three letters of them."""
+_NAMES = "january february march april may june july august september october november december"
+_MONTHS = _NAMES.split()  # of no locale
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,19})")
 _UNIT = re.compile(r"([+-]?)([$€£¥]?) ?(\d.*?) ?([%$€£¥]?)")
@@ -43,6 +46,8 @@ _LIKE = re.compile(r"\(?[+-]?[$€£¥]? ?[+-]?(\d+|\d{1,3}([,.'’ \xa0\u202f]\
 # A-17, 12a, 1234 AB, 2.0b, 12:30, 1.4.1, 01234, and numbers of telephones
 _LETTERS = r"[^\W\d_][- ]?\d+\b(?![.,]\d)|(?<![\d.,])\d+ ?[^\W\d_]|\d[a-z]\b"
 _CODE = re.compile(rf"{_LETTERS}|\d[-/:]\w|\.\d\d?\.\d|^\+?0\d|^\+[\d ]+$|\d \d[\d ]*$")
+_NAME = re.compile(r"(?<![^\W\d_])([A-Za-z]{3,9})\b\.?")
+_YEAR = re.compile(r"(?<!%)(?:%%)*%[YyGcx]")
 _LONGEST_DATE = 60
 _MISSING_SHARE = 100
 """A column of numbers has at least this many cells for each missing one."""
@@ -59,7 +64,7 @@ class ColumnType(NamedTuple):
         remark: what its reader should hear.
         example: the cell that is the reason of the remark.
         decimals: the characters that may be the decimal point.
-        formats: the formats of its dates; of a remark all that fit, of dates one.
+        formats: the formats of its dates; of the remark `ambiguous` all that fit, of others one.
         is_forced: whether a caller has named it as numbers or dates, whatever the form of some cells.
         unit: of numbers that are forced, the unit that they have.
         thousands: the mark between groups of three digits; empty without one.
@@ -97,6 +102,9 @@ class ColumnType(NamedTuple):
                 cells = f"{self.missing:,} of its cells, such as {shown!r}, {has}"
                 remarks = [f"stays text, since {cells}; {number} leaves {it} empty"]
             case "dates":
+                stored = f"{shown!r} is stored as {self.read(self.example)}"
+                remarks = [f"has {self.cells:,} dates, and {stored}; {say('text_column', column)} keeps texts"]
+            case "ambiguous":
                 options = " or ".join(say("date", format_) for format_ in self.formats)
                 remarks = [f"has dates such as {shown!r}, which filters compare as texts; {options} reads them"]
             case "odd":
@@ -247,7 +255,7 @@ class ColumnOfTexts:
         decided = self._judge() if self._count else ColumnType("text")
         if decided.kind == "text" or not self._missing:
             return decided
-        if not are_few(self._missing, self._count + self._missing):
+        if decided.kind == "number" and not are_few(self._missing, self._count + self._missing):
             return ColumnType("text", self._count, self._missing, self._mark, "missing", self._mark)
         return decided._replace(missing=self._missing, mark=self._mark)
 
@@ -255,11 +263,10 @@ class ColumnOfTexts:
         """Return the type of the cells that are not missing."""
         kind: Kind = next(iter(self._kinds), "text")
         if kind == "date":
-            if self._date is None:
-                return ColumnType(
-                    "text", self._count, remark="dates", example=self._firsts[0][0], formats=self._formats
-                )
-            return ColumnType("date", self._count, formats=self._formats)
+            if self._date is not None:
+                return ColumnType("date", self._count, formats=self._formats)
+            read = ColumnType("date", self._count, remark="dates", example=self._firsts[0][0], formats=self._formats)
+            return read if len(self._formats) == 1 else read._replace(kind="text", remark="ambiguous")
         if kind == "text" and self._like * 5 >= self._count * 4:
             cell, line = self._firsts[0 if self._alike * 2 < self._count else -1]
             return ColumnType("text", self._count, remark="odd", example=cell, line=line)
@@ -273,8 +280,9 @@ class ColumnOfTexts:
         if self._flawed or (self._changed and not self._unit and may_be_versions and not is_amount(self._name)):
             return ColumnType("text", self._count, remark="text", example=self._flawed or self._changed)
         example = self._changed or (self._pointed if self._point == "," else "")
-        remark: Remark | None = "numbers" if example else None
-        return ColumnType("number", self._count, remark=remark, example=example, decimals=self._decimals)
+        return ColumnType(
+            "number", self._count, remark="numbers" if example else None, example=example, decimals=self._decimals
+        )
 
     def _judge_groups(self) -> ColumnType:
         """Return the type of numbers such as 1,234.50; texts if 1.234 in them may be another number."""
@@ -344,7 +352,7 @@ def check_date(format_: str) -> None:
     """Raise Invalid unless a date that is written in a format can be read in it."""
     day = datetime(2024, 9, 17)
     try:
-        is_whole = datetime.strptime(day.strftime(format_), format_) == day
+        is_whole = _YEAR.search(format_) is not None and _instant(day.strftime(format_), format_) == day
     except (ValueError, re.error):
         is_whole = False
     if not is_whole:
@@ -354,10 +362,19 @@ def check_date(format_: str) -> None:
 def to_date(text: str, format_: str) -> str | None:
     """Return a date in ISO 8601, with its time if the format has one; None for another text."""
     try:
-        instant = datetime.strptime(text.strip(), format_)
+        instant = _instant(text.strip(), format_)
     except ValueError:
         return None
     return (instant if "%H" in format_ or "%I" in format_ else instant.date()).isoformat()
+
+
+def _instant(text: str, format_: str) -> datetime:
+    """Return the instant of a text; raise ValueError if it has another format."""
+    if "%B" in format_ and (name := _NAME.search(text)):
+        numbers = [number for number, month in enumerate(_MONTHS, start=1) if month.startswith(name[1].lower())]
+        text = f"{text[: name.start()]}<{numbers[0] if numbers else name[1]}>{text[name.end() :]}"
+        format_ = format_.replace("%B", "<%m>")
+    return datetime.strptime(text, format_)
 
 
 def _is_json(text: str) -> bool:

@@ -1,19 +1,24 @@
 /** The fields that the documents of a collection have, with their types and their most frequent values. */
 
+import { store, stored } from "../shared/look.js";
+
 /**
- * @typedef {object} Facts
+ * @typedef {object} Facts `point`: the decimal point of the file that its numbers came from
  * @property {string[]} types
  * @property {number} count
  * @property {number} distinct
  * @property {any} min
  * @property {any} max
  * @property {{value: any, count: number}[] | null} values
+ * @property {string} [point]
  */
 /** @typedef {Map<string, Facts>} Fields by their names, as in filters */
 
 /** Pages of fields that are read; beyond them, a filter is written as JSON. */
 const PAGES = 5;
 const VALUES = 50;
+/** The fields whose numbers were uploaded with a decimal comma, by collection, as this browser keeps them. */
+const COMMAS = "softkv-commas";
 
 /** The fields of every document, whatever its metadata: a filter may compare them too. @type {[string, Facts][]} */
 const ALWAYS = ["id", "key"].map((name) => [name, { types: ["text"], count: 0, distinct: 0, min: null, max: null, values: null }]);
@@ -27,15 +32,21 @@ const ALWAYS = ["id", "key"].map((name) => [name, { types: ["text"], count: 0, d
 async function fieldsOf(api, collection) {
   /** @type {[string, Facts][]} */
   const all = [];
+  const commas = stored(COMMAS)[collection] ?? [];
   let cursor;
   for (let page = 0; page < PAGES; page++) {
     const path = `/v1/collections/${encodeURIComponent(collection)}/documents/fields`;
     const answer = await api.post(path, { values: true, limit: VALUES, ...(cursor && { cursor }) });
-    all.push(.../** @type {[string, Facts][]} */ (Object.entries(answer.fields)));
+    for (const [name, facts] of Object.entries(answer.fields)) all.push([name, { ...facts, point: commas.includes(name) ? "," : "." }]);
     cursor = answer.next_cursor;
     if (!cursor) break;
   }
   return new Map([...all.filter(([, { types }]) => types.some((type) => type !== "object")), ...ALWAYS]);
+}
+
+/** Keep the fields whose numbers have a decimal comma, by which a filter is read, too. @param {string} collection @param {string[]} fields */
+export function keepCommas(collection, fields) {
+  if (fields.length) store({ ...stored(COMMAS), [collection]: fields }, COMMAS);
 }
 
 /**

@@ -1,9 +1,10 @@
 /** The filter builder: conditions on the fields that are there, all of which or any of which hold; or a filter as JSON. */
 
 import { each, fill, h } from "../shared/element.js";
-import { isNumeric } from "./fields.js";
+import { isDated, isNumeric } from "./fields.js";
 import { parsed } from "./question.js";
 import { text as written } from "./text.js";
+import { numberIn, writtenDate } from "./upload/kinds.js";
 
 /** @typedef {import("./fields.js").Fields} Fields */
 /** @typedef {import("../shared/words.js").Say} Say */
@@ -11,6 +12,8 @@ import { text as written } from "./text.js";
 
 const ORDER = ["<", "<=", ">", ">="];
 const LISTS = ["in", "not in"];
+/** Operators that compare values of the field's type. */
+const COMPARED = ["==", "!=", ...ORDER, ...LISTS];
 /** The operators of a filter, and two for a field that a document has not. */
 const OPERATORS = ["==", "!=", ...ORDER, "contains", ...LISTS, "missing", "present"];
 
@@ -127,10 +130,23 @@ export function filterBuilder(say, id, changed, learn) {
     join = conditions?.join ?? "AND";
   }
 
-  /** Return the hint that texts are compared by letters; empty for other comparisons. @param {{field: string, operator: string, text: string}} row */
-  function letters({ field, operator, text }) {
-    if (!ORDER.includes(operator) || !fields.get(field)?.types.includes("text") || DATE.test(text.trim())) return "";
-    return say("filter.letters", { field: plain(field) });
+  /** Return what the value is read as if it is written otherwise, or that it is compared by letters. @param {{field: string, operator: string, text: string}} row */
+  function about(row) {
+    const facts = fields.get(row.field);
+    if (!row.text.trim() || !COMPARED.includes(row.operator)) return "";
+    const values = [conditionOf(row, fields).value].flat();
+    if (isNumeric(facts) || isDated(facts)) {
+      const odd = values.find((value) => typeof value === "string" && !(isDated(facts) && DATE.test(value)));
+      if (odd !== undefined) return say(isNumeric(facts) ? "filter.number" : "filter.date", { text: odd });
+      const read = values.map((value) => written(value?.datetime ?? value));
+      return read.join(", ") === row.text.trim()
+        ? ""
+        : say("filter.read", {
+            text: values.map((value, i) => (typeof value === "number" ? value.toLocaleString("en", { maximumFractionDigits: 20 }) : read[i])).join("; "),
+          });
+    }
+    if (!ORDER.includes(row.operator) || !facts?.types.includes("text") || DATE.test(row.text.trim())) return "";
+    return say("filter.letters", { field: plain(row.field) });
   }
 
   function tell() {
@@ -227,13 +243,13 @@ export function filterBuilder(say, id, changed, learn) {
       placeholder: LISTS.includes(row.operator) ? say("filter.several") : hint(facts),
       onchange: () => {
         row.text = value.value;
-        about.textContent = letters(row);
+        told.textContent = about(row);
         tell();
       },
     });
     value.hidden = ["missing", "present"].includes(row.operator);
-    const about = h("p.letters", { id: `${id}-letters-${i}` }, letters(row));
-    value.setAttribute("aria-describedby", about.id);
+    const told = h("p.letters", { id: `${id}-letters-${i}`, role: "status" }, about(row));
+    value.setAttribute("aria-describedby", told.id);
     return h(
       "div.condition",
       {},
@@ -245,7 +261,7 @@ export function filterBuilder(say, id, changed, learn) {
         rows.splice(i, 1);
         redraw(add.id);
       }),
-      about,
+      told,
     );
   }
 
@@ -304,27 +320,37 @@ const DATE = /^(\d{4}-\d\d-\d\d([T ].*)?|now([+-]\d+(\.\d+)?[smhdw])?)$/;
 function conditionOf({ field, operator, text }, fields) {
   if (operator === "missing") return { field, operator: "==", value: null };
   if (operator === "present") return { field, operator: "!=", value: null };
-  const scalar = (/** @type {string} */ one) => scalarOf(one.trim(), fields.get(field)?.types ?? []);
-  if (LISTS.includes(operator))
-    return {
-      field,
-      operator,
-      value: text
-        .split(",")
-        .filter((one) => one.trim())
-        .map(scalar),
-    };
+  const facts = fields.get(field);
+  const scalar = (/** @type {string} */ one) => scalarOf(one.trim(), facts);
+  if (LISTS.includes(operator)) return { field, operator, value: listed(text, facts).map(scalar) };
+  const value = scalar(text);
   // Dates are compared as instants where the order of their texts may be another one.
-  const isInstant = ORDER.includes(operator) && field.startsWith("metadata.") && DATE.test(text.trim());
-  return { field, operator, value: isInstant ? { datetime: text.trim() } : scalar(text) };
+  const isInstant = ORDER.includes(operator) && field.startsWith("metadata.") && typeof value === "string" && DATE.test(value);
+  return { field, operator, value: isInstant ? { datetime: value } : value };
 }
 
 /**
- * A value of the field's type; a text if several types fit.
+ * The values of a list. A comma may be part of one: then spaces or semicolons divide them.
  * @param {string} text
- * @param {string[]} types
+ * @param {import("./fields.js").Facts} [facts]
  */
-function scalarOf(text, types) {
+function listed(text, facts) {
+  const isNumber = isNumeric(facts);
+  const hasComma = isNumber ? facts?.point === "," || /,\d{3}(?!\d)/.test(text) : isDated(facts);
+  if (hasComma && typeof scalarOf(text, facts) === (isNumber ? "number" : "string") && scalarOf(text, facts) !== text) return [text];
+  const mark = hasComma && text.includes(";") ? ";" : isNumber && /,\s/.test(text) ? /,\s+/ : ",";
+  return text.split(mark).filter((one) => one.trim());
+}
+
+/**
+ * A value of the field's type, in the forms that a file may have; a text if several types fit.
+ * @param {string} text
+ * @param {import("./fields.js").Facts} [facts]
+ */
+function scalarOf(text, facts) {
+  if (isNumeric(facts)) return numberIn(text, facts?.point) ?? text;
+  if (isDated(facts) && !DATE.test(text)) return writtenDate(text) ?? text;
+  const types = facts?.types ?? [];
   const value = parsed(text);
   if (typeof value === "number" && (types.includes("integer") || types.includes("number"))) return value;
   if (typeof value?.datetime === "string") return value;

@@ -3,6 +3,7 @@
 import { choices, h } from "../shared/element.js";
 import { plain } from "./filter.js";
 import { paths } from "./text.js";
+import { ColumnOfTexts, read } from "./upload/kinds.js";
 
 /** @typedef {import("./address.js").Said} Said */
 /** @typedef {import("../shared/words.js").Say} Say */
@@ -38,7 +39,7 @@ export function fieldsIn(rows) {
 }
 
 /**
- * Rows in an order: numbers as numbers, texts as the language sorts them, and rows without a value last in both directions.
+ * Rows in an order: numbers and dates as such, also of texts; other texts as the language sorts them; and rows without a value last in both directions.
  * @param {any[]} rows
  * @param {?Order} order
  * @param {string} language
@@ -48,6 +49,10 @@ export function ordered(rows, order, language) {
   if (!order) return rows;
   const { compare } = new Intl.Collator(language, { numeric: true });
   const all = rows.map((row) => ({ row, value: fieldOf(row, order.field) }));
+  const column = new ColumnOfTexts(plain(order.field), ".,");
+  for (const { value } of all) if (typeof value === "string" && value) column.note(value, 0);
+  const type = column.decide();
+  if (type.kind === "number" || type.kind === "date") for (const one of all) if (typeof one.value === "string" && one.value) one.value = read(one.value, type);
   const [there, missing] = [true, false].map((is) => all.filter(({ value }) => TYPES.includes(typeof value) === is));
   const sign = order.isDown ? -1 : 1;
   there.sort(({ value: a }, { value: b }) => {

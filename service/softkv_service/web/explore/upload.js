@@ -4,12 +4,14 @@ import { each, fill, h, put, scrollingTable } from "../shared/element.js";
 import { count } from "../shared/numbers.js";
 import { clipped } from "../shared/words.js";
 import { clientOf } from "./client.js";
+import { keepCommas } from "./fields.js";
 import { removal } from "./filter.js";
 import { text } from "./text.js";
 import { assigned, columnOf, documentOf, guess, holes, keyedBy, keysOf, noticesAbout, ROLES, survey } from "./upload/columns.js";
 import { download } from "./upload/csv.js";
 import { openTable, UnreadableFile } from "./upload/table.js";
 import { Upload } from "./upload/batches.js";
+import { read } from "./upload/kinds.js";
 import browserWords from "./browser.json";
 import words from "./upload.json";
 
@@ -336,7 +338,34 @@ class UploadTab {
   #columns({ survey: { columns, rows, flawed, first }, mapping }, become) {
     const say = this.#say;
     const heads = ["column", "becomes", "holds", "example"].map((name) => h("th", { scope: "col" }, say(`head.${name}`)));
-    const lines = columns.map(({ name, kind, filled, dated }, i) => {
+    /** @param {import("./upload/columns.js").Column} column @param {number} i */
+    const dateChoice = ({ name, type }, i) => {
+      if (!type?.formats.length) return null;
+      const typed = (/** @type {string} */ format) => ({
+        ...type,
+        kind: /** @type {const} */ ("date"),
+        remark: /** @type {const} */ ("dates"),
+        formats: [format],
+      });
+      const select = h(
+        "select",
+        {
+          id: `dates-${i}`,
+          "aria-label": say("dates.of", { column: name }),
+          onchange: () => {
+            const chosen = select.value ? typed(select.value) : { ...type, kind: /** @type {const} */ ("text"), remark: undefined };
+            become({ ...mapping, types: { ...mapping.types, [name]: chosen } }, select.id);
+          },
+        },
+        h("option", { value: "" }, say("kind.text")),
+        type.formats.map((format) => h("option", { value: format }, say("dates.as", { date: String(read(type.example, typed(format))) }))),
+      );
+      const now = mapping.types[name];
+      select.value = now?.kind === "date" ? now.formats[0] : "";
+      return select;
+    };
+    const lines = columns.map((column, i) => {
+      const { name, kind, filled, dated } = column;
       const role = mapping.roles[name];
       const id = `role-${i}`;
       const select = each(
@@ -354,7 +383,7 @@ class UploadTab {
         h(
           "td",
           {},
-          say(`kind.${dated ? "date" : kind}`),
+          dateChoice(column, i) ?? say(`kind.${dated ? "date" : kind}`),
           filled < rows - flawed ? h("span.soft", {}, ` · ${say("filled", { percent: Math.floor((100 * filled) / (rows - flawed)) })}`) : null,
         ),
         h("td.example", { dir: "auto" }, shortened(example)),
@@ -432,6 +461,11 @@ class UploadTab {
     await this.#context.encoder();
     const plan = { table: session.table, mapping: session.mapping, rows: session.survey.rows, collection: this.#name };
     session.upload = new Upload(this.#context.api, plan);
+    const commas = Object.entries(session.mapping.types).filter(([name, type]) => session.mapping.roles[name] === "metadata" && type?.point === ",");
+    keepCommas(
+      this.#name,
+      commas.map(([name]) => `metadata.${name}`),
+    );
     void this.#run(session.upload);
     this.#draw();
     /** @type {HTMLElement | null} */ (this.#host.querySelector("#stop"))?.focus();

@@ -35,20 +35,28 @@ export function kept(look) {
   return Object.fromEntries(Object.entries(look).filter(([name, value]) => value !== beginning[/** @type {keyof Look} */ (name)]));
 }
 
-/** @returns {Partial<Look>} */
-function stored() {
+/**
+ * Read what this browser keeps under a name. The object is empty if there is nothing.
+ * @param {string} [name]
+ * @returns {Record<string, any>}
+ */
+export function stored(name = STORED) {
   try {
-    return JSON.parse(window.localStorage.getItem(STORED) ?? "{}");
+    return JSON.parse(window.localStorage.getItem(name) ?? "{}");
   } catch (failure) {
     if (failure instanceof SyntaxError || failure instanceof DOMException) return {};
     throw failure;
   }
 }
 
-/** @param {Look} look */
-export function store(look) {
+/**
+ * Keep the look in this browser, or something else under a name.
+ * @param {object} kept
+ * @param {string} [name]
+ */
+export function store(kept, name = STORED) {
   try {
-    window.localStorage.setItem(STORED, JSON.stringify(look));
+    window.localStorage.setItem(name, JSON.stringify(kept));
   } catch (failure) {
     if (!(failure instanceof DOMException)) throw failure;
   }

@@ -52,7 +52,9 @@ def test_a_column_has_the_type_of_its_case(case: dict[str, Any]) -> None:
     assert (type_.remark, type_.line) == (case.get("says"), case.get("line", 0))
     example = [type_.example, *([json.dumps(type_.read(type_.example))] if type_.remark == "numbers" else [])]
     assert example == case.get("example", [""])
-    assert list(type_.formats) == case.get("formats", [case["date"]] if case["kind"] == "date" else [])
+    assert list(type_.formats) == case.get(
+        "formats", [case["date"]] if "date" in case and case["kind"] == "date" else []
+    )
     missing = (type_.missing, type_.mark) if type_.kind != "text" else (0, "")
     assert missing == (case.get("nulls", 0), case.get("mark", ""))
 
@@ -89,6 +91,10 @@ def test_a_file_with_the_column_of_a_case_has_its_values(tmp_path: Path, case: d
                 "stays text, since '80.00 €' in line 101 cannot be read as a number along with the others; mend it, "
                 "or number='x' refuses such rows, and with odd='empty' leaves such cells empty"
             ],
+        ),
+        (
+            "names of months",
+            ["has 4 dates, and '28 January 1813' is stored as 1813-01-28; text_column='x' keeps texts"],
         ),
         ("two kinds of marks in two hundred", ["has 2 cells without a value, such as '-', and they stay empty"]),
         (

@@ -127,8 +127,8 @@ export async function survey(table, signal, told) {
     coded: coded && rows > 1,
     columns: Array.from(columns.values(), ({ name, kind: shape, filled: cells, texts, total, words, dated, noted }) => {
       const type = noted?.decide();
-      const kind = type && cells && type.kind !== "json" ? type.kind : shape;
-      const isDated = kind === "text" && (dated || type?.remark === "dates");
+      const kind = type && cells && type.kind !== "json" && type.kind !== "date" ? type.kind : shape;
+      const isDated = shape === "text" && (dated || Boolean(type?.formats.length));
       const isFormal = kind === "text" && (dated || type?.remark !== undefined);
       return { name, kind, filled: cells, letters: texts ? total / texts : 0, words, dated: isDated, formal: isFormal, type };
     }),

@@ -1,11 +1,15 @@
-/** The type of a column whose cells are texts, and what its reader should hear about it: the rules of `softkv.tables.kinds`. */
+/**
+ * The type of a column whose cells are texts, and what its reader should hear about it: the rules of `softkv.tables.kinds`.
+ * A filter reads its values by the same rules.
+ */
 
 import { exactInteger, parseExactly } from "../../vendor/softkv/softkv.js";
+import { text } from "../text.js";
 
-/** @typedef {"text" | "number" | "boolean" | "json"} TextKind */
-/** @typedef {"numbers" | "text" | "decimal" | "missing" | "dates" | "odd"} Remark numbers in another spelling, or cells that keep a column text */
+/** @typedef {"text" | "number" | "boolean" | "json" | "date"} TextKind */
+/** @typedef {"numbers" | "text" | "decimal" | "missing" | "dates" | "ambiguous" | "odd"} Remark numbers or dates in another spelling, or cells that keep a column text */
 /**
- * @typedef {object} ColumnType `cells`: the filled ones that are not missing; `mark`: the first of the missing; `example`: the reason of the remark; `formats`: those that fit its dates; `thousands`: the mark between groups of three digits; `line`: where the example of `odd` is
+ * @typedef {object} ColumnType `cells`: the filled ones that are not missing; `mark`: the first of the missing; `example`: the reason of the remark; `formats`: those that fit its dates; `thousands`: the mark between groups of three digits; `point`: the decimal point, if it is known; `line`: where the example of `odd` is
  * @property {TextKind} kind
  * @property {number} cells
  * @property {number} missing
@@ -14,6 +18,7 @@ import { exactInteger, parseExactly } from "../../vendor/softkv/softkv.js";
  * @property {string} example
  * @property {readonly string[]} formats
  * @property {string} [thousands]
+ * @property {string} [point]
  * @property {number} [line]
  */
 
@@ -26,20 +31,23 @@ const AMOUNTS = new Set(
     "subtotal tax total totals vat wage anteil betrag gehalt kosten preis preise prozent summe umsatz % $ € £"
   ).split(" "),
 );
-const DAYS = ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d"];
+const DIGITS = ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日"];
+const DAYS = [...DIGITS, "%d %B %Y", "%d. %B %Y", "%d-%B-%Y", "%B %d, %Y", "%B %d %Y"];
+const MONTHS = "january february march april may june july august september october november december".split(" ");
 const FORMATS = DAYS.flatMap((day) => ["", " %H:%M", " %H:%M:%S"].map((time) => day + time));
 /** The parts of a date, as Python reads them. @type {Record<string, string>} */
 const PARTS = {
   "%d": "(?<day>\\d\\d?| [1-9])",
   "%m": "(?<month>\\d\\d?)",
+  "%B": "(?<name>[A-Za-z]{3,9})\\.?",
   "%Y": "(?<year>\\d{4})",
-  "%H": "(?:2[0-3]|[01]?\\d)",
-  "%M": "[0-5]?\\d",
-  "%S": "[0-5]?\\d",
+  "%H": "(?<time>(?:2[0-3]|[01]?\\d)",
+  "%M": "[0-5]?\\d)",
+  "%M:%S": "[0-5]?\\d:[0-5]?\\d)",
   ".": "\\.",
   " ": "\\s+",
 };
-const PATTERNS = new Map(FORMATS.map((format) => [format, new RegExp(`^${format.replace(/%\w|[. ]/g, (part) => PARTS[part])}$`)]));
+const PATTERNS = new Map(FORMATS.map((format) => [format, new RegExp(`^${format.replace(/%M:%S|%\w|[. ]/g, (part) => PARTS[part])}$`)]));
 const LONGEST_DATE = 60;
 /** A column of numbers has at least this many cells for each missing one. */
 const MISSING_SHARE = 100;
@@ -119,7 +127,7 @@ export class ColumnOfTexts {
     }
     if (!/^(?:true|false)$/i.test(cell)) kinds.delete("boolean");
     if (kinds.has("date")) {
-      this.#formats = cell.length <= LONGEST_DATE ? this.#formats.filter((format) => isDate(cell, format)) : [];
+      this.#formats = cell.length <= LONGEST_DATE ? this.#formats.filter((format) => dateIn(cell, format)) : [];
       if (!this.#formats.length) kinds.delete("date");
     }
     if (!kinds.has("json")) return cell;
@@ -165,14 +173,17 @@ export class ColumnOfTexts {
     const decided = this.#count ? this.#judge() : this.#type("text");
     if (decided.kind === "text" || !this.#missing) return decided;
     const missing = { missing: this.#missing, mark: this.#mark };
-    if (this.#missing * MISSING_SHARE <= this.#count + this.#missing) return { ...decided, ...missing };
+    if (decided.kind !== "number" || this.#missing * MISSING_SHARE <= this.#count + this.#missing) return { ...decided, ...missing };
     return { ...this.#type("text", "missing", this.#mark), ...missing };
   }
 
   /** The type of the cells that are not missing. */
   #judge() {
     const [kind = "text"] = this.#kinds;
-    if (kind === "date") return { ...this.#type("text", "dates", this.#firsts[0].example), formats: this.#formats };
+    if (kind === "date") {
+      const isClear = this.#formats.length === 1;
+      return { ...this.#type(isClear ? kind : "text", isClear ? "dates" : "ambiguous", this.#firsts[0].example), formats: this.#formats };
+    }
     const odd = this.#firsts.at(this.#alike * 2 < this.#count ? 0 : -1);
     if (kind === "text" && this.#like * 5 >= this.#count * 4) return { ...this.#type("text", "odd"), ...odd };
     if (kind !== "number") return this.#type(kind);
@@ -181,7 +192,7 @@ export class ColumnOfTexts {
     const isVersion = this.#changed && !this.#unit && [1, 2].every((count) => this.#places.has(count)) && Math.max(...this.#places) === 2;
     if (this.#flawed || (isVersion && !isAmount(this.#name))) return this.#type("text", "text", this.#flawed || this.#changed);
     const example = this.#changed || (this.#point === "," ? this.#pointed : "");
-    return this.#type("number", example ? "numbers" : undefined, example);
+    return { ...this.#type("number", example ? "numbers" : undefined, example), point: this.#point };
   }
 
   /** The type of numbers such as 1,234.50; texts if 1.234 in them may be another number. */
@@ -189,7 +200,7 @@ export class ColumnOfTexts {
     const [example, [mark, ...others]] = [this.#grouped, this.#thousands];
     if (others.length || (mark === "." && !example.includes(","))) return this.#type("text", "text", example); // 192.168.100.200
     if (!this.#decimals.includes(mark === "," ? "." : ",")) return this.#type("text", "decimal", example);
-    return { ...this.#type("number", "numbers", example), thousands: mark };
+    return { ...this.#type("number", "numbers", example), thousands: mark, point: mark === "," ? "." : "," };
   }
 
   /**
@@ -209,14 +220,37 @@ export class ColumnOfTexts {
  * @param {ColumnType} type
  * @returns {unknown}
  */
-export function read(cell, { kind, missing, thousands = "" }) {
+export function read(cell, { kind, missing, formats, thousands = "" }) {
   if (kind === "text") return cell;
   if (missing && isMissing(cell)) return null;
   if (kind === "json") return parseExactly(cell);
   if (kind === "boolean") return cell.toLowerCase() === "true";
+  if (kind === "date") return dateIn(cell, formats[0]);
   const bare = splitUnit(cell)[1];
   const number = withPoint(thousands ? bare.replaceAll(thousands, "") : bare);
   return INTEGER.test(number) ? exactInteger(number) : Number(number);
+}
+
+/**
+ * The number that a reader has written, with a unit or groups of digits; undefined for another text.
+ * @param {string} text
+ * @param {string} [point] the decimal point of its column, which says what 1.000 is
+ */
+export function numberIn(text, point = ".") {
+  const bare = splitUnit(text.trim())[1]
+    .trim()
+    .replace(/(?<=\d)['’ \u00a0\u202f](?=\d{3}(?!\d))/g, "");
+  for (const mark of point === "," ? [".", ","] : [",", "."]) if (GROUPED[mark].test(bare)) return Number(withPoint(bare.replaceAll(mark, "")));
+  return NUMBER.test(bare) ? Number(bare) : undefined;
+}
+
+/**
+ * The date that a reader has written, in ISO 8601; undefined for another text, and for 7/9/2024, which may be two.
+ * @param {string} text
+ */
+export function writtenDate(text) {
+  const dates = new Set(FORMATS.flatMap((format) => dateIn(text, format) ?? []));
+  return dates.size === 1 ? [...dates][0] : undefined;
 }
 
 /**
@@ -228,8 +262,8 @@ export function read(cell, { kind, missing, thousands = "" }) {
 export function noticesOf(column, type) {
   const { kind, cells, missing, mark, remark, formats, line = 0 } = type;
   const example = type.example.length > SHOWN ? `${type.example.slice(0, SHOWN - 1)}…` : type.example;
-  const number = remark === "numbers" ? JSON.stringify(read(type.example, type)) : "";
-  const places = { column, example, number, cells, missing, mark, formats: formats.join(", "), count: formats.length, line };
+  const number = remark === "numbers" || remark === "dates" ? text(read(type.example, type)) : "";
+  const places = { column, example, number, cells, missing, mark, count: formats.length, line };
   const names = [...(remark ? [`notice.${remark}`] : []), ...(kind !== "text" && missing ? ["notice.empty"] : [])];
   return names.map((name) => ({ name, places }));
 }
@@ -261,13 +295,18 @@ function withPoint(text) {
 }
 
 /**
+ * A date in ISO 8601, with its time if the format has one; null for another text.
  * @param {string} text
  * @param {string} format
  */
-function isDate(text, format) {
-  const { year, month, day } = PATTERNS.get(format)?.exec(text.trim())?.groups ?? {};
-  if (!Number(year) || !Number(month) || !Number(day) || Number(month) > 12) return false;
-  return Number(day) <= new Date(Date.UTC(2000 + (Number(year) % 400), Number(month), 0)).getUTCDate(); // the calendar repeats after 400 years
+function dateIn(text, format) {
+  const { year, name, day, time, ...date } = PATTERNS.get(format)?.exec(text.trim())?.groups ?? {};
+  const month = name ? MONTHS.findIndex((one) => one.startsWith(name.toLowerCase())) + 1 : Number(date.month);
+  if (!Number(year) || !month || !Number(day) || month > 12) return null;
+  if (Number(day) > new Date(Date.UTC(2000 + (Number(year) % 400), month, 0)).getUTCDate()) return null; // the calendar repeats after 400 years
+  const two = (/** @type {unknown} */ part) => String(part).trim().padStart(2, "0");
+  const clock = time && [...time.split(":"), "0"].slice(0, 3).map(two).join(":");
+  return `${year}-${two(month)}-${two(day)}${clock ? `T${clock}` : ""}`;
 }
 
 /**
