@@ -11,9 +11,11 @@ Source: Vaswani et al. 2017, arXiv 1706.03762; grouped queries, Ainslie et al. 2
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from array_api_compat import device
 
 from softkv_attention.arrays import Array, Shape, array_namespace
 from softkv_attention.definition import Attended, attend
@@ -59,7 +61,7 @@ class HeadsSteps(NamedTuple):
     """The output and all intermediate results of attention with heads.
 
     Attributes:
-        output: [..., m, d_model]
+        output: [..., m, d_model]; heads that a mask leaves out add nothing to it.
         query: [..., n_heads, m, d_k], normalised and rotated where the heads do so.
         key: [..., n_key_heads, n, d_k], likewise.
         value: [..., n_key_heads, n, d_v]
@@ -164,14 +166,30 @@ class Heads:
         """
         return self.steps(query, key, value, mask, **options).output
 
-    def steps(self, query: Array, key: Array, value: Array, mask: Array | None = None, **options: Any) -> HeadsSteps:
+    def steps(
+        self,
+        query: Array,
+        key: Array,
+        value: Array,
+        mask: Array | None = None,
+        *,
+        head_mask: Array | None = None,
+        **options: Any,
+    ) -> HeadsSteps:
         """Return the output and all intermediate results of attention with heads.
 
-        Arguments are those of calling the object.
+        Args:
+            query, key, value, mask, options: those of calling the object.
+            head_mask: bool, broadcasts to [..., n_heads]; False where a head's output is replaced by zeros (Michel et
+                al. 2019, arXiv 1905.10650). None keeps all heads.
         """
         query, key, value = self.queries(query), self.keys(key), self.values(value)
         attended = self.attend(query, key, value, mask, **options)
-        return HeadsSteps(self.join(attended.output), query, key, value, attended)
+        output = attended.output
+        if head_mask is not None:
+            xp = array_namespace(output, head_mask)
+            output = xp.where(head_mask[..., None, None], output, xp.zeros_like(output))
+        return HeadsSteps(self.join(output), query, key, value, attended)
 
     def queries(self, x: Array, *, start: int = 0) -> Array:
         """Return the heads' queries [..., n_heads, m, d_k] of x [..., m, d_model], whose first position is `start`."""
@@ -201,6 +219,23 @@ class Heads:
         if self.group > 1:
             key, value = repeat(key, self.group), repeat(value, self.group)
         return attend(query, key, value, mask=mask, **{"temperature": self.temperature} | options)
+
+    def write(self, output: Array, heads: Sequence[int]) -> Array:
+        """Return what each of some heads adds to the tokens: its output, multiplied by its rows of W_O.
+
+        The sum over all heads, and b_O, is `join`.
+
+        Args:
+            output: [..., h, m, d_v], the outputs of the h heads.
+            heads: their indices.
+
+        Returns:
+            [..., h, m, d_model]
+        """
+        xp = array_namespace(output)
+        selection = xp.eye(self.n_heads, dtype=output.dtype, device=device(output))[list(heads)]  # [h, n_heads]
+        placed = output[..., :, None, :, :] * selection[:, :, None, None]  # [..., h, n_heads, m, d_v]
+        return project(join_heads(placed), self.W_O)
 
     def join(self, output: Array) -> Array:
         """Return [..., m, d_model]: the heads' outputs side by side, multiplied by W_O.

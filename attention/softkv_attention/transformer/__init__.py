@@ -13,7 +13,8 @@ Start reading in `layer.py`.
                  reads pairs of texts; bert_parameters, gpt2_parameters; Config, modules, read_modules,
                  transformer_settings, truncation, the content of the folder's small files; StoredRows, a narrow tensor
     speed        Compiled, a sentence encoder on the kernels in C, if `compiles` is true
-    inspection   trace → TracedLayer, the computation of one layer for one text
+    inspection   trace → TracedLayer, the computation of one layer for one text; strongest_neurons → Neurons, of its
+                 feed-forward network; leave_out_heads, the embeddings of a text without each head
     training     Architecture and `initial`, the initial parameters; arrays and map_arrays, to walk through parameters
 """
 
@@ -65,7 +66,7 @@ from softkv_attention.transformer.stacks import (
     EncoderDecoderSteps,
     greedy,
 )
-from softkv_attention.transformer.tracing import TracedLayer, trace
+from softkv_attention.transformer.tracing import Neurons, TracedLayer, leave_out_heads, strongest_neurons, trace
 
 __all__ = [
     "ACTIVATIONS",
@@ -93,6 +94,7 @@ __all__ = [
     "LayerCache",
     "LayerNorm",
     "Linear",
+    "Neurons",
     "Patches",
     "Positions",
     "RMSNorm",
@@ -111,6 +113,7 @@ __all__ = [
     "gpt2_parameters",
     "greedy",
     "initial",
+    "leave_out_heads",
     "load",
     "load_cross_encoder",
     "map_arrays",
@@ -119,6 +122,7 @@ __all__ = [
     "read_modules",
     "rows",
     "sinusoidal",
+    "strongest_neurons",
     "torch_class",
     "trace",
     "transformer_settings",

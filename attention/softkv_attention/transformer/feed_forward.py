@@ -87,9 +87,20 @@ class FeedForward:
         Raises:
             ParameterError: the activation's name is unknown.
         """
+        return self.outer(self.neurons(x))
+
+    def neurons(self, x: Array) -> Array:
+        """Return the activations of the neurons, [..., d_ff], for x [..., d_model].
+
+        Column i of the inner matrix is the key of neuron i, and row i of the outer one its value: the network is a lookup
+        without a softmax (Geva et al. 2021, arXiv 2012.14913).
+
+        Raises:
+            ParameterError: the activation's name is unknown.
+        """
         activate = resolve("activation", self.activation, ACTIVATIONS, "a function of an array")
         inner = self.inner(x)
-        return self.outer(activate(inner) if self.gate is None else activate(self.gate(x)) * inner)
+        return activate(inner) if self.gate is None else activate(self.gate(x)) * inner
 
 
 def erf(x: Array) -> Array:

@@ -98,6 +98,7 @@ class EncoderSteps(NamedTuple):
     Attributes:
         output: [..., n, d_model]
         attention: queries, keys, values, logits and weights of each head; its output is added to the input.
+        middle: [..., n, d_model], the tokens after attention was added, and normalised for post-norm.
         feed_forward: [..., n, d_model], the network's output, which is added next.
 
     Both outputs are as they are added, after a normalisation of the branch.
@@ -105,6 +106,7 @@ class EncoderSteps(NamedTuple):
 
     output: Array
     attention: HeadsSteps
+    middle: Array
     feed_forward: Array
 
 
@@ -138,20 +140,24 @@ class EncoderLayer:
         """
         return self.steps(x, mask, bias).output
 
-    def steps(self, x: Array, mask: Array | None = None, bias: Array | None = None) -> EncoderSteps:
+    def steps(
+        self, x: Array, mask: Array | None = None, bias: Array | None = None, head_mask: Array | None = None
+    ) -> EncoderSteps:
         """Return the output and all intermediate results of the layer.
 
-        Arguments are those of calling the layer.
+        Args:
+            x, mask, bias: those of calling the layer.
+            head_mask: bool, broadcasts to [..., n_heads]; False where a head's output is replaced by zeros.
         """
         reachable = self.mask(x.shape[-2], like=x)
         if reachable is not None:
             mask = reachable if mask is None else mask & reachable
         branch_input = self.attention_residual.read(x)
-        attention = self.attention.steps(branch_input, branch_input, branch_input, mask, bias=bias)
+        attention = self.attention.steps(branch_input, branch_input, branch_input, mask, head_mask=head_mask, bias=bias)
         attention = attention._replace(output=self.attention_residual.update(attention.output))
-        x = self.attention_residual.add(x, attention.output)
-        update = self.feed_forward_residual.update(self.feed_forward(self.feed_forward_residual.read(x)))
-        return EncoderSteps(self.feed_forward_residual.add(x, update), attention, update)
+        middle = self.attention_residual.add(x, attention.output)
+        update = self.feed_forward_residual.update(self.feed_forward(self.feed_forward_residual.read(middle)))
+        return EncoderSteps(self.feed_forward_residual.add(middle, update), attention, middle, update)
 
     def mask(self, n: int, *, like: Array) -> Array | None:
         """Return the mask [n, n] of the layer itself, in the library of `like`; None if every token sees all."""

@@ -38,7 +38,7 @@ from softkv_service.encoding.registry import (
 from softkv_service.encoding.remote import RemoteEncoder, RemoteSettings, load_remote, provider_key
 from softkv_service.encoding.reranker import ACTIVATIONS, Reranker, write_pair
 from softkv_service.encoding.temperature import Temperatures
-from softkv_service.encoding.texts import Encoded, EncodedText, Words
+from softkv_service.encoding.texts import Encoded, EncodedText, Purpose, Words
 from softkv_service.encoding.tokens import Content, Token
-from softkv_service.encoding.tracing import TracedText, read_pair, trace_layers, traceable
+from softkv_service.encoding.tracing import TracedText, read_pair, trace_layers, trace_without_heads, traceable
 from softkv_service.encoding.words import WordModel

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from softkv_attention.arrays import F32
+from softkv_attention.kernels import one_blas_thread
 from softkv_service.encoding.encoder import Encoder, LocalEncoder
 from softkv_service.encoding.errors import Untraceable
-from softkv_service.encoding.texts import check_texts
+from softkv_service.encoding.texts import Purpose, check_texts
 
 if TYPE_CHECKING:
     from softkv_attention.transformer import SentenceEncoder, TracedLayer
@@ -66,22 +69,35 @@ def _require_local(encoder: Encoder) -> LocalEncoder:
     return encoder
 
 
-def read_pair(encoder: Encoder, text: str, pair: str | None) -> TracedText:
-    """Return the tokens of a text, or of a text and a second one after it, without a limit and without a prompt.
+def read_pair(encoder: Encoder, text: str, pair: str | None, purpose: Purpose | None = None) -> TracedText:
+    """Return the tokens of a text, or of a text and a second one after it, without a limit.
+
+    Args:
+        encoder: the model.
+        text: the text.
+        pair: a second text; None for none.
+        purpose: the model's prompt for it is read before the text, and is not part of it; None for no prompt.
 
     Raises:
         InvalidText: a text has a lone surrogate.
         Untraceable: a provider computes the model.
     """
     check_texts([text] if pair is None else [text, pair])
-    encoding = _require_local(encoder).network.tokenizer.library.encode(text, pair)
+    network = _require_local(encoder).network
+    prompt = "" if purpose is None else network.prompt(purpose)
+    encoding = network.tokenizer.library.encode(prompt + text, pair)
     token_rows = zip(encoding.tokens, encoding.offsets, encoding.sequence_ids, strict=True)
-    tokens = [
-        TracedToken(name, start, start, sequence)
-        if sequence is None or name == "▁"  # the beginning of a word, which the tokeniser puts on its first character
-        else TracedToken((pair if sequence and pair is not None else text)[start:end], start, end, sequence)
-        for name, (start, end), sequence in token_rows
-    ]
+    tokens = list[TracedToken]()
+    for name, (start, end), sequence in token_rows:
+        first = 0 if sequence else len(prompt)
+        if sequence is not None and end <= first and prompt:
+            tokens.append(TracedToken(prompt[start:end], 0, 0, None))
+        elif sequence is None or name == "▁":  # the beginning of a word, which is put on its first character
+            tokens.append(TracedToken(name, max(0, start - first), max(0, start - first), sequence))
+        else:
+            source = pair if sequence and pair is not None else text
+            start, end = max(0, start - first), end - first
+            tokens.append(TracedToken(source[start:end], start, end, sequence))
     return TracedText(tokens, encoding.ids, encoding.type_ids)
 
 
@@ -105,5 +121,22 @@ def trace_layers(
     """
     from softkv_attention.transformer import trace
 
-    types = None if model.embeddings.types is None else np.array(read.types)
-    return trace(model, np.array(read.ids), types, layers=layers, heads=heads, causal=causal)
+    with one_blas_thread():
+        return trace(model, np.array(read.ids), _types(model, read), layers=layers, heads=heads, causal=causal)
+
+
+def trace_without_heads(model: SentenceEncoder, read: TracedText) -> F32:
+    """Return the vectors of a text without each head, whose output is replaced by zeros: float32 [layer, head, d].
+
+    Raises:
+        AttentionError: the model has fewer positions than tokens.
+    """
+    from softkv_attention.transformer import leave_out_heads
+
+    with one_blas_thread():
+        vectors: F32 = leave_out_heads(model, np.array(read.ids), _types(model, read))
+    return vectors
+
+
+def _types(model: SentenceEncoder, read: TracedText) -> NDArray[np.int64] | None:
+    return None if model.embeddings.types is None else np.array(read.types)

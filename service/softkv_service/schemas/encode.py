@@ -32,7 +32,18 @@ class EncodeRequest(Wire):
     )
 
 
-TraceInclude = Literal["logits", "query", "key", "value", "changes"]
+TraceInclude = Literal[
+    "logits",
+    "query",
+    "key",
+    "value",
+    "written",
+    "hidden_states",
+    "neurons",
+    "vector",
+    "without_head",
+    "changes",
+]
 MAX_NAMED = 1024  # layers, or heads, of one request
 Numbers = Annotated[list[int], Len(1, MAX_NAMED)]
 
@@ -45,6 +56,11 @@ class TraceRequest(Wire):
         json_schema_extra={"maxLength": MAX_CHARACTERS},
     )
     pair: Text | None = Field(None, description="A second text, which the model reads after the first.")
+    purpose: Literal["document", "query"] | None = Field(
+        None,
+        description="The kind of the text: the model's prompt for it is read before the text, and `vector` has the "
+        "vector that the service searches with. Left out: no prompt.",
+    )
     model: Text | None = Field(None, description="A name of GET /v1/models. Left out: the service's.")
     layers: Numbers | None = Field(
         None, description="The layers to return, from 0, or from the last as -1. Left out: the last."
@@ -57,8 +73,10 @@ class TraceRequest(Wire):
     )
     include: Annotated[list[TraceInclude], InParts] = Field(
         default=[],
-        description="Further values to return: the logits of the heads before the softmax, their query, key "
-        "and value vectors, and how much each step changes a token.",
+        description="Further values to return: the logits of the heads before the softmax, their query, key and value "
+        "vectors, and what each has `written` to a token; the hidden states of a layer, the strongest neurons of its "
+        "feed-forward network, and how much each step changes a token; the text's vector, and its vectors without each "
+        "head.",
     )
     vector_format: VectorFormat = "numbers"
 
@@ -67,6 +85,7 @@ class TraceRequest(Wire):
             "examples": [
                 {"text": "The dog chased the cat across the street", "layers": [2], "heads": [0, 1]},
                 {"text": "Where is the key?", "pair": "The key is under the mat.", "include": ["logits", "changes"]},
+                {"text": "pets that purr", "purpose": "query", "include": ["neurons", "vector", "without_head"]},
             ]
         }
     )

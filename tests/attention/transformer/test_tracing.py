@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from softkv_attention import ParameterError, ShapeError
-from softkv_attention.transformer import trace
+from softkv_attention.transformer import leave_out_heads, strongest_neurons, trace, tracing
 
 N = 7
 
@@ -70,3 +72,59 @@ def test_a_missing_layer_or_head_is_named(sentence_encoder, tokens, library):
     with pytest.raises(ShapeError, match="19 positions"):
         trace(sentence_encoder, library(np.zeros(20, np.int64)))
     assert trace(sentence_encoder, tokens, layers=[]) == []
+
+
+def test_the_states_of_a_layer_lead_from_its_input_to_its_output(sentence_encoder, tokens):
+    first, second = trace(sentence_encoder, tokens, layers=[0, 1])
+    layer = sentence_encoder.encoder.layers[0]
+    np.testing.assert_array_equal(first.input, sentence_encoder.embeddings(tokens))
+    np.testing.assert_allclose(first.middle, layer.attention_residual.norm(first.input + first.attention), atol=1e-6)
+    expected = layer.feed_forward_residual.norm(first.middle + first.feed_forward)
+    np.testing.assert_allclose(first.output, expected, atol=1e-6)
+    np.testing.assert_array_equal(second.input, first.output)
+
+
+def test_attention_adds_the_sum_of_the_writings_of_its_heads(sentence_encoder, tokens):
+    (every,) = trace(sentence_encoder, tokens, layers=[1])
+    (some,) = trace(sentence_encoder, tokens, layers=[1], heads=[4, 2])
+    heads = sentence_encoder.encoder.layers[1].attention
+    np.testing.assert_allclose(every.head_output, every.weights @ every.value, atol=1e-6)
+    written = heads.write(every.head_output, every.heads)
+    np.testing.assert_allclose(written.sum(axis=0) + heads.b_O, every.attention, atol=1e-6)
+    np.testing.assert_array_equal(heads.write(some.head_output, some.heads), written[[4, 2]])
+
+
+def test_the_strongest_neurons_have_the_largest_shares(sentence_encoder, tokens):
+    (traced,) = trace(sentence_encoder, tokens, layers=[1])
+    layer = sentence_encoder.encoder.layers[1]
+    neurons = strongest_neurons(layer, traced.middle, 4)
+    x, value = np.asarray(traced.middle, np.float64), np.asarray(layer.feed_forward.outer.weight, np.float64)
+    scores = x @ np.asarray(layer.feed_forward.inner.weight) + np.asarray(layer.feed_forward.inner.bias)
+    activations = np.asarray(layer.feed_forward.neurons(traced.middle), np.float64)
+    update = np.asarray(traced.feed_forward, np.float64)
+    shares = activations * (update @ value.T) / (update * update).sum(axis=-1, keepdims=True)
+    bias = update @ np.asarray(layer.feed_forward.outer.bias) / (update * update).sum(axis=-1)
+    np.testing.assert_allclose(shares.sum(axis=-1) + bias, 1, atol=1e-5)
+    best = np.argsort(-np.abs(shares), axis=-1)[:, :4]
+    np.testing.assert_array_equal(neurons.index, best)
+    for name, of_all in (("score", scores), ("activation", activations), ("share", shares)):
+        np.testing.assert_allclose(getattr(neurons, name), np.take_along_axis(of_all, best, axis=-1), atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [tracing.MAX_ROWS, 3 * N])
+def test_a_head_is_left_out_as_if_its_rows_of_the_output_matrix_were_zeros(
+    sentence_encoder, tokens, library, monkeypatch, rows
+):
+    monkeypatch.setattr(tracing, "MAX_ROWS", rows)
+    embeddings = leave_out_heads(sentence_encoder, tokens)
+    assert tuple(embeddings.shape) == (3, 5, 15)
+    for number, layer in enumerate(sentence_encoder.encoder.layers):
+        for head in range(5):
+            rows_of_heads = np.asarray(layer.attention.W_O).copy()
+            rows_of_heads[head * 3 : (head + 1) * 3] = 0
+            cut = replace(layer, attention=replace(layer.attention, W_O=library(rows_of_heads)))
+            layers = list(sentence_encoder.encoder.layers)
+            layers[number] = cut
+            model = replace(sentence_encoder, encoder=replace(sentence_encoder.encoder, layers=tuple(layers)))
+            expected = model(tokens[None], library(np.array([N])))[0]
+            np.testing.assert_allclose(embeddings[number, head], expected, atol=2e-6)

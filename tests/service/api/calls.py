@@ -370,6 +370,15 @@ EVERY_FIELD = [
     ),
     Call("trace", {"text": "a", "causal": True, "include": ["query", "key", "value"], "vector_format": "base64"}),
     Call("trace", {"text": "a", "model": "all-MiniLM-L6-v2", "vector_format": "numbers"}),
+    Call(
+        "trace",
+        {
+            "text": "a",
+            "purpose": "query",
+            "heads": [0],
+            "include": ["written", "hidden_states", "neurons", "vector", "without_head"],
+        },
+    ),
     Call("embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "encoding_format": "base64", "dimensions": 8}),
     Call("embeddings", {"model": "all-MiniLM-L6-v2", "input": [[101, 102]], "purpose": "query"}),
     *(

@@ -136,6 +136,37 @@ class Changes(TypedDict):
     layer: Array
 
 
+class Neurons(TypedDict):
+    """For each token, the neurons of a layer's feed-forward network that count most: [layer, i, neuron].
+
+    Attributes:
+        index: the neuron, from 0.
+        score: the product of the token with the neuron's key, and a bias, before the activation function.
+        activation: the factor of the neuron's value.
+        share: the neuron's share of what the network adds to the token; those of all neurons and of a bias sum to 1.
+    """
+
+    index: Array
+    score: Array
+    activation: Array
+    share: Array
+
+
+class TracedVector(TypedDict):
+    """The vector of a traced text.
+
+    Attributes:
+        pooled: the vector that is pooled from those of the tokens.
+        embedding: the embedding that the steps of the trace end with, in float32.
+        searched: the embedding with which the service searches, in the number format of its encoder. Left out without
+            a purpose.
+    """
+
+    pooled: Array
+    embedding: Array
+    searched: Annotated[Array, LEFT_OUT]
+
+
 class Trace(Record, schema="TraceAnswer"):
     """The tokens, and how each token attends to the others, for each chosen layer and head.
 
@@ -147,6 +178,12 @@ class Trace(Record, schema="TraceAnswer"):
         attention: [layer, head, i, j], the weight of token j for token i; rows sum to 1.
         logits: [layer, head, i, j]; None if `causal` hides token j.
         query, key, value: [layer, head, i, d_k].
+        written: [layer, head, i, d], what the head adds to token i: its weighted sum of values, times its rows of W_O.
+        hidden_states: [layer, step, i, d], the tokens as they come in; what attention adds; the tokens then; what the
+            feed-forward network adds; the tokens as they go out.
+        neurons: the neurons that count most for each token, by `index`, `score`, `activation` and `share`.
+        vector: the text's vector, `pooled`, the `embedding`, and the one `searched` with if there is a purpose.
+        without_head: [layer, head, d], the embedding with zeros for the output of that head alone, of all layers.
         changes: how far each layer moves each token, if requested: by `attention`, by `feed_forward`, and by the
             whole `layer`.
     """
@@ -160,6 +197,11 @@ class Trace(Record, schema="TraceAnswer"):
     query: Annotated[Array | None, LEFT_OUT]
     key: Annotated[Array | None, LEFT_OUT]
     value: Annotated[Array | None, LEFT_OUT]
+    written: Annotated[Array | None, LEFT_OUT]
+    hidden_states: Annotated[Array | None, LEFT_OUT]
+    neurons: Annotated[Annotated[Mapping[str, Array], Neurons] | None, LEFT_OUT]
+    vector: Annotated[Annotated[Mapping[str, Array], TracedVector] | None, LEFT_OUT]
+    without_head: Annotated[Array | None, LEFT_OUT]
     changes: Annotated[list[Annotated[Mapping[str, Array], Changes]] | None, LEFT_OUT]
 
 
@@ -217,10 +259,17 @@ def parse_trace(content: Mapping[str, Any]) -> Trace:
         decode_optional_array(content.get("query")),
         decode_optional_array(content.get("key")),
         decode_optional_array(content.get("value")),
-        None
-        if changes is None
-        else [{name: decode_array(distances) for name, distances in item.items()} for item in changes],
+        decode_optional_array(content.get("written")),
+        decode_optional_array(content.get("hidden_states")),
+        _parse_arrays(content.get("neurons")),
+        _parse_arrays(content.get("vector")),
+        decode_optional_array(content.get("without_head")),
+        None if changes is None else [{name: decode_array(array) for name, array in item.items()} for item in changes],
     )
+
+
+def _parse_arrays(arrays: Mapping[str, Any] | None) -> dict[str, Array] | None:
+    return None if arrays is None else {name: decode_array(array) for name, array in arrays.items()}
 
 
 def parse_embeddings(content: Mapping[str, Any]) -> Embeddings:

@@ -93,6 +93,7 @@ class Limits(TypedDict):
         trace_characters: characters of the text and the pair of a trace together.
         trace_layers: `layers`, or `heads`, named in one trace.
         trace_numbers: numbers in the answer of one trace.
+        trace_without_head_tokens: tokens of a text whose vectors without each head are returned.
         logits: logits of attention on arrays in the request.
         hopfield_steps: `hopfield_steps` of attention on arrays in the request.
         vector_width: numbers of a vector.
@@ -143,6 +144,7 @@ class Limits(TypedDict):
     trace_characters: int
     trace_layers: int
     trace_numbers: int
+    trace_without_head_tokens: int
     logits: int
     hopfield_steps: int
     vector_width: int

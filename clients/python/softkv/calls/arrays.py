@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from softkv.answers.encoded import Encoded
 
 Purpose: TypeAlias = Literal["document", "query"]
+Traced: TypeAlias = Literal[
+    "logits",
+    "query",
+    "key",
+    "value",
+    "written",
+    "hidden_states",
+    "neurons",
+    "vector",
+    "without_head",
+    "changes",
+]
 # A request of this size takes moments, and its answer has one or two megabytes.
 _TEXTS_PER_CALL = 1000
 
@@ -136,7 +148,8 @@ def trace(
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
     causal: bool = False,
-    include: Sequence[Literal["logits", "query", "key", "value", "changes"]] | None = None,
+    purpose: Purpose | None = None,
+    include: Sequence[Traced] | None = None,
 ) -> Call[Trace]:
     """Return the attention weights of each head of a model for a text.
 
@@ -149,6 +162,7 @@ def trace(
         layers: the layers to return; the last if left out.
         heads: the heads to return; all if left out.
         causal: whether each token attends only to itself and earlier tokens.
+        purpose: whose prompt the model reads before the text; no prompt if left out.
         include: further arrays to return.
 
     Returns:
@@ -161,7 +175,14 @@ def trace(
         >>> client.trace("pets that purr").attention.shape
     """
     request = drop_omitted(
-        text=text, pair=pair, model=model, layers=layers, heads=heads, causal=causal or None, include=include
+        text=text,
+        pair=pair,
+        model=model,
+        layers=layers,
+        heads=heads,
+        causal=causal or None,
+        purpose=purpose,
+        include=include,
     )
     content = encode_json({**request, "vector_format": VECTOR_FORMAT})
     return Call("POST", "/v1/trace", lambda reply: traced(reply.json()), content=content, timeout=WRITE_TIMEOUT)

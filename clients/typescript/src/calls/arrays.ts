@@ -37,7 +37,11 @@ export type RankedDocument = SchemaRerankAnswer["results"][number];
 export type TraceOptions = Omit<SchemaTraceRequest, "text" | "vector_format">;
 
 /** The attention of heads: `attention` [layer, head, i, j], the weight of token j for token i. */
-export type Trace = Tensors<Omit<SchemaTraceAnswer, "changes">> & {
+export type Trace = Tensors<Omit<SchemaTraceAnswer, "changes" | "neurons" | "vector">> & {
+  /** The neurons of the feed-forward networks that count most for each token, if requested. */
+  readonly neurons?: Tensors<NonNullable<SchemaTraceAnswer["neurons"]>>;
+  /** The vector of the text, if requested. */
+  readonly vector?: Tensors<NonNullable<SchemaTraceAnswer["vector"]>>;
   /** The relative change of each token in each layer, if requested. */
   readonly changes?: Tensors<NonNullable<SchemaTraceAnswer["changes"]>[number]>[];
 };
@@ -75,6 +79,7 @@ type Tensors<Wire> = {
 /** Texts per request: encoding them is fast, and their answer has a megabyte or two. */
 const TEXTS_AT_ONCE = 1000;
 const ARRAYS = ["output", "weights", "logits", "log_partition", "null_weight", "attention", "query", "key", "value"];
+const OF_TRACES = [...ARRAYS, "written", "hidden_states", "without_head"];
 
 /** Encode any number of texts, sent to the service in parts. */
 export async function encode(
@@ -117,8 +122,14 @@ export function score(sender: Sender, request: SchemaScoreRequest, how?: How): P
 export function trace(sender: Sender, text: string, options: TraceOptions, how?: How): Promise<Trace> {
   const body = { text, ...options, ...FORMAT };
   const read = (content: SchemaTraceAnswer) => {
-    const changes = content.changes?.map((layer) => tensors(layer, Object.keys(layer)));
-    return { ...tensors(content, ARRAYS), ...(changes && { changes }) } as Trace;
+    const { changes, neurons, vector } = content;
+    const all = (arrays: object) => tensors(arrays, Object.keys(arrays));
+    return {
+      ...tensors(content, OF_TRACES),
+      ...(changes && { changes: changes.map(all) }),
+      ...(neurons && { neurons: all(neurons) }),
+      ...(vector && { vector: all(vector) }),
+    } as Trace;
   };
   return sender.ask("/v1/trace", body, how, read, WRITE_MS);
 }

@@ -3977,6 +3977,8 @@ export interface components {
             trace_layers: number;
             /** @description Numbers in the answer of one trace. */
             trace_numbers: number;
+            /** @description Tokens of a text whose vectors without each head are returned. */
+            trace_without_head_tokens: number;
             /** @description Logits of attention on arrays in the request. */
             logits: number;
             /** @description `hopfield_steps` of attention on arrays in the request. */
@@ -4187,6 +4189,17 @@ export interface components {
          *     ]
          */
         NestedNumbers: number[] | number[][] | number[][][] | number[][][][] | unknown[][][][][];
+        /** @description For each token, the neurons of a layer's feed-forward network that count most: [layer, i, neuron]. */
+        Neurons: {
+            /** @description The neuron, from 0. */
+            index: components["schemas"]["NestedAnswer"];
+            /** @description The product of the token with the neuron's key, and a bias, before the activation function. */
+            score: components["schemas"]["NestedAnswer"];
+            /** @description The factor of the neuron's value. */
+            activation: components["schemas"]["NestedAnswer"];
+            /** @description The neuron's share of what the network adds to the token; those of all neurons and of a bias sum to 1. */
+            share: components["schemas"]["NestedAnswer"];
+        };
         /**
          * @description The null key, an additional key that means "none of these". A number is its similarity, `false` is no null key. With a name, it weighs as much as all documents together would if each were unrelated, at every temperature and any number of documents. `strict` estimates unrelated similarities from the collection's own keys, `lenient` from its encoder, `auto` from both, `calibrated` from labelled questions.
          * @example auto
@@ -5380,6 +5393,16 @@ export interface components {
             key?: components["schemas"]["NestedAnswer"];
             /** @description [layer, head, i, d_k]. */
             value?: components["schemas"]["NestedAnswer"];
+            /** @description [layer, head, i, d], what the head adds to token i: its weighted sum of values, times its rows of W_O. */
+            written?: components["schemas"]["NestedAnswer"];
+            /** @description [layer, step, i, d], the tokens as they come in; what attention adds; the tokens then; what the feed-forward network adds; the tokens as they go out. */
+            hidden_states?: components["schemas"]["NestedAnswer"];
+            /** @description The neurons that count most for each token, by `index`, `score`, `activation` and `share`. */
+            neurons?: components["schemas"]["Neurons"];
+            /** @description The text's vector, `pooled`, the `embedding`, and the one `searched` with if there is a purpose. */
+            vector?: components["schemas"]["TracedVector"];
+            /** @description [layer, head, d], the embedding with zeros for the output of that head alone, of all layers. */
+            without_head?: components["schemas"]["NestedAnswer"];
             /** @description How far each layer moves each token, if requested: by `attention`, by `feed_forward`, and by the whole `layer`. */
             changes?: components["schemas"]["Changes"][];
         };
@@ -5403,12 +5426,26 @@ export interface components {
          *         "changes"
          *       ]
          *     }
+         * @example {
+         *       "text": "pets that purr",
+         *       "purpose": "query",
+         *       "include": [
+         *         "neurons",
+         *         "vector",
+         *         "without_head"
+         *       ]
+         *     }
          */
         TraceRequest: {
             /** @description The text that the model reads; with `pair` at most 65,536 characters together. */
             text: string;
             /** @description A second text, which the model reads after the first. */
             pair?: string;
+            /**
+             * @description The kind of the text: the model's prompt for it is read before the text, and `vector` has the vector that the service searches with. Left out: no prompt.
+             * @enum {string}
+             */
+            purpose?: "document" | "query";
             /** @description A name of GET /v1/models. Left out: the service's. */
             model?: string;
             /** @description The layers to return, from 0, or from the last as -1. Left out: the last. */
@@ -5421,10 +5458,10 @@ export interface components {
              */
             causal?: boolean;
             /**
-             * @description Further values to return: the logits of the heads before the softmax, their query, key and value vectors, and how much each step changes a token.
+             * @description Further values to return: the logits of the heads before the softmax, their query, key and value vectors, and what each has `written` to a token; the hidden states of a layer, the strongest neurons of its feed-forward network, and how much each step changes a token; the text's vector, and its vectors without each head.
              * @default []
              */
-            include?: ("logits" | "query" | "key" | "value" | "changes")[];
+            include?: ("logits" | "query" | "key" | "value" | "written" | "hidden_states" | "neurons" | "vector" | "without_head" | "changes")[];
             /**
              * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
@@ -5440,6 +5477,15 @@ export interface components {
             end: number;
             /** @description 0 in the text, 1 in its pair; null if the model added it, such as [CLS]. */
             sequence: number | null;
+        };
+        /** @description The vector of a traced text. */
+        TracedVector: {
+            /** @description The vector that is pooled from those of the tokens. */
+            pooled: components["schemas"]["NestedAnswer"];
+            /** @description The embedding that the steps of the trace end with, in float32. */
+            embedding: components["schemas"]["NestedAnswer"];
+            /** @description The embedding with which the service searches, in the number format of its encoder. Left out without a purpose. */
+            searched: components["schemas"]["NestedAnswer"];
         };
         /**
          * @description A training run: the task, the kind of model, and the time limit.
@@ -5788,6 +5834,7 @@ export type SchemaModelList = components['schemas']['ModelList'];
 export type SchemaNestedAnswer = components['schemas']['NestedAnswer'];
 export type SchemaNestedBools = components['schemas']['NestedBools'];
 export type SchemaNestedNumbers = components['schemas']['NestedNumbers'];
+export type SchemaNeurons = components['schemas']['Neurons'];
 export type SchemaNull = components['schemas']['Null'];
 export type SchemaNullBackground = components['schemas']['NullBackground'];
 export type SchemaOpenRequest = components['schemas']['OpenRequest'];
@@ -5867,6 +5914,7 @@ export type SchemaTopKAnswer = components['schemas']['TopKAnswer'];
 export type SchemaTraceAnswer = components['schemas']['TraceAnswer'];
 export type SchemaTraceRequest = components['schemas']['TraceRequest'];
 export type SchemaTracedToken = components['schemas']['TracedToken'];
+export type SchemaTracedVector = components['schemas']['TracedVector'];
 export type SchemaTrainRequest = components['schemas']['TrainRequest'];
 export type SchemaTrainingReport = components['schemas']['TrainingReport'];
 export type SchemaUpdated = components['schemas']['Updated'];

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
@@ -29,10 +28,6 @@ from softkv_service.schemas.encode import EncodeRequest, TraceRequest
 from softkv_service.schemas.stream import ENCODE_ANSWER
 from softkv_service.schemas.vector import write_vector
 from softkv_service.schemas.wire import MAX_DOCUMENTS
-
-if TYPE_CHECKING:
-    from softkv_attention.transformer import TracedLayer
-
 
 router = json_router("/v1", "encode", "encode", "nothing", "nothing")
 
@@ -152,25 +147,23 @@ trace_router = json_router("/v1", "encode", "encode", "nothing", "nothing")
 async def trace(body: TraceRequest, running: Running) -> Response:
     """Trace the computation of the encoder from a text to its vector, layer by layer and head by head."""
     encoder = (await get_model_queue(running.catalogue.encoders, body.model)).encoder
-    fields = {"attention": "weights"} | {name: name for name in body.include if name != "changes"}
-    look = partial(trace_text, layers=body.layers, heads=body.heads, causal=body.causal, arrays=list(fields.values()))
-    traced = await TEXTS.run(look, encoder, body.text, body.pair)
+    options = body.model_dump(include={"purpose", "layers", "heads", "causal", "include"})
+    traced = await TEXTS.run(partial(trace_text, **options), encoder, body.text, body.pair)
     answer: dict[str, Any] = {
         "model": encoder.name,
         "tokens": [token._asdict() for token in traced.text.tokens],
-        "layers": [layer.layer for layer in traced.layers],
-        "heads": traced.layers[0].heads,
+        "layers": traced.layers,
+        "heads": traced.heads,
     }
-    for name, field in fields.items():
-        answer[name] = write_vector(np.stack([getattr(layer, field) for layer in traced.layers]), body.vector_format)
-    if "changes" in body.include:
-        answer["changes"] = [_changes(layer, body.vector_format) for layer in traced.layers]
+    write = partial(write_vectors, vector_format=body.vector_format)
+    answer |= {name: write(array) for name, array in traced.arrays.items()}
+    if traced.changes is not None:
+        answer["changes"] = [write(changes) for changes in traced.changes]
     return JSONAnswer(answer)
 
 
-def _changes(layer: TracedLayer, vector_format: str) -> dict[str, Any]:
-    return {
-        "attention": write_vector(layer.attention_change, vector_format),
-        "feed_forward": write_vector(layer.feed_forward_change, vector_format),
-        "layer": write_vector(layer.change, vector_format),
-    }
+def write_vectors(arrays: Any, vector_format: str) -> Any:
+    """Write an array, or each of arrays by their names, as the API does."""
+    if isinstance(arrays, dict):
+        return {name: write_vector(array, vector_format) for name, array in arrays.items()}
+    return write_vector(arrays, vector_format)

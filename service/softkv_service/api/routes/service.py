@@ -18,7 +18,14 @@ from softkv_service.api.telemetry import SlowRequests
 from softkv_service.kernels import running_kernels
 from softkv_service.retrieval.documents import MAX_KEYS
 from softkv_service.retrieval.labels import MAX_LABELS
-from softkv_service.retrieval.queries import MAX_CHARACTERS, MAX_LOGITS, MAX_NUMBERS, MAX_REQUEST_PARTS, MAX_SENTENCES
+from softkv_service.retrieval.queries import (
+    MAX_CHARACTERS,
+    MAX_LOGITS,
+    MAX_NUMBERS,
+    MAX_REQUEST_PARTS,
+    MAX_SENTENCES,
+    MAX_TOKENS_WITHOUT_HEADS,
+)
 from softkv_service.scheduling import READS
 from softkv_service.schemas import wire
 from softkv_service.schemas.attend import (
@@ -128,6 +135,7 @@ def limits_of(running: State) -> dict[str, int]:
         "trace_characters": MAX_CHARACTERS,
         "trace_layers": MAX_NAMED,
         "trace_numbers": MAX_NUMBERS,
+        "trace_without_head_tokens": MAX_TOKENS_WITHOUT_HEADS,
         "logits": MAX_LOGITS,
         "hopfield_steps": MAX_HOPFIELD_STEPS,
         "vector_width": MAX_WIDTH,

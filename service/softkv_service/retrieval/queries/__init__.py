@@ -35,4 +35,4 @@ from softkv_service.retrieval.queries.rerank import (
 from softkv_service.retrieval.queries.results import BestKey, Document, FullText, GroupedWeight, Match, Result
 from softkv_service.retrieval.queries.sweep import sweep_collection
 from softkv_service.retrieval.queries.terms import ReadTerm
-from softkv_service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, trace_text
+from softkv_service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, MAX_TOKENS_WITHOUT_HEADS, trace_text
