@@ -92,8 +92,8 @@ class FeedForward:
     def neurons(self, x: Array) -> Array:
         """Return the activations of the neurons, [..., d_ff], for x [..., d_model].
 
-        Column i of the inner matrix is the key of neuron i, and row i of the outer one its value: the network is a lookup
-        without a softmax (Geva et al. 2021, arXiv 2012.14913).
+        Column i of the inner matrix is the key of neuron i, and row i of the outer one its value: a lookup without a
+        softmax (Geva et al. 2021, arXiv 2012.14913).
 
         Raises:
             ParameterError: the activation's name is unknown.

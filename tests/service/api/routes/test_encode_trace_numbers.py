@@ -146,7 +146,8 @@ def test_the_vector_is_that_of_torch_and_nearly_the_one_searched_with(client, te
 
 
 def test_the_weights_of_its_vector_are_those_of_attend(client, tensors, ids, traced):
-    rows = [{"id": str(i), "key": text} for i, text in enumerate(["a cat naps", "a sofa", "the sea", "a dog on a roof"])]
+    texts = ["a cat naps", "a sofa", "the sea", "a dog on a roof"]
+    rows = [{"id": str(i), "key": text} for i, text in enumerate(texts)]
     client.put("/v1/collections/zoomed", json={"null": False})
     try:
         client.post("/v1/collections/zoomed/documents", json={"documents": rows})
