@@ -5,7 +5,8 @@ SOFTKV_PLATFORM names, a key of PLATFORMS in softkv_attention/kernels/native/bui
 kernels in C, and NumPy answers. That is also so on a platform that is not in PLATFORMS, and where the compiler's
 package cannot be installed. If the compiler fails, so does the build.
 
-An editable installation builds the library beside its sources.
+An editable installation builds the library beside its sources. Without SOFTKV_PLATFORM the code in it is for this
+machine's processor alone, which takes a fifth of the time.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Build(build_py):
         if REQUESTED == "any" or (not REQUESTED and name not in native.PLATFORMS):
             return "any"
         try:
-            native.obtain(name, directory)
+            native.obtain(name, directory, for_this_processor=self.editable_mode and not REQUESTED)
         except ModuleNotFoundError as error:
             if REQUESTED:
                 raise

@@ -9,7 +9,7 @@ from softkv_service.logs import log
 
 Choice = Literal["native", "numpy"]
 
-ADVICE = "install the wheel of softkv-core for this platform again, or run `make install` in a checkout"
+ADVICE = "install the wheel of softkv-core for this platform again, or run `pip install -e attention` in a checkout"
 
 
 class KernelsMissing(RuntimeError):

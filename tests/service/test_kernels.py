@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from softkv_attention.kernels import in_numpy, kernels, kernels_in_c, reason_for_numpy
+from softkv_attention.kernels.native.build import compile_library
+from softkv_attention.kernels.native.kinds import this_platform
+from softkv_attention.kernels.native.library import usable_kinds
 from softkv_attention.kernels.transformer import encoder_kernels
 from softkv_service.kernels import choose_kernels
 from tests.running import RunningService
@@ -51,17 +54,24 @@ def test_without_a_choice_the_kernels_in_c_answer() -> None:
     assert reason_for_numpy() is None
 
 
-@pytest.fixture(params=["missing", thorough("damaged")])
-def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, str], str]:
-    """An environment whose copy of softkv-core has no library that can be loaded, and a part of the reason."""
-    core = tmp_path / "softkv_attention"
+def copied_core(folder: Path) -> dict[str, str]:
+    """Return the variables of an environment whose softkv-core is a copy in this folder without a library."""
     ignored = shutil.ignore_patterns("*.so.1", "*.dylib", "*.dll", "__pycache__")
-    shutil.copytree(ROOT / "attention" / "softkv_attention", core, ignore=ignored)
-    path = os.pathsep.join(map(str, (tmp_path, ROOT / "service", ROOT / "clients" / "python")))
-    variables = {"PYTHONPATH": path, "SOFTKV_ENCODER": "none", "SOFTKV_DATA_DIR": str(tmp_path / "data")}
-    environment = os.environ | variables
+    shutil.copytree(ROOT / "attention" / "softkv_attention", folder / "softkv_attention", ignore=ignored)
+    path = os.pathsep.join(map(str, (folder, ROOT / "service", ROOT / "clients" / "python")))
+    variables = {"PYTHONPATH": path, "SOFTKV_ENCODER": "none", "SOFTKV_DATA_DIR": str(folder / "data")}
+    return os.environ | variables
+
+
+@pytest.fixture(params=["missing", thorough("damaged"), "compiled elsewhere"])
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, str], str]:
+    """An environment whose copy of softkv-core has no library for this processor, and a part of the reason."""
+    core, environment = tmp_path / "softkv_attention", copied_core(tmp_path)
     if request.param == "missing":
         return environment, "the installed package has none for "
+    if request.param == "compiled elsewhere":
+        compile_library(this_platform(), core / "kernels" / "native" / "softkv-kernels.so.1", [])
+        return environment, "was compiled on another kind of processor than this one, which is "
     for name in ("softkv-kernels.so.1", "softkv-kernels.dylib", "softkv-kernels.dll"):
         (core / "kernels" / "native" / name).write_bytes(b"not a library")
     return environment, "cannot be loaded ("
@@ -92,3 +102,18 @@ def test_serve_and_doctor_give_the_reason_if_kernels_are_missing(
     assert (ended.returncode, check["state"]) == (0, "note")
     assert check["detail"].startswith("NumPy, since ")
     assert reason in check["detail"]
+
+
+@pytest.mark.skipif(len(usable_kinds()) < 2, reason="needs a processor that runs the code of an older one")
+def test_doctor_notes_kernels_that_were_compiled_on_an_older_machine(tmp_path: Path) -> None:
+    environment = copied_core(tmp_path)
+    library = tmp_path / "softkv_attention" / "kernels" / "native" / "softkv-kernels.so.1"
+    best, oldest = usable_kinds()[0], usable_kinds()[-1]
+    compile_library(this_platform(), library, [oldest])
+    ended = subprocess.run(
+        [*COMMAND, "doctor", "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    (check,) = [check for check in json.loads(ended.stdout)["checks"] if check["name"] == "kernels"]
+    assert (ended.returncode, check["state"]) == (0, "note")
+    assert check["detail"].startswith(f"C + {oldest.instruction}")
+    assert f"compiled on another machine, without {best.name}: " in check["detail"]

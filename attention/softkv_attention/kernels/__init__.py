@@ -45,6 +45,6 @@ from softkv_attention.kernels.interface import (
     Totals,
 )
 from softkv_attention.kernels.layout import similarity_columns
-from softkv_attention.kernels.native.library import reason_for_numpy
+from softkv_attention.kernels.native.library import missing_kind, reason_for_numpy
 from softkv_attention.kernels.one_scan import CodedBlock, CodedRows, ScannedRows, ScanOptions
 from softkv_attention.kernels.transformer import multiplies_int16, use_encoder

@@ -319,7 +319,7 @@ def _kernels(settings: Settings) -> Check:
     """Check which kernels answer, and that they multiply integers exactly."""
     import numpy as np
 
-    from softkv_attention.kernels import products_are_exact, reason_for_numpy, workers
+    from softkv_attention.kernels import missing_kind, products_are_exact, reason_for_numpy, workers
     from softkv_service.kernels import ADVICE, KernelsMissing, choose_kernels, describe_kernels
 
     try:
@@ -335,6 +335,8 @@ def _kernels(settings: Settings) -> Check:
     facts = f"{running}; products are exact; {workers()} threads; NumPy over {blas['name']} {blas['version']}"
     if settings.kernels is None and reason_for_numpy() is not None:
         return Check("kernels", "note", f"{facts}; for faster answers {ADVICE}")
+    if settings.kernels != "numpy" and (kind := missing_kind()) is not None:
+        return Check("kernels", "note", f"{facts}; compiled on another machine, without {kind.name}: {ADVICE}")
     return Check("kernels", "ok", facts)
 
 

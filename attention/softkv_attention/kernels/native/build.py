@@ -3,7 +3,7 @@ attention/softkv_attention/kernels.
 
 Run in that way it imports nothing but Python's own library, as a build of a wheel needs. One library serves every
 Python of a platform. It holds the code for every kind of processor of the platform, and needs neither the C library nor
-a system compiler.
+a system compiler. An editable installation needs only the code for the processor that compiles it.
 
 In a checkout of the repository a library is compiled once, into `dist/kernels/`. Its name there has a digest of all it
 is made from. Environments and wheels copy it from there. An image compiles its own.
@@ -12,6 +12,7 @@ is made from. Environments and wheels copy it from there. An image compiles its 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import os
 import shutil
@@ -26,7 +27,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from .kinds import KINDS, Kind, this_platform  # noqa: TID252  (`softkv_attention` imports NumPy, which a build lacks)
+from .kinds import (  # noqa: TID252  (`softkv_attention` imports NumPy, which a build lacks)
+    KINDS,
+    Kind,
+    features_of,
+    kinds_in,
+    kinds_of,
+    this_platform,
+)
 
 HERE = Path(__file__).parent
 COMPILER = "ziglang==0.17.1"
@@ -78,7 +86,7 @@ PLATFORMS = {
 }
 
 
-def obtain(name: str, directory: Path) -> Path:
+def obtain(name: str, directory: Path, *, for_this_processor: bool = False) -> Path:
     """Put the library of a platform into a directory, and return its path.
 
     In a checkout it is a copy of the library that was compiled earlier, if nothing has changed since. Builds that run
@@ -87,6 +95,8 @@ def obtain(name: str, directory: Path) -> Path:
     Args:
         name: a key of PLATFORMS.
         directory: an existing directory.
+        for_this_processor: whether the code for other kinds of processors may be missing. The platform is then this
+            one.
 
     Raises:
         ModuleNotFoundError: `ziglang` is not installed.
@@ -94,13 +104,19 @@ def obtain(name: str, directory: Path) -> Path:
     """
     library, store = directory / f"softkv-kernels{PLATFORMS[name].suffix}", HERE.parents[3] / "dist" / "kernels"
     if not (HERE.parents[3] / "service" / "softkv_service" / "app.py").exists():  # the sources of softkv-core alone
-        _compile(name, library)
+        compile_library(name, library, PLATFORMS[name].kinds)
         return library
     store.mkdir(parents=True, exist_ok=True)
-    compiled = store / f"softkv-kernels-{_digest(name)}{PLATFORMS[name].suffix}"
+
+    def of(kinds: Sequence[Kind]) -> Path:
+        return store / f"softkv-kernels-{_digest(name, kinds)}{PLATFORMS[name].suffix}"
+
     with _alone(store):
-        if not compiled.exists():
-            _compile(name, compiled)
+        kinds = PLATFORMS[name].kinds
+        if for_this_processor and not of(kinds).exists():
+            kinds = kinds_here()
+        if not (compiled := of(kinds)).exists():
+            compile_library(name, compiled, kinds)
         if not library.exists() or library.read_bytes() != compiled.read_bytes():
             with tempfile.TemporaryDirectory(dir=directory) as folder:
                 shutil.copyfile(compiled, copy := Path(folder, library.name))
@@ -108,9 +124,42 @@ def obtain(name: str, directory: Path) -> Path:
     return library
 
 
-def _digest(name: str) -> str:
+def kinds_here() -> list[Kind]:
+    """Return the kinds of processors that a library for this processor alone holds; none if it has no kernels in C.
+
+    That is the best one. Beside AMX it is the next, too, since Linux may refuse AMX to a process.
+
+    Raises:
+        ModuleNotFoundError: `ziglang` is not installed.
+    """
+    aim = PLATFORMS[this_platform()]
+    with tempfile.TemporaryDirectory() as folder:
+        probe = Path(folder, "probe")
+        shared = ("-shared", "-nostdlib", *aim.linking, "-fno-builtin", str(HERE / "library.c"))
+        subprocess.run([*_compiler(aim), *FLAGS, *shared, "-o", str(probe)], check=True)
+        # A process of its own loads it: Windows deletes no library that this process has loaded.
+        asking = f"import ctypes; print(ctypes.CDLL({str(probe)!r}).softkv_features())"
+        answer = subprocess.run([sys.executable, "-c", asking], stdout=subprocess.PIPE, text=True, check=True)
+    kinds = kinds_of(features_of(int(answer.stdout)))
+    return kinds[: 2 if kinds and kinds[0].name == "amx" else 1]
+
+
+def fits(directory: Path = HERE) -> bool:
+    """Return whether the library in a directory has the best code for this processor, or none is there."""
+    name = this_platform()
+    if name not in PLATFORMS or not (path := directory / f"softkv-kernels{PLATFORMS[name].suffix}").exists():
+        return True
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError:
+        return False
+    best = kinds_of(features_of(library.softkv_features()))[:1]
+    return kinds_in(library, best) == best
+
+
+def _digest(name: str, kinds: Sequence[Kind]) -> str:
     """Return the digest of all that the library of a platform is made from."""
-    digest = hashlib.sha256(f"{COMPILER} {name}".encode())
+    digest = hashlib.sha256(f"{COMPILER} {name} {[kind.name for kind in kinds]}".encode())
     for path in sorted([*HERE.glob("*.[ch]"), HERE / "build.py", HERE / "kinds.py"]):
         content = path.read_bytes()
         digest.update(f" {path.name} {len(content)} ".encode() + content)
@@ -128,20 +177,31 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _compile(name: str, library: Path) -> None:
-    """Compile the library of a platform; the file is there when it is complete."""
+def _compiler(aim: Platform) -> list[str]:
+    """Return the command that compiles C for a platform."""
     if find_spec("ziglang") is None:
         raise ModuleNotFoundError(f"Expected the package ziglang, which compiles C. Install {COMPILER}.")
+    return [sys.executable, "-m", "ziglang", "cc", "-target", aim.target]
+
+
+def compile_library(name: str, library: Path, kinds: Sequence[Kind]) -> None:
+    """Compile the library of a platform, for these kinds of processors; the file is there when it is complete.
+
+    Raises:
+        ModuleNotFoundError: `ziglang` is not installed.
+        subprocess.CalledProcessError: the compiler refuses a file; its messages are on standard error.
+    """
     aim = PLATFORMS[name]
-    zig = [sys.executable, "-m", "ziglang", "cc", "-target", aim.target]
+    zig = _compiler(aim)
     with (
         tempfile.TemporaryDirectory(dir=library.parent) as folder,
         ThreadPoolExecutor(os.cpu_count()) as pool,
         terminal() as write,
     ):
-        jobs = [(folder, kind, source) for kind in aim.kinds for source in KERNELS]
+        jobs = [(folder, kind, source) for kind in kinds for source in KERNELS]
+        duration = "one to three minutes" if len(kinds) > 2 else "half a minute"
         write(
-            f"\nsoftkv: compiling the kernels in C, {len(jobs)} files, in one to three minutes, once for each version "
+            f"\nsoftkv: compiling the kernels in C, {len(jobs)} files, in {duration}, once for each version "
             "of them; SOFTKV_PLATFORM=any leaves them out, and NumPy answers, more slowly\n"
         )
 
@@ -199,7 +259,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m native.build", description=__doc__)
     parser.add_argument("platforms", nargs="*", help="this machine's by default")
     parser.add_argument("--into", type=Path, default=HERE, help="the directory of the library")
+    parser.add_argument(
+        "--fits", action="store_true", help="build nothing; fail if the library is for other processors"
+    )
     chosen = parser.parse_args()
+    if chosen.fits:
+        sys.exit(not fits(chosen.into))
     names = chosen.platforms or [this_platform()]
     for name in names:
         sys.stdout.write(f"{obtain(name, chosen.into)}\n")

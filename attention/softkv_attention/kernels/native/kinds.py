@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _AVX2, _AVX512 = "x86_64_v3", "x86_64_v4-prefer_256_bit"
@@ -102,3 +103,8 @@ def kinds_of(names: set[str]) -> list[Kind]:
         names: what `features_of` returns.
     """
     return [kind for kind in KINDS if kind.machine == machine() and names.issuperset(kind.features)]
+
+
+def kinds_in(library: ctypes.CDLL, kinds: Iterable[Kind]) -> list[Kind]:
+    """Return those of the kinds whose code a library holds; one of an editable installation holds not all."""
+    return [kind for kind in kinds if hasattr(library, f"softkv_{kind.symbol}_accumulate")]

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from softkv_attention.kernels.native.kinds import Kind, features_of, kinds_of, this_platform
+from softkv_attention.kernels.native.kinds import Kind, features_of, kinds_in, kinds_of, this_platform
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,18 @@ def reason_for_numpy() -> str | None:
     if load() is not None:
         return None
     loaded = _open()
-    return loaded if isinstance(loaded, str) else f"{Path(loaded._name).name} has none for this processor"
+    if isinstance(loaded, str):
+        return loaded
+    name = Path(loaded._name).name
+    if (kind := missing_kind()) is None:
+        return f"{name} has none for this processor"
+    return f"{name} was compiled on another kind of processor than this one, which is {kind.name}"
+
+
+def missing_kind() -> Kind | None:
+    """Return the best kind of this processor if the library was compiled without it, on another kind; else None."""
+    best = _kinds_of_processor()[:1]
+    return best[0] if best and best != usable_kinds()[:1] else None
 
 
 def library_of(kind: Kind) -> Library:
@@ -74,7 +85,14 @@ def library_of(kind: Kind) -> Library:
 
 @cache
 def usable_kinds() -> list[Kind]:
-    """Return the kinds of processor whose code can run here, best first; none without a library."""
+    """Return the kinds of processor whose code is in the library and can run here, best first."""
+    loaded = _open()
+    return [] if isinstance(loaded, str) else kinds_in(loaded, _kinds_of_processor())
+
+
+@cache
+def _kinds_of_processor() -> list[Kind]:
+    """Return the kinds that this processor is, best first; none without a library, which is asked for its features."""
     loaded = _open()
     if isinstance(loaded, str):
         return []

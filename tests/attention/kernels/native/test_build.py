@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from softkv_attention.kernels.native.build import PLATFORMS
+from softkv_attention.kernels.native.build import PLATFORMS, kinds_here
 from softkv_attention.kernels.native.kinds import this_platform
+from tests.attention.kernels.native.test_build_kinds import kinds_of_library, without_kernels
 from tools import ROOT
 
 UV = shutil.which("uv") or shutil.which("uv", path=ROOT / ".venv-uv" / "bin")
@@ -26,14 +27,8 @@ pytestmark = [
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the sources of softkv-core, with empty C files and nothing built, in a folder like the repository."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "softkv-kernels.*")
-    shutil.copytree(ROOT / "attention", tmp_path / "attention", ignore=ignored)
-    for source in (tmp_path / "attention" / "softkv_attention" / "kernels" / "native").glob("*.c"):
-        source.write_text("", encoding="utf-8")
-    (tmp_path / "service" / "softkv_service").mkdir(parents=True)
-    (tmp_path / "service" / "softkv_service" / "app.py").touch()
-    return tmp_path
+    """A copy of the sources of softkv-core without kernels, in a folder like the repository."""
+    return without_kernels(tmp_path)
 
 
 def installing(checkout: Path, name: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
@@ -70,6 +65,9 @@ def test_an_environment_without_kernels_does_not_change_another(checkout: Path, 
             ended(installing(checkout, name, **variables[name]))
     libraries = {name: len(list((checkout / name).rglob(LIBRARY))) for name in variables}
     assert libraries == {"with": 1, "without": 0}
+    if order == "with, without":  # a wheel may go to another machine
+        [library] = (checkout / "with").rglob(LIBRARY)
+        assert kinds_of_library(library) == [kind.name for kind in PLATFORMS[this_platform()].kinds]
 
 
 def test_two_editable_installations_at_once_compile_one_library(checkout: Path) -> None:
@@ -79,6 +77,7 @@ def test_two_editable_installations_at_once_compile_one_library(checkout: Path) 
     [compiled] = (checkout / "dist" / "kernels").glob("softkv-kernels-*")
     library = checkout / "attention" / "softkv_attention" / "kernels" / "native" / LIBRARY
     assert library.read_bytes() == compiled.read_bytes()
+    assert kinds_of_library(library) == [kind.name for kind in kinds_here()]
     before = compiled.stat().st_mtime_ns
     library.unlink()
     ended(installing(checkout, "c", "--refresh-package", "softkv-core", *editable))
