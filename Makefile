@@ -15,13 +15,15 @@ PACKAGES = lib/python$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.v
 # $(VENV), in which it names each package.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 PIP := -m pip install $(QUIET) --disable-pip-version-check
-# Environments are made by venv and pip, which every Python has. `make environments UV=PATH_OF_UV` uses uv, which takes
-# seconds: it links the files that environments share. .ci/uv passes pip's configuration to it.
-UV ?=
-create = $(if $(UV),$(UV) venv --quiet --seed --allow-existing --python $(1) $(2),$(1) -m venv $(2))
-# uv would take an editable installation from its cache, and build no library of kernels; pip always builds.
-UV_FLAGS := $(QUIET) --refresh-package softkv-core
-install = $(if $(UV),$(UV) pip install $(UV_FLAGS) --python $(1)/bin/python,$(1)/bin/python $(PIP))
+# Environments are made by uv if it is on the path and new enough, else by venv and pip, which every Python has; also if
+# uv fails. `make UV=PATH_OF_UV` takes another uv, `make UV=` none.
+OLDEST_UV := 0.4.30
+find_uv = $(shell uv --version 2>/dev/null | { read -r name version rest && [ "$$name" = uv ] \
+  && printf '%s\n' $(OLDEST_UV) "$$version" | sort -CV 2>/dev/null && command -v uv; })
+UV ?= $(eval UV := $(find_uv))$(UV)
+environment = tools/environment.py
+create = $(if $(UV),$(1) $(environment) create $(UV) $(2),$(1) -m venv $(2))
+install = $(1)/bin/python $(if $(UV),$(environment) install $(UV) $(QUIET),$(PIP))
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
 # make image FULL=1: with torch and sentence-transformers.
@@ -121,11 +123,14 @@ NONE_IS_FINE = || [ $$? = 5 ]
 # none of them in an index. It gets the service without an extra as well: else pip 23 looks for the one that walls require.
 PROJECTS := pyproject.toml attention/pyproject.toml clients/python/pyproject.toml $(wildcard extensions/*/pyproject.toml workshop/pyproject.toml)
 WALLS := $(patsubst %/pyproject.toml,%,$(wildcard extensions/*/pyproject.toml workshop/pyproject.toml))
-OWN = -e attention -e clients/python $(WALLS:%=-e %) -e .
+PURE = -e clients/python $(WALLS:%=-e %) -e .
+OWN = -e attention $(PURE)
 
-# The kernels in C, of which installing the core in this way makes a library beside them, compiled once into dist/kernels.
-# The compiler is in the temporary environment of that build alone. With SOFTKV_PLATFORM=any, no library is built.
-NATIVE := attention/softkv_core_build.py $(wildcard attention/softkv_attention/kernels/native/*.[ch]) $(wildcard attention/softkv_attention/kernels/native/*.py)
+# The kernels in C, of which installing the core in this way makes a library beside them, compiled once into dist/kernels,
+# for this processor alone. The compiler is in the temporary environment of that build alone. With SOFTKV_PLATFORM=any, no
+# library is built.
+KERNELS := attention/softkv_attention/kernels
+NATIVE := attention/softkv_core_build.py $(wildcard $(KERNELS)/native/*.[ch]) $(wildcard $(KERNELS)/native/*.py)
 
 # Three steps of one environment: what `make run` needs, with torch for `make run LAB=1`, and with all that tests and lint
 # need. Each step installs into what the earlier ones installed.
@@ -134,13 +139,25 @@ SERVES = -c $(CONSTRAINTS) $(MINILM) $(OWN)
 # Say what a step installs: the first time how long that takes, which part is longest, and the faster way.
 announce = @if [ -e $@ ]; then echo 'updating the packages in $(VENV)'; else \
   echo 'installing $(1) into $(VENV), in $(if $(UV),one to five,$(2)) minutes'; \
-  echo 'A third or more is softkv-core: a compiler of 0.1 GB comes, compiles the kernels, and is deleted'; \
-  $(if $(UV),,echo 'With uv (pip install uv) it takes half the time: make $(or $(MAKECMDGOALS),run) UV="$$(command -v uv)"';) fi
+  echo 'A part of that is softkv-core: a compiler of 0.1 GB comes, compiles the kernels, and is deleted'; \
+  $(if $(UV),,echo 'With uv on the path (pip install uv) it takes half the time';) fi
 install_first = $(if $(UV)$(wildcard $@),$(call install,$(VENV)),$(subst --quiet,--progress-bar off,$(call install,$(VENV))))
 
+# pip makes an environment with setuptools for each package that it builds. Only the core's needs more, its compiler.
+serve_by_pip = $(install_first) --no-compile -c $(CONSTRAINTS) 'setuptools>=77' -e attention \
+  && $(install_first) --no-compile -c $(CONSTRAINTS) --no-build-isolation $(MINILM) $(PURE)
+
 $(VENV)/.serves: $(PROJECTS) $(NATIVE) $(CONSTRAINTS) $(MINILM) | $(BIN)/pip
-	$(call announce,about 0.3 GB,three to ten)
-	$(install_first) $(SERVES)
+	$(call announce,about 0.3 GB,two to eight)
+	$(if $(UV),$(install_first) --no-compile $(SERVES),$(serve_by_pip))
+	@touch $@
+
+# Python keeps the bytecode of all that a service imports and that its first answer needs, so that no start compiles it
+# again: not one under PYTHONDONTWRITEBYTECODE either, or in a folder that has become read-only. The user's settings are
+# left out. If this start fails, the next one shows why.
+$(VENV)/.bytecode: $(VENV)/.serves
+	@echo 'starting the service once, so that Python keeps the bytecode'
+	@env $$(env | sed -n 's/^\(SOFTKV_[A-Z_]*\)=.*/-u \1/p') $(BIN)/python docker/rehearsal.py >/dev/null 2>&1 || true
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.serves
@@ -184,9 +201,10 @@ $(RIVALS)/.installed: Makefile constraints-contenders.txt | $(RIVALS)/bin/pip
 	for name in $(CONTENDERS); do $(call install,$(RIVALS)) -c constraints-contenders.txt $$name || true; done
 	@touch $@
 
-# After a change of the kernels in C: their library alone, by the compiler that tests need.
+# For tests, and after a change of the kernels in C: their library alone, by the compiler that tests need, with all kinds
+# of processors of this family.
 $(VENV)/.native: $(NATIVE) | $(VENV)/.installed
-	@cd attention/softkv_attention/kernels && $(abspath $(BIN))/python -m native.build >/dev/null
+	@cd $(KERNELS) && $(abspath $(BIN))/python -m native.build >/dev/null
 	@touch $(VENV)/.serves $(VENV)/.lab $@
 
 .venv-uv/bin/uv: | .venv-uv/bin/pip
@@ -207,7 +225,10 @@ environments: $(VENV)/.native $(LATER:%=%/.installed)
 INSTALLED = $(patsubst $(VENV)/.model-%,%,$(wildcard $(VENV)/.model-*))
 ENCODERS = $(if $(MODEL)$(if $(SOFTKV_ENCODER)$(SOFTKV_ENCODERS),,$(INSTALLED)),$(VENV)/encoders.toml)
 DEFAULT = $(or $(MODEL),all-MiniLM-L6-v2)
-run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab) $(MODEL:%=$(VENV)/.model-%)
+run: $(VENV)/.bytecode $(if $(LAB),$(VENV)/.lab) $(MODEL:%=$(VENV)/.model-%)
+	@cd $(KERNELS) && $(abspath $(BIN))/python -m native.build --fits || { \
+	  echo 'this is another kind of processor than that of the kernels in C, which are compiled again'; \
+	  cd $(CURDIR) && $(call install,$(VENV)) --force-reinstall --no-deps -e attention; } || true
 	$(if $(ENCODERS),@printf '%s\n' 'default = "$(DEFAULT)"' $(foreach model,$(sort $(DEFAULT) all-MiniLM-L6-v2 $(INSTALLED)), \
 	  '[encoders.$(model)]' 'model = "$(model)"') > $(ENCODERS))
 	$(ENCODERS:%=SOFTKV_ENCODERS=%) $(BIN)/softkv serve --demo $(DEMO)

@@ -27,6 +27,7 @@ NAMES = {
     "costs": "memory, start and a text of the models that a checkout makes",
     "lookup": "the whole softmax over millions of keys, beside who reads them",
     "sizing": "memory and disk a document, and what a core does in a second",
+    "installing": "`make run` in a fresh clone until the first answer, and the first start without bytecode",
     "limits": "twice the input of each call: processor, memory, the wait of another caller, and work after a hang-up",
 }
 

@@ -1,6 +1,6 @@
-"""While the image is built: verify the model, start the service, ask it one question, stop it.
+"""While the image is built, or at the end of an installation: verify the model, start the service, ask it one question.
 
-A broken image fails here and not where it is deployed; what Python compiled on the way stays in the image.
+A broken image fails here and not where it is deployed. What Python compiled on the way stays there.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import softkv_service
 from softkv_service.encoding import default_checkpoint
 
 PATIENCE_SECONDS = 120
+SCRIPT = os.path.join(os.path.dirname(sys.executable), "softkv")
 
 
 def free_port() -> int:
@@ -53,6 +54,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
 
 def main() -> int:
     """Rehearse, and return the exit code of the service; a stop by SIGTERM makes it 0."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the processes below keep what they compile
     sys.stdout.write(f"verified: {default_checkpoint()}\n")
     for package in (softkv_attention, softkv_service, softkv):  # the commands too, which the rehearsal does not all run
         compileall.compile_dir(package.__path__[0], quiet=1)
@@ -61,12 +63,12 @@ def main() -> int:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as data:
-        serve = ["softkv", "serve", "--port", str(port), "--data-dir", data, "--demo", "library"]
+        serve = [SCRIPT, "serve", "--port", str(port), "--data-dir", data, "--demo", "library"]
         # Libraries keep caches in the temporary folder, and none may stay in the image.
         with subprocess.Popen(serve, env={**os.environ, "TMPDIR": data}) as server:
             try:
                 wait_until_ready(server, url)
-                ask = ["softkv", "attend", "library", "pets that purr", "--top-k", "1", "--url", url]
+                ask = [SCRIPT, "attend", "library", "pets that purr", "--top-k", "1", "--url", url]
                 subprocess.run(ask, check=True)
             finally:
                 server.send_signal(signal.SIGTERM)
