@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from softkv_service.encoding.errors import InvalidTokens
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 
 class Content(IntEnum):
@@ -108,6 +108,8 @@ class Run:
     @classmethod
     def join(cls, runs: Sequence[Run]) -> Self:
         """Return the tokens of all runs, of which there is at least one."""
+        if len(runs) == 1:
+            return cls(*(getattr(runs[0], column.name) for column in fields(cls)))
         columns = ([getattr(run, column.name) for run in runs] for column in fields(cls))
         return cls(*(np.concatenate(column) for column in columns))
 
@@ -205,13 +207,27 @@ class ModelTokenizer:
 
     def read(self, texts: Sequence[str], prompt: str = "") -> TokenisedTexts:
         """Tokenise prompt and text together; a word longer than the tokeniser's limit becomes one unknown token."""
+        return self._collect(texts, prompt, self._read_ids([prompt + text for text in texts]))
+
+    def read_with_words(self, texts: Sequence[str], prompt: str = "") -> tuple[TokenisedTexts, list[Run]]:
+        """Return what `read` returns, and what `read_words` returns of each text."""
+        runs = [Run.join(slices) for slices in self._read_runs([prompt + text for text in texts])]
+        tokens = self._collect(texts, prompt, ([run.ids.tolist()] for run in runs))
+        return tokens, [self._leave_out(run, len(prompt)) for run in runs]
+
+    def _collect(self, texts: Sequence[str], prompt: str, read: Iterable[Iterable[list[int]]]) -> TokenisedTexts:
+        """Return the tokens of texts.
+
+        Args:
+            read: the ids of each text with its prompt, in slices.
+        """
         ids: list[NDArray[np.int64]] = []
         total = np.zeros(len(texts), dtype=np.int64)
         unknown = np.zeros(len(texts), dtype=np.int64)
         content = np.zeros(len(texts), dtype=np.int8)
         prompt_ids = array("q", self.prompt_ids(prompt.rstrip()))
         before, after = self.around
-        for position, slices in enumerate(self._read_ids([prompt + text for text in texts])):
+        for position, slices in enumerate(read):
             inner = array("q")
             for part in slices:
                 total[position] += len(part)
@@ -248,11 +264,15 @@ class ModelTokenizer:
 
         They have their characters in the text; those of the prompt have none.
         """
-        run = Run.join(list(self.runs(prompt + text)))
-        indices = list(range(len(run.ids)))
-        self._cut(indices)
-        starts, ends = (np.maximum(column[indices] - len(prompt), 0) for column in (run.starts, run.ends))
-        return Run(run.ids[indices], starts, ends, run.begins_word[indices])
+        return self._leave_out(Run.join(list(self.runs(prompt + text))), len(prompt))
+
+    def _leave_out(self, run: Run, prompt: int) -> Run:
+        """Return the tokens that the model reads of a text and the characters before it, its prompt."""
+        read = self._read_slice(len(run.ids))
+        if not prompt and read == slice(0, len(run.ids)):
+            return run
+        starts, ends = (np.maximum(column[read] - prompt, 0) for column in (run.starts, run.ends))
+        return Run(run.ids[read], starts, ends, run.begins_word[read])
 
     @cached_property
     def first_piece(self) -> int:
@@ -312,13 +332,38 @@ class ModelTokenizer:
         return text
 
     def _run(self, text: str, start: int, size: int) -> Run:
-        (encoding,) = self.library.encode_batch([text[start : start + size]], add_special_tokens=False)
-        offsets = np.fromiter(chain.from_iterable(encoding.offsets), dtype=np.int64) + start
+        (run,) = self._runs_of(self.library.encode_batch([text[start : start + size]], add_special_tokens=False), start)
+        return run
+
+    def _runs_of(self, encodings: Sequence[Encoding], start: int = 0) -> Iterator[Run]:
+        """Yield the tokens of slices, each of which begins at character `start` of its text."""
+        counts = [len(encoding) for encoding in encodings]
+        stops = np.cumsum(counts)
+        beginnings = (stops - counts)[np.array(counts) > 0]
+        ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), dtype=np.int64)
+        spans = chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings))
+        offsets = np.fromiter(spans, dtype=np.int64) + start
+        starts, ends = np.ascontiguousarray(offsets[::2]), np.ascontiguousarray(offsets[1::2])
+        begins_word = np.ones(len(ids), dtype=np.bool_)
         if self._begins_after_space:
-            begins_word = np.diff(offsets, prepend=-1)[::2] > 0
+            begins_word[1:] = starts[1:] > ends[:-1]
         else:
-            begins_word = np.diff(np.array(encoding.word_ids, dtype=np.float64), prepend=-1) != 0
-        return Run(np.array(encoding.ids, dtype=np.int64), offsets[::2], offsets[1::2], begins_word)
+            # NaN, which equals nothing, for a token without a word.
+            words = np.array([word for encoding in encodings for word in encoding.word_ids], dtype=np.float64)
+            begins_word[1:] = words[1:] != words[:-1]
+        begins_word[beginnings] = True
+        for count, stop in zip(counts, stops.tolist(), strict=True):
+            text = slice(stop - count, stop)
+            yield Run(ids[text], starts[text], ends[text], begins_word[text])
+
+    def _read_runs(self, texts: Sequence[str]) -> Iterator[list[Run]]:
+        """Yield the tokens of each text in order, as `runs` does."""
+        for batch in self._batches(texts):
+            if len(batch[0]) > self._read_at_once:
+                yield list(self.runs(batch[0]))
+            else:
+                encodings = self.library.encode_batch(batch, add_special_tokens=False)
+                yield from ([run] for run in self._runs_of(encodings))
 
     def _read_ids(self, texts: Sequence[str]) -> Iterator[Iterable[list[int]]]:
         """Yield the ids of each text in order, without special ones around it, in slices."""
@@ -335,11 +380,19 @@ class ModelTokenizer:
 
         Return whether it reads none of those that follow.
         """
-        if self.max_tokens is None:
-            return False
-        limit = max(self.max_tokens - self.before - self.after, 0)
-        del inner[slice(limit, None) if self.truncation_side == "right" else slice(max(len(inner) - limit, 0))]
-        return self.truncation_side == "right" and len(inner) == limit
+        read = self._read_slice(len(inner))
+        del inner[read.stop :], inner[: read.start]
+        return self.truncation_side == "right" and len(inner) == self._most_inner
+
+    def _read_slice(self, count: int) -> slice:
+        """Return which of this many tokens of a text, without special ones, the model reads."""
+        limit = count if self._most_inner is None else min(self._most_inner, count)
+        return slice(0, limit) if self.truncation_side == "right" else slice(count - limit, count)
+
+    @property
+    def _most_inner(self) -> int | None:
+        """The limit of tokens of a text without special ones."""
+        return None if self.max_tokens is None else max(self.max_tokens - self.before - self.after, 0)
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Return the tokens of a prompt alone."""

@@ -237,16 +237,11 @@ class CoreNetwork:
             vectors[lengths > 0] = self._compute(np.concatenate(ids), lengths[lengths > 0])
         return vectors
 
-    def embed_with_tokens(
-        self, ids: Sequence[NDArray[np.int64]]
-    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """Return the vectors float32 [n, d] of n texts, and for each the last layer's of its tokens.
-
-        The latter are float32 [tokens, d_model].
+    def embed_with_tokens(self, ids: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the vectors float32 [n, d] of n texts, and the last layer's float32 [t, d_model] of all their tokens.
 
         Args:
             ids: the tokens of each text, at least one.
         """
         lengths = np.asarray([len(text) for text in ids], dtype=np.int64)
-        vectors, of_tokens = self._compute.with_tokens(np.concatenate(ids), lengths)
-        return vectors, np.split(of_tokens, np.cumsum(lengths)[:-1])
+        return self._compute.with_tokens(np.concatenate(ids), lengths)
