@@ -8,6 +8,8 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -373,5 +375,14 @@ def word_entries(rows: Sequence[int], documents: Sequence[DocumentRecord]) -> li
 
 
 def words_of(rows: Iterable[tuple[Any, ...]]) -> dict[int, bytes]:
-    """Decode rows of `words`: row number, words and checksum. Damaged ones are left out."""
-    return {number: words for number, words, checksum in rows if words_checksum(number, words) == checksum}
+    """Decode rows of `words`: row number, words and checksum. Damaged ones are left out.
+
+    The parts of a key follow each other, and each has the checksum of all.
+    """
+    words = dict[int, bytes]()
+    for number, parts in groupby(rows, itemgetter(0)):
+        _, contents, checksums = zip(*parts, strict=True)
+        joined = b"".join(contents)
+        if {*checksums} == {words_checksum(number, joined)}:
+            words[number] = joined
+    return words

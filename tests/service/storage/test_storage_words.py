@@ -8,10 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from softkv_service.storage import SQLiteStore, Store, copy_collection
+from softkv_service.storage.checksums import words_checksum
 from softkv_service.storage.conditions import Comparison
 from softkv_service.storage.records import DocumentRecord, KeptWords, TextSpan
+from softkv_service.storage.sqlite.schema.validation import WHOLE_WORDS_TABLE
 from tests.service.storage.making import SETTINGS, document
 
 LATE = replace(SETTINGS, late=True)
@@ -135,12 +138,17 @@ def test_a_copy_has_the_setting_and_its_words_are_to_be_made(store: Store, tmp_p
             assert reader.count_words(record.id) == KeptWords(0, 1)
 
 
+def older(path: Path, statements: str) -> None:
+    """Give a store the table `words` of an earlier version, and its number."""
+    with closing(sqlite3.connect(path / "softkv.sqlite3")) as connection:
+        connection.executescript(f"DROP TRIGGER delete_words; ALTER TABLE words RENAME TO parts; {statements}")
+
+
 def test_a_file_of_an_earlier_version_gets_the_table(tmp_path: Path) -> None:
     with SQLiteStore.open(tmp_path) as opened, opened.writing() as writer:
         number = writer.create_collection("c", SETTINGS).id
         writer.upsert(number, [document("a")])
-    with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection:
-        connection.executescript("DROP TABLE words; ALTER TABLE collections DROP COLUMN late; PRAGMA user_version = 11")
+    older(tmp_path, "DROP TABLE parts; ALTER TABLE collections DROP COLUMN late; PRAGMA user_version = 11")
     for soon in (True, False):
         with SQLiteStore.open(tmp_path, soon=soon) as opened:
             assert list(opened.check()) == []
@@ -152,3 +160,97 @@ def test_a_file_of_an_earlier_version_gets_the_table(tmp_path: Path) -> None:
             assert read(opened, number) == {"a": [b"one"]}
             with opened.writing() as writer:
                 writer.update_collection("c", replace(record.settings, late=False))
+
+
+def test_a_file_with_all_words_of_a_key_in_one_row_keeps_them(tmp_path: Path) -> None:
+    long = bytes(range(256)) * 100
+    with SQLiteStore.open(tmp_path) as opened:
+        number = stored(opened, document("a", words=(long,)), TWO_KEYS)
+        before = read(opened, number)
+    older(
+        tmp_path,
+        f"DROP TABLE parts; {WHOLE_WORDS_TABLE} PRAGMA user_version = 12",
+    )
+    with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection:
+        for row, words in enumerate([long, b"1", b""], 1):
+            connection.execute("INSERT INTO words VALUES (?, ?, ?)", (row, words, words_checksum(row, words)))
+        connection.commit()
+    with SQLiteStore.open(tmp_path) as opened:
+        assert list(opened.check()) == []
+        assert read(opened, number) == before == {"a": [long], "b": [b"1", b""]}
+        with opened.writing() as writer:
+            writer.delete_ids(number, ["a"])
+        assert count(opened, number) == KeptWords(2, 0)
+
+
+def page_bytes(path: Path) -> int:
+    """The bytes of all pages of the words of a store."""
+    with closing(sqlite3.connect(path / "softkv.sqlite3")) as connection:
+        connection.execute("VACUUM INTO ?", (str(path / "copy"),))
+    with closing(sqlite3.connect(path / "copy")) as connection:
+        before = (path / "copy").stat().st_size
+        connection.executescript("DELETE FROM words; VACUUM")
+        return before - (path / "copy").stat().st_size
+
+
+@pytest.mark.parametrize("longest", [30, 256])
+def test_words_fill_their_pages(tmp_path: Path, longest: int) -> None:
+    numbers = np.random.default_rng(5)
+    lengths = numbers.integers(1, longest, 600).tolist()
+    words = {f"{i:04}": numbers.bytes(128 * length) for i, length in enumerate(lengths)}
+    path = tmp_path / "data"
+    with SQLiteStore.open(path) as opened:
+        number = stored(opened)
+        documents = [document(name, words=(content,)) for name, content in words.items()]
+        start = 0
+        for size in (1, 40, 2, 250, 1, 306):
+            with opened.writing() as writer:
+                writer.upsert(number, documents[start : start + size])
+            start += size
+        assert read(opened, number) == {name: [content] for name, content in words.items()}
+        assert list(opened.check()) == []
+    assert page_bytes(path) < 132 * sum(lengths)
+
+
+def test_words_are_right_in_any_order_and_after_deletions(store: Store) -> None:
+    numbers = np.random.default_rng(6)
+    number = stored(store)
+    expected = dict[str, list[bytes | None]]()
+    for turn in range(30):
+        names = [f"{int(one)}" for one in numbers.choice(60, 12, replace=False)]
+        kept = {name: numbers.bytes(int(numbers.choice([0, 5, 900, 3000, 9000, 70_000]))) for name in names}
+        with store.writing() as writer:
+            writer.delete_ids(number, names[:3])
+            some = names[3:] if turn % 2 else names
+            writer.upsert(number, [document(name, key=f"{turn}", words=(kept[name],)) for name in some])
+            later = [document(f"later {name}", key=f"{turn}") for name in names[:2]]
+            writer.upsert(number, later)
+        for name in names[:3]:
+            expected.pop(name, None)
+        expected |= {name: [kept[name]] for name in some}
+        if turn % 5 == 0:
+            with store.writing() as writer:
+                rows = writer.rows_without_words(number, limit=99).tolist()
+                writer.write_words(number, {row: b"x" * 50 * row for row in reversed(rows)})
+                writer.write_words(number, dict.fromkeys(rows, b"other"))
+    stored_words = read(store, number)
+    assert {name: one for name, one in stored_words.items() if not name.startswith("later")} == expected
+    assert list(store.check()) == []
+
+
+def test_damaged_missing_and_unowned_parts_are_named(tmp_path: Path) -> None:
+    content = np.random.default_rng(7).bytes(20_000)
+    with SQLiteStore.open(tmp_path) as opened:
+        number = stored(opened, document("a", words=(content,)), document("b", words=(b"short",)))
+    with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection:
+        assert connection.execute('SELECT count(*) FROM words WHERE "row" = 1').fetchone() > (2,)
+        connection.execute("DELETE FROM words WHERE id = (SELECT max(id) FROM words WHERE id < 512)")
+        connection.execute("INSERT INTO words (id, words, checksum) VALUES (9 << 8, x'00', 1)")
+        connection.commit()
+    with SQLiteStore.open(tmp_path) as opened:
+        assert read(opened, number) == {"a": [None], "b": [b"short"]}
+        assert list(opened.check()) == [
+            "the words of key 1 are not what was written: questions encode them again",
+            "the words of key 9 are not what was written: questions encode them again",
+            "the words of key 9 are kept, and there is no such key",
+        ]

@@ -6,7 +6,8 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from itertools import zip_longest
+from itertools import groupby, zip_longest
+from operator import itemgetter
 from pathlib import Path
 from sqlite3 import Connection, DatabaseError
 from threading import Event, Lock, Thread
@@ -57,6 +58,9 @@ _UNCOPIED = """\
 SELECT shadow, count(*) FROM copied_rows WHERE NOT EXISTS (
     SELECT 1 FROM documents WHERE documents."row" = copied_rows."row" AND documents.collection = copied_rows.shadow
 ) GROUP BY shadow ORDER BY shadow"""
+
+_UNOWNED_WORDS = """\
+SELECT DISTINCT "row" FROM words WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE vectors."row" = words."row")"""
 
 # The contents of an index: words with their positions, lengths of texts, their average, and its settings.
 _INDEX_CONTENTS = (
@@ -184,9 +188,12 @@ def _vectors(connection: Connection) -> Iterator[str]:
 
 
 def _words(connection: Connection) -> Iterator[str]:
-    for row in connection.execute('SELECT "row", words, checksum FROM words ORDER BY "row"'):
-        if not words_of([row]):
-            yield f"the words of key {row[0]} are not what was written: questions encode them again"
+    rows = connection.execute('SELECT "row", words, checksum FROM words ORDER BY id')
+    for number, parts in groupby(rows, itemgetter(0)):
+        if not words_of(parts):
+            yield f"the words of key {number} are not what was written: questions encode them again"
+    for (number,) in connection.execute(_UNOWNED_WORDS):
+        yield f"the words of key {number} are kept, and there is no such key"
 
 
 def _index_matches_keys(connection: Connection, empty: Connection, collection: int, name: str) -> bool:

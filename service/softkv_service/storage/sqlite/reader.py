@@ -60,7 +60,8 @@ class Reader(SQLReader):
     BY_EXPIRY = "INDEXED BY documents_by_expiry"
     BY_ROW = "+documents.collection"
     JOIN_VECTORS = 'JOIN vectors ON vectors.document = documents."row"'
-    ON_WORDS = 'words ON words."row" = vectors."row"'
+    ON_WORDS = 'words ON words.id = vectors."row" << 8'
+    ON_PARTS = 'words ON words.id BETWEEN vectors."row" << 8 AND (vectors."row" << 8) + 255'
 
     def __init__(
         self,
@@ -135,14 +136,17 @@ class Reader(SQLReader):
         if not self._collection("id", collection).settings.late:
             return 0
         (size,) = self._connection.execute(
-            f"SELECT total(length(words.words)) FROM documents {self.JOIN_VECTORS} JOIN {self.ON_WORDS}"
+            f"SELECT total(length(words.words)) FROM documents {self.JOIN_VECTORS} JOIN {self.ON_PARTS}"
             f" WHERE collection = ? AND {where.sql}",
             (collection, *where.parameters),
         ).fetchone()
         return float(size)
 
     def _read_words(self, collection: int, rows: RowNumbers) -> ResultRows:
-        statement = 'SELECT "row", words, checksum FROM words WHERE "row" IN (SELECT value FROM json_each(?))'
+        statement = (
+            'SELECT words."row", words, checksum FROM json_each(?)'
+            " JOIN words ON words.id BETWEEN value << 8 AND (value << 8) + 255 ORDER BY words.id"
+        )
         return self._connection.execute(statement, (format_numbers(rows),)).fetchall()
 
     def existing(self, collection: int, ids: Sequence[str], *, condition: Condition | None = None) -> dict[str, int]:

@@ -12,6 +12,7 @@ from softkv_service.storage.errors import DocumentDamaged
 from softkv_service.storage.key_rows import BlobLengths, KeySums, VectorColumns, decode_one_by_one, decode_together
 from softkv_service.storage.records import DocumentRecord, KeyRows, RowNumbers
 from softkv_service.storage.serialisation import vector_entries, word_entries
+from softkv_service.storage.sqlite import word_rows
 from softkv_service.storage.sqlite.statements import VECTOR_COLUMNS, format_numbers, insert_rows, parse_numbers
 
 # All columns of many rows in one step of SQLite, which is faster than row by row. Blobs are cast to text and back;
@@ -47,7 +48,7 @@ _COLUMNS = ('"row"', "document", "first", "last", "key_vector", "value_vector", 
 def insert(connection: Connection, rows: RowNumbers, documents: Sequence[DocumentRecord]) -> None:
     """Store the vectors and words of documents with these row numbers int64[n]."""
     insert_rows(connection, "vectors", _COLUMNS, vector_entries(rows.tolist(), documents))
-    insert_rows(connection, "words", ('"row"', "words", "checksum"), word_entries(rows.tolist(), documents))
+    word_rows.insert(connection, word_entries(rows.tolist(), documents))
 
 
 def keys_of(

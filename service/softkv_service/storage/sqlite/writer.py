@@ -27,7 +27,7 @@ from softkv_service.storage.records import (
 from softkv_service.storage.restricted import upsert_visible
 from softkv_service.storage.serialisation import SETTINGS_COLUMNS, feedback_row, settings_row
 from softkv_service.storage.sql import SQLWriter
-from softkv_service.storage.sqlite import document_rows, full_text, vector_rows
+from softkv_service.storage.sqlite import document_rows, full_text, vector_rows, word_rows
 from softkv_service.storage.sqlite.reader import Reader
 from softkv_service.storage.sqlite.statements import format_numbers, marks
 from softkv_service.storage.writes import Upsert
@@ -163,16 +163,12 @@ class Writer(SQLWriter, Reader):
         return replace(change, added=added)
 
     def _insert_words(self, collection: int, entries: Sequence[tuple[int, bytes, int]]) -> None:
-        self._connection.executemany(
-            'INSERT OR IGNORE INTO words ("row", words, checksum) SELECT ?1, ?2, ?3'
-            ' WHERE EXISTS (SELECT 1 FROM vectors WHERE "row" = ?1)',
-            entries,
-        )
+        word_rows.insert_missing(self._connection, entries)
 
     def _delete_words(self, collection: int) -> None:
         self._connection.execute(
-            'DELETE FROM words WHERE "row" IN (SELECT vectors."row" FROM documents'
-            ' JOIN vectors ON vectors.document = documents."row" WHERE collection = ?)',
+            f"DELETE FROM words WHERE id IN (SELECT words.id FROM documents {self.JOIN_VECTORS}"
+            f" JOIN {self.ON_PARTS} WHERE collection = ?)",
             (collection,),
         )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from softkv_service.storage import restore
 from softkv_service.storage.checksums import words_checksum
 from softkv_service.storage.sqlite.store import SQLiteStore
 from tests.running import RunningService
@@ -141,6 +143,21 @@ def test_refusals(client: httpx.Client, settings: dict[str, Any], told: str) -> 
 def test_another_setting_is_a_conflict(client: httpx.Client) -> None:
     assert client.put(WALL, json={"late": True}).status_code == 200
     assert client.put(WALL, json={"late": False}).status_code == 409
+
+
+def test_a_restored_backup_has_the_words_and_answers_alike(client: httpx.Client, tmp_path: Path) -> None:
+    before, words = ask(client, WALL), words_of(client)
+    restore(BytesIO(client.get("/v1/backup").raise_for_status().content), tmp_path)
+    with SQLiteStore.open(tmp_path) as store, store.reading() as reader:
+        assert list(store.check()) == []
+        assert reader.count_words(reader.collection("kept").id)._asdict() == words
+    with RunningService(data_dir=tmp_path) as running, running.client() as restored:
+        running.wait_until_ready()
+        assert words_of(restored) == words
+        assert ask(restored, WALL) == before
+        for one in (client, restored):
+            one.delete(f"{WALL}/documents/long").raise_for_status()
+        assert words_of(restored) == words_of(client) != words
 
 
 def test_damaged_words_are_encoded_again(tmp_path: Path) -> None:

@@ -106,12 +106,17 @@ CREATE TABLE vectors (
 
 CREATE INDEX vectors_by_document ON vectors (document);
 
--- The words of keys, for late interaction.
+-- The words of keys, for late interaction, in parts that fill pages (service/softkv_service/storage/sqlite/word_rows.py).
 CREATE TABLE words (
-    "row" INTEGER PRIMARY KEY REFERENCES vectors ("row") ON DELETE CASCADE, -- the key's
-    words BLOB NOT NULL, -- int8[n, w]
-    checksum INTEGER NOT NULL
+    id INTEGER PRIMARY KEY, -- 256 times the row of the key, plus the number of the part
+    words BLOB NOT NULL, -- int8[n, w] of the key in bytes, or a part of them
+    checksum INTEGER NOT NULL, -- of all parts
+    "row" INTEGER GENERATED ALWAYS AS (id >> 8) VIRTUAL
 ) STRICT;
+
+CREATE TRIGGER delete_words AFTER DELETE ON vectors BEGIN
+    DELETE FROM words WHERE id BETWEEN old."row" << 8 AND (old."row" << 8) + 255;
+END;
 
 -- The metadata once more, a row a scalar, in the order filters compare by (service/softkv_service/storage/fields.py). A
 -- text that is a date has one more row, with element 2: its instant.

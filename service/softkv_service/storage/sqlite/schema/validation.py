@@ -22,8 +22,16 @@ _QUOTED = re.compile(r'"(\w+)"')
 # Tables that ANALYZE creates.
 _STATISTICS = {("table", "sqlite_stat1"), ("table", "sqlite_stat4")}
 
-WITH_WORDS = 12
-"""The version from which on there is a table `words`."""
+NO_WORDS, WHOLE_WORDS, PARTED_WORDS = 11, 12, 13
+"""Versions: the last one without a table `words`, that in which a row has all words of a key, and that with parts."""
+
+WHOLE_WORDS_TABLE = """\
+CREATE TABLE words (
+    "row" INTEGER PRIMARY KEY REFERENCES vectors ("row") ON DELETE CASCADE,
+    words BLOB NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT;
+"""
 
 Schema: TypeAlias = Mapping[tuple[str, str], str]
 """(type, name) → its CREATE statement; without the indexes of constraints, which have no statement."""
@@ -41,7 +49,7 @@ def require_own_schema(connection: sqlite3.Connection, path: Path) -> None:
     have none.
     """
     actual = _read_schema(connection)
-    differences = list(_differences(actual, _softkv_schema(older=lacks_words(connection))))
+    differences = list(_differences(actual, _softkv_schema(find_version_of_words(connection))))
     if not differences:  # only then is `collections` certainly a table
         collections = connection.execute(f"SELECT id, documents <= {full_text.MAX_UNINDEXED} FROM collections")
         differences = list(_full_text_differences(actual, collections))
@@ -61,18 +69,24 @@ def _read_schema(connection: sqlite3.Connection) -> Schema:
     return schema
 
 
-def lacks_words(connection: sqlite3.Connection) -> bool:
-    """Return whether a file is of a version before 12, which had no table `words`."""
+def find_version_of_words(connection: sqlite3.Connection) -> int:
+    """Return of which version the table `words` of a file is: NO_WORDS, WHOLE_WORDS or PARTED_WORDS."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    named = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'words'").fetchone()
-    return version < WITH_WORDS and named is None
+    columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('words')")}
+    if not columns and version <= NO_WORDS:
+        return NO_WORDS
+    return WHOLE_WORDS if "row" in columns and version <= WHOLE_WORDS else PARTED_WORDS
 
 
-def _softkv_schema(*, older: bool) -> Schema:
+def _softkv_schema(version_of_words: int) -> Schema:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(read_script())
-        if older:
-            connection.executescript("DROP TABLE words; ALTER TABLE collections DROP COLUMN late")
+        if version_of_words < PARTED_WORDS:
+            connection.executescript("DROP TRIGGER delete_words; DROP TABLE words")
+        if version_of_words == WHOLE_WORDS:
+            connection.executescript(WHOLE_WORDS_TABLE)
+        if version_of_words == NO_WORDS:
+            connection.execute("ALTER TABLE collections DROP COLUMN late")
         return _read_schema(connection)
 
 

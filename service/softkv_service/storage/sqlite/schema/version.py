@@ -3,7 +3,8 @@
 Until the first release, schema.sql is edited in place. From then on, a change of it raises `SCHEMA` and brings a
 migration, which `open_database` runs after `check`, in one transaction. Version 10 has the tables of 9, and full-text
 indexes with bigrams; those of 11 have folded letters, too. `full_text.replace_older` builds them in the background.
-Version 12 has the table `words`, and `collections` a column for it, which `migrate` adds.
+Version 12 has the table `words`, and `collections` a column for it. Version 13 has the rows of `words` in parts. From
+version 11 and earlier, `migrate` adds the table; from 12, it copies it.
 """
 
 from __future__ import annotations
@@ -14,10 +15,17 @@ from pathlib import Path
 from sqlite3 import Connection
 
 from softkv_service.storage.errors import DatabaseAltered, DatabaseForeign, DatabaseTooNew, DatabaseTooOld
-from softkv_service.storage.sqlite.schema.validation import read_script, require_own_schema
+from softkv_service.storage.sqlite.schema.validation import (
+    NO_WORDS,
+    PARTED_WORDS,
+    WHOLE_WORDS,
+    find_version_of_words,
+    read_script,
+    require_own_schema,
+)
 from softkv_service.storage.sqlite.statements import all_or_none
 
-SCHEMA, OLDEST = 12, 9
+SCHEMA, OLDEST = 13, 9
 """The version of schema.sql, and the oldest that is read. Builds before the first release wrote 1 to 8, too."""
 APPLICATION_ID = 0x736B7631
 """Marks the file as softkv's in its header: "skv1"."""
@@ -52,10 +60,20 @@ def check(connection: Connection, path: Path) -> int:
 def migrate(connection: Connection) -> None:
     """Add what a database of an older version lacks, all or nothing."""
     with all_or_none(connection):
-        for statement in _statements(read_script()):
-            if "CREATE TABLE words" in statement:
-                connection.execute("ALTER TABLE collections ADD COLUMN late INTEGER")
+        version = find_version_of_words(connection)
+        if version == NO_WORDS:
+            connection.execute("ALTER TABLE collections ADD COLUMN late INTEGER")
+        if version == WHOLE_WORDS:
+            connection.execute("ALTER TABLE words RENAME TO whole_words")
+        for statement in _statements(read_script()) if version < PARTED_WORDS else ():
+            if "CREATE TABLE words" in statement or "CREATE TRIGGER" in statement:
                 connection.execute(statement)
+        if version == WHOLE_WORDS:
+            connection.execute(
+                'INSERT INTO words (id, words, checksum) SELECT "row" << 8, words, checksum FROM whole_words'
+                ' ORDER BY "row"'
+            )
+            connection.execute("DROP TABLE whole_words")
         connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
