@@ -65,6 +65,39 @@ def test_results_in_the_order_of_a_field(explore: Explore, shop: httpx.Client) -
     assert list(dict.fromkeys(makers)) == ["", "apfel", "Birne", "Öl", "Zebra", "zoo"]
 
 
+def test_chosen_columns_stand_in_the_list_and_in_its_link(explore: Explore, shop: httpx.Client) -> None:
+    page = explore("#collection=shop&q=coffee&k=6").page
+    page.wait_for_selector("#results .match[data-id]")
+    assert page.locator("#results .by").count() == 0
+    page.click("#columns")
+    page.focus(".columns input[value='metadata.price']")
+    page.keyboard.press("Space")
+    assert page.evaluate("document.activeElement.value") == "metadata.price"
+    page.check(".columns input[value='metadata.maker']")
+    matches = shop.post("/v1/collections/shop/attend", json={"query": "coffee", "top_k": 6, **LATE}).json()["matches"]
+    told = [{field: "–" if value is None else value for field, value in match["metadata"].items()} for match in matches]
+    shown = [f"{field} {one.get(field, '–')}".strip() for one in told for field in ("maker", "price")]
+    page.wait_for_function("count => document.querySelectorAll('#results .by').length === count", arg=len(shown))
+    assert [text.strip() for text in page.locator("#results .by").all_inner_texts()] == shown
+    same_again(explore, page, "#results .by")
+
+
+@pytest.mark.parametrize(
+    "cells", [["9,50 €", "1.211,99 €", "80,00 €"], ["1 May 1890", "28 January 1813", "3 June 1850"]]
+)
+def test_texts_of_numbers_or_dates_are_ordered_as_such(
+    explore: Explore, writer: httpx.Client, cells: list[str]
+) -> None:
+    """A collection may have such texts from elsewhere than the page."""
+    writer.put("/v1/collections/shop", json={}).raise_for_status()
+    rows = [{"id": f"{i}", "key": f"thing {i}", "metadata": {"cell": cell}} for i, cell in enumerate(cells)]
+    writer.post("/v1/collections/shop/documents", json={"documents": rows}).raise_for_status()
+    page = explore("#collection=shop&q=thing&sort=metadata.cell").page
+    page.wait_for_selector("#results .by")
+    order = [0, 2, 1] if "€" in cells[0] else [1, 2, 0]
+    assert page.locator("#results .by").all_inner_texts() == [cells[i] for i in order]
+
+
 def test_documents_are_ordered_by_the_service_over_all_pages(explore: Explore, shop: httpx.Client) -> None:
     page = explore("#collection=shop&tab=documents").page
     page.wait_for_selector("th[aria-sort=ascending].of-id")
@@ -112,6 +145,6 @@ def test_a_text_that_turns_its_line_turns_nothing_else(explore: Explore, writer:
     writer.put(f"/v1/collections/turned/documents/{TURNED}", json={"key": "cats"}).raise_for_status()
     page = explore("#collection=turned&q=cats", (1280, 800)).page
     page.wait_for_selector("#results .match[data-id]")
-    assert page.inner_text("#strip .reason").startswith(f"“\u2068{TURNED}\u2069” stands out")
+    assert page.inner_text("#strip .reason").startswith(f"“cats” (\u2068{TURNED}\u2069) stands out")
     assert page.inner_text("#results .id bdi") == TURNED
     assert page.evaluate("document.querySelector('#results .match').getBoundingClientRect().top") <= 450

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,11 @@ def fill(client: httpx.Client) -> None:
     client.post("/v1/collections/books/documents", json={"documents": rows}).raise_for_status()
 
 
+def named(text: str) -> str:
+    """Return a text without the marks that keep the direction of names."""
+    return text.translate({0x2068: None, 0x2069: None})
+
+
 def shown(page: Page) -> dict[str, float]:
     """Return the weight of each result that the page shows, by its id, in their order."""
     found: dict[str, float] = page.evaluate(
@@ -78,7 +84,8 @@ def test_find_a_document_and_see_why_it_won(explore: Explore, books: httpx.Clien
     assert shown(page) == pytest.approx({match["id"]: match["weight"] for match in answer["matches"]}, abs=1e-9)
     strip = page.locator("#strip").inner_text()
     assert strip.startswith("One stands out · none ")
-    assert strip.splitlines()[0].endswith("right to every digit shown")
+    best = answer["matches"][0]
+    assert f"“{best['key']}” ({best['id']})" in named(strip), "the verdict names the key, and the id behind it"
     books.put("/v1/collections/books/documents/copy", json={"key": "keeping cats"}).raise_for_status()
     page.reload()
     page.wait_for_function("() => document.querySelector('#strip')?.textContent.startsWith('Several that say nearly')")
@@ -111,7 +118,9 @@ def test_the_verdict_none_has_its_reason_and_three_ways_on(explore: Explore, boo
     page.wait_for_selector("#way-lenient")
     where = page.url
     answer = books.post("/v1/collections/books/attend", json={"query": QUESTION, "null": 0.95, **LATE}).json()
-    assert page.inner_text("#strip .reason") == answer["reason"]
+    keys = {f"“{match['id']}”": f"“{match['key']}” ({match['id']})" for match in answer["matches"]}
+    expected = re.sub("“[^”]*”", lambda found: keys.get(found[0], found[0]), answer["reason"])
+    assert named(page.inner_text("#strip .reason")) == expected
     similarities = [line.inner_text().split()[-1] for line in page.locator("#results [data-id] .likeness").all()]
     assert similarities == [f"{match['similarity']:.3f}" for match in answer["matches"]]
     assert page.inner_text("#results .other .likeness").split()[-1] == "0.950"

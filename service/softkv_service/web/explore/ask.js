@@ -3,7 +3,7 @@
 import { isForeign } from "../shared/foreign.js";
 import { choices, fill, h, put } from "../shared/element.js";
 import { count, effective, fixed, percent, temperatureText } from "../shared/numbers.js";
-import { isolated } from "../shared/words.js";
+import { clipped, isolated } from "../shared/words.js";
 import { positionOf, STEPS, temperatureAt } from "../shared/scale.js";
 import { biasBuilder } from "./bias.js";
 import { readersOf } from "./client.js";
@@ -12,7 +12,7 @@ import { Judging } from "./judging.js";
 import { learner } from "./fields.js";
 import { filterBuilder, plain } from "./filter.js";
 import { Comparison, settingsOf } from "./held.js";
-import { fieldsIn, nameOf, ordered, orderControl, orderIn, fieldOf } from "./order.js";
+import { columnsControl, columnsIn, fieldsIn, nameOf, ordered, orderControl, orderIn, fieldOf } from "./order.js";
 import { Picture } from "./picture.js";
 import {
   bodyOf,
@@ -39,6 +39,8 @@ import words from "./ask.json";
 
 /** A knob that is turned is asked of when it rests for so long. */
 const REST_MS = 120;
+/** The most characters of a key in the verdict. */
+const NAME = 60;
 /** An error of the weights that no shown digit has. */
 const EXACT = 0.0005;
 const NULLS = ["auto", "lenient", "strict"];
@@ -125,6 +127,7 @@ function mount(host, context) {
   const judging = new Judging(context);
   const notes = h("div.notes");
   const order = orderControl(say, say("head.weight"), (sort) => go({ sort }));
+  const columns = columnsControl(say, (show) => go({ show }));
   const ordering = h("span", { id: "ordering", role: "status" });
   const headings = ["weight", "similarity"].map((name) => {
     const next = () => (name === "weight" ? null : context.said.get("sort") === "-similarity" ? "similarity" : "-similarity");
@@ -166,7 +169,7 @@ function mount(host, context) {
       context.isExported ? null : h("div.field", {}, h("label", { for: "group" }, say("group")), group),
     ),
     // An exported page weighs all rows by their keys alone.
-    h("div.line.further", {}, context.isExported ? null : [filter.element, more, twiceField], hold, order.element),
+    h("div.line.further", {}, context.isExported ? null : [filter.element, more, twiceField], hold, order.element, columns.element),
   );
   fill(
     host,
@@ -322,7 +325,7 @@ function mount(host, context) {
     fill(notes, hint && h("p", {}, hint));
     fill(results);
     hold.hidden = !context.said.has("held");
-    for (const part of [groups, strict, ways, table, order.element, comparison.element, saving, judging.element]) part.hidden = true;
+    for (const part of [groups, strict, ways, table, order.element, columns.element, comparison.element, saving, judging.element]) part.hidden = true;
     fillIt.hidden = !collection || collection.documents + collection.keyless > 0 || !context.canWrite;
     picture.show(null);
     whole.hidden = true;
@@ -337,6 +340,11 @@ function mount(host, context) {
   function draw(came, { rerank }) {
     const { evidence, certificate, matches } = came;
     shown = came;
+    /** A document of the reason: its key, and its id behind. @param {string} _ @param {string} id */
+    const named = (_, id) => {
+      const { key } = matches.find((/** @type {any} */ one) => one.id === id) ?? {};
+      return key ? `“${isolated(clipped(key, NAME))}” (${isolated(id)})` : `“${isolated(id)}”`;
+    };
     kept.textContent = "";
     saving.hidden = hold.hidden = !matches.length;
     fillIt.hidden = came.documents > 0 || collection?.documents !== 0 || !context.canWrite;
@@ -349,9 +357,8 @@ function mount(host, context) {
       evidence.verdict_certain ? null : [" · ", say("uncertain")],
       evidence.null_similarity === null ? null : [" · ", say("strip.none", { share: percent(evidence.null_weight) })],
       evidence.effective_documents < 1.05 ? null : [" · ", say("strip.rests", { count: effective(evidence.effective_documents) })],
-      " · ",
-      certificate.total_variation < EXACT ? say("strip.exact") : say("strip.off", { error: percent(certificate.total_variation) }),
-      came.reason ? h("span.reason", { lang: "en" }, came.reason.replace(/(?<=“)[^”]*(?=”)/g, isolated)) : null,
+      certificate.total_variation < EXACT ? null : [" · ", say("strip.off", { error: percent(certificate.total_variation) })],
+      came.reason ? h("span.reason", { lang: "en" }, came.reason.replace(/“([^”]*)”/g, named)) : null,
       (came.warnings ?? []).map((/** @type {string} */ warning) => h("strong.reason", { lang: "en" }, warning)),
     );
     drawWays(evidence);
@@ -370,15 +377,21 @@ function mount(host, context) {
     drawGroups(groupsOf(came));
   }
 
+  /** The order and the columns of the list, as the address names them. */
+  function listedBy() {
+    return [context.said.get("sort"), context.said.get("show")].join();
+  }
+
   /** The rows of the answer in the order that the reader chose. */
   function drawResults() {
-    sorted = context.said.get("sort") ?? "";
+    sorted = listedBy();
     const { evidence, certificate, matches, ...came } = shown;
     const [by, isMore] = [orderIn(context.said), came.rest_weight > 0 && came.documents > matches.length];
     const moves = certificate.reranked === undefined ? [] : movesOf(matches);
     const rows = ordered(matches, by, context.language);
     order.element.hidden = matches.length < 2;
     order.show(by, ["similarity", "key", "id", ...fieldsIn(matches)]);
+    columns.show(columnsIn(context.said), fieldsIn(matches));
     const at = by ? (by.field === "similarity" ? 1 : 2) : 0;
     headings.forEach((head, i) => head.setAttribute("aria-sort", i === at ? (by && !by.isDown ? "ascending" : "descending") : "none"));
     put(ordering, by ? say("sort.shown", { count: matches.length, field: `“${nameOf(say, by.field)}”` }) : "");
@@ -488,7 +501,7 @@ function mount(host, context) {
    * @param {string} by the field that orders the rows
    */
   function row(match, moved, by) {
-    const value = by.startsWith("metadata.") ? fieldOf(match, by) : undefined;
+    const besides = new Set([...(by.startsWith("metadata.") ? [by] : []), ...columnsIn(context.said)]);
     const words = [
       h("span.key", { dir: "auto" }, match.key ?? match.id),
       h("span.value", { dir: "auto" }, text(match.value) === match.key ? "" : text(match.value)),
@@ -500,7 +513,14 @@ function mount(host, context) {
       { role: "row", "data-id": match.id, "data-weight": match.weight, "data-moved": moved },
       weighed(match.weight, match.similarity),
       h("span", { role: "cell" }, h("button.result", { type: "button", onclick: () => go({ doc: match.id }) }, words)),
-      h("span.id.number", { role: "cell" }, h("bdi", {}, match.id), by.startsWith("metadata.") ? h("bdi.by", {}, text(value) ?? "–") : null),
+      h(
+        "span.id.number",
+        { role: "cell" },
+        h("bdi", {}, match.id),
+        Array.from(besides, (field) =>
+          h("span.by", {}, field === by ? null : h("bdi.soft", {}, plain(field), " "), h("bdi", {}, text(fieldOf(match, field) ?? "–"))),
+        ),
+      ),
       judging.marks(match.id, match.key ?? match.id),
     );
   }
@@ -545,7 +565,7 @@ function mount(host, context) {
       if (wanted !== typed) question.value = typed = wanted;
       if (isOther) wipe("");
       show();
-      if (shown && sorted !== (context.said.get("sort") ?? "")) drawResults();
+      if (shown && sorted !== listedBy()) drawResults();
       mark();
       void answer();
     },

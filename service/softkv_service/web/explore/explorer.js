@@ -297,7 +297,7 @@ export class Explorer {
     const next = patched(this.#said, patch);
     const isAnother = (/** @type {string} */ name) => (next.get(name) ?? "") !== (this.#said.get(name) ?? "");
     if (["filter", "sort"].some(isAnother)) next.delete("page");
-    const isOther = ["collection", "tab", "doc", "filter", "sort", "page"].some(isAnother);
+    const isOther = ["collection", "tab", "doc", "filter", "sort", "show", "page"].some(isAnother);
     this.#write(next, isOther);
     if (isOther) this.#draw();
   }

@@ -1,7 +1,8 @@
 /** The order of rows by a field, which the address names: `sort=metadata.price`, or `sort=-metadata.price` for the largest first. */
 
-import { choices, h } from "../shared/element.js";
+import { choices, fill, h } from "../shared/element.js";
 import { plain } from "./filter.js";
+import { parsed } from "./question.js";
 import { paths } from "./text.js";
 import { ColumnOfTexts, read } from "./upload/kinds.js";
 
@@ -91,6 +92,49 @@ export function orderControl(say, first, changed, learn) {
       turn.textContent = say(order?.isDown ? "sort.down" : "sort.up");
     },
   };
+}
+
+/** The fields that each row of the list has besides, as the address names them. @param {Said} said @returns {string[]} */
+export function columnsIn(said) {
+  const names = parsed(said.get("show"));
+  return Array.isArray(names) ? names.filter((name) => typeof name === "string") : [];
+}
+
+/**
+ * A choice of the fields that each row has besides.
+ * @param {Say} say
+ * @param {(show: string | null) => void} changed
+ */
+export function columnsControl(say, changed) {
+  const list = h("div.checks");
+  const element = h("details.columns", {}, h("summary", { id: "columns" }, say("columns")), list);
+  let shown = "";
+  return {
+    element,
+    /**
+     * @param {string[]} chosen
+     * @param {string[]} fields
+     */
+    show(chosen, fields) {
+      const names = [...new Set([...fields, ...chosen])];
+      element.hidden = !names.length;
+      if (shown === JSON.stringify([chosen, names])) return;
+      const isSame = [...list.querySelectorAll("input")].map(({ value }) => value).join() === names.join();
+      shown = JSON.stringify([chosen, names]);
+      const boxes = names.map((value) => h("input", { type: "checkbox", value, onchange: () => tell() }));
+      if (!isSame)
+        fill(
+          list,
+          names.map((name, i) => h("label.check", {}, boxes[i], " ", h("bdi", {}, plain(name)))),
+        );
+      for (const box of list.querySelectorAll("input")) box.checked = chosen.includes(box.value);
+    },
+  };
+
+  function tell() {
+    const names = [...list.querySelectorAll("input")].filter(({ checked }) => checked).map(({ value }) => value);
+    changed(names.length ? JSON.stringify(names) : null);
+  }
 }
 
 /**
