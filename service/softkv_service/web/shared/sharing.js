@@ -5,10 +5,11 @@ import { runScript } from "./script.js";
 
 /** @typedef {import("./words.js").Say} Say */
 /**
- * @typedef {object} Shown what is shared as a picture: `film` draws a moment of it, 0 to 1, and `open` unfolds it
+ * @typedef {object} Shown what is shared as a picture: `film` draws a moment of it, 0 to 1, and `open` unfolds it; `height`: that of its frame, in pixels
  * @property {SVGSVGElement} [picture]
  * @property {(share: number) => void | Promise<void>} [film]
  * @property {() => void} [open]
+ * @property {number} [height]
  */
 
 /** Frames of a moving picture: five seconds. */
@@ -64,7 +65,7 @@ export function sharing(say, view, address, framed = "copied") {
     return say(done);
   };
   const link = button("link", async () => copy(linkOf(window.location, await address())));
-  const frame = button("frame", async () => copy(frameOf(linkOf(window.location, await address())), framed));
+  const frame = button("frame", async () => copy(frameOf(linkOf(window.location, await address()), view()?.height), framed));
   const png = button("png", async () => {
     const save = await saves();
     view()?.open?.();
@@ -128,12 +129,12 @@ export function linkOf(location, hash) {
   return address.href;
 }
 
-/** The element of HTML that shows an address in another page. @param {string} address */
-export function frameOf(address) {
+/** The element of HTML that shows an address in another page. @param {string} address @param {number} [height] */
+export function frameOf(address, height = HEIGHT) {
   const url = new URL(address);
   url.search = "?embed=1"; // the whole query: beside anything else, the service sends the whole page
   const written = url.href.replaceAll("&", "&amp;").replaceAll('"', "&quot;");
-  return `<iframe src="${written}" width="${WIDTH}" height="${HEIGHT}" style="border: 0" loading="lazy" title="softkv"></iframe>`;
+  return `<iframe src="${written}" width="${WIDTH}" height="${height}" style="border: 0" loading="lazy" title="softkv"></iframe>`;
 }
 
 /** @param {SVGSVGElement} picture */

@@ -567,19 +567,24 @@ export class Threads {
   }
 
   /**
+   * The numbers beside the keys, which are written smaller for them. None is shown if a larger one has no room.
    * @param {number[]} weights
    * @param {number} grown
    */
   #sharing(weights, grown) {
     const [first, second] = [...weights].sort((a, b) => b - a);
     const areAlike = weights.every((weight) => Math.abs(weight - first) < 1e-9);
-    for (let i = 0; i < weights.length; i++) {
-      const { label, alone, beside } = this.#labels[i];
-      const written = percent(weights[i]);
+    const rows = weights.map((weight, i) => {
+      const { alone, beside } = this.#labels[i];
+      const written = percent(weight);
       const shorter = beside[Math.min(2, Math.max(0, written.length - 3))];
-      const hasRoom = weights[i] >= 0.01 && shorter.text === alone.text && shorter.size === alone.size && this.#places.rows[i].height >= this.#size.text;
-      const isLarge = areAlike || (weights[i] >= second && weights[i] > 0.005);
-      const text = grown === 1 && weights[i] > 0 && (i === this.#hovered || isLarge || hasRoom) ? written : "";
+      const hasRoom = shorter.text === alone.text && this.#places.rows[i].height >= this.#size.text;
+      return { written, shorter, hasRoom, isLarge: areAlike || (weight >= second && weight > 0.005) };
+    });
+    const least = Math.max(0.01, ...weights.filter((_, i) => !rows[i].hasRoom && !rows[i].isLarge));
+    for (const [i, { written, shorter, hasRoom, isLarge }] of rows.entries()) {
+      const { label, alone } = this.#labels[i];
+      const text = grown === 1 && weights[i] > 0 && (i === this.#hovered || isLarge || (hasRoom && weights[i] >= least)) ? written : "";
       if (this.#shares[i].textContent !== text) this.#shares[i].textContent = text;
       const key = text ? shorter : alone;
       if (label.textContent !== key.text) label.textContent = key.text;

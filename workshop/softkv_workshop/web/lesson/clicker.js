@@ -135,7 +135,7 @@ class Lesson {
     this.#tell();
     const { step } = STEPS[this.#at];
     if (step.room && !isExported()) return window.location.assign(`room?${this.#look({ lesson: "" })}`); // a room needs a service
-    if (!this.#isStory) return window.location.assign(`${home()}?lesson`);
+    if (!this.#isStory) return window.location.assign(`${home()}?lesson#${step.chapter ?? ""}&${this.#look({}, "large")}`);
     this.#slideIn();
     this.#place.show?.(step, isBack);
   }
@@ -155,10 +155,14 @@ class Lesson {
     fill(this.#slide, kind === undefined ? null : slide(kind, this.language, this.#say));
   }
 
-  /** The look of the page, as another page's address says it. @param {Record<string, string>} more */
-  #look(more) {
+  /**
+   * The look of the page, as another page's address says it.
+   * @param {Record<string, string>} more
+   * @param {string} [enlarged] the name of large type there
+   */
+  #look(more, enlarged = "projector") {
     const { theme, projector } = document.documentElement.dataset;
-    const look = { ...more, lang: this.language, ...(theme === "dark" ? { theme } : {}), ...(projector === "on" ? { projector: "1" } : {}) };
+    const look = { ...more, lang: this.language, ...(theme === "dark" ? { theme } : {}), ...(projector === "on" ? { [enlarged]: "1" } : {}) };
     return new URLSearchParams(look);
   }
 

@@ -256,6 +256,7 @@ function joins(code) {
   const view = join({
     code,
     own: () => kept.own(code),
+    guessed: (question) => kept.guessed(code, question),
     name: kept.name,
     acts: {
       put: (key, value, by) =>
@@ -266,7 +267,11 @@ function joins(code) {
           return api.send("PUT", `${path}/rows/${id}`, { key, value, ...(by ? { by } : {}) }, { "X-Room-Secret": kept.secret });
         }),
       propose: (query) => doing(() => api.post(`${path}/questions`, { query })),
-      guess: (question, row) => doing(() => api.send("PUT", `${path}/guesses/${kept.who}`, { question, row })),
+      guess: (question, row) =>
+        doing(async () => {
+          await api.send("PUT", `${path}/guesses/${kept.who}`, { question, row });
+          kept.guess(code, question, row);
+        }),
       words: (question, row) => answering(() => api.post(`${path}/words`, { question, row })),
     },
   });

@@ -25,10 +25,11 @@ const BY = 2;
  * @param {object} how
  * @param {string} how.code
  * @param {() => Set<string>} how.own ids of this phone's rows
+ * @param {(question: number) => string | null | undefined} how.guessed what this phone guessed before it was loaded again
  * @param {string} how.name what this phone's rows are signed with; "" for nothing
  * @param {{put: (key: string, value: string, by: string) => Promise<?Page.RoomRow>, propose: (query: string) => Promise<boolean>, guess: (question: number, row: string | null) => Promise<boolean>, words: (question: number, row: string) => Promise<?import("./why.js").Words>}} how.acts each answers whether it was done, `put` the row; `words` what the service says
  */
-export function join({ code, own, name, acts }) {
+export function join({ code, own, guessed, name, acts }) {
   const title = h("h1.query", { dir: "auto" });
   const say1 = h("p.soft", { id: "told", role: "status" });
   const choices = h("ul.choices", {});
@@ -100,7 +101,7 @@ export function join({ code, own, name, acts }) {
     if (now.rows.has(waits)) put(/** @type {HTMLElement} */ (element.querySelector("#send-row + [role=status]")), say("join.sent"));
     if ((now.question?.number ?? null) !== question) {
       question = now.question?.number ?? null;
-      guess = undefined;
+      guess = question === null ? undefined : guessed(question);
       find.value = "";
       from = Math.floor(Math.random() * now.rows.size);
     }

@@ -6,6 +6,7 @@ const SECRET = "softkv-room-secret";
 const NAME = "softkv-room-name";
 const OWN = "softkv-room-rows-";
 const JOINED = "softkv-room-joined-";
+const GUESSED = "softkv-room-guessed-";
 
 /**
  * @typedef {object} Presented a room, and all that opens it again
@@ -65,6 +66,26 @@ export class Kept {
    */
   own(code) {
     return new Set(JSON.parse(this.storage.getItem(OWN + code) ?? "[]"));
+  }
+
+  /**
+   * The row that this tab guessed; null: none of these; undefined: nothing yet.
+   * @param {string} code
+   * @param {number} question
+   * @returns {string | null | undefined}
+   */
+  guessed(code, question) {
+    return JSON.parse(this.storage.getItem(GUESSED + code) ?? "{}")[question];
+  }
+
+  /**
+   * Remember a guess.
+   * @param {string} code
+   * @param {number} question
+   * @param {?string} row
+   */
+  guess(code, question, row) {
+    this.storage.setItem(GUESSED + code, JSON.stringify({ [question]: row }));
   }
 
   /** Whether this tab has been in a room. @param {string} code */

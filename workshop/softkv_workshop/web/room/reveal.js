@@ -131,7 +131,7 @@ export function reveal({ question, rows, acts }) {
     const worst = difference(answerAt(question, asked), compared.attention);
     checked.dataset.state = agrees(worst) ? "agreed" : "apart";
     checked.dataset.difference = String(worst);
-    put(checked, say(agrees(worst) ? "reveal.agreed" : "reveal.apart", { difference: power(worst) }));
+    put(checked, agrees(worst) ? "" : say("reveal.apart", { difference: power(worst) }));
   }
 
   /** Update the question: guesses may have been removed. @param {Answered} now */

@@ -25,7 +25,6 @@
  * @property {Matrix[]} value
  * @property {Matrix[]} dot QKᵀ
  * @property {Matrix[]} scaled QKᵀ / √d_k
- * @property {Matrix[]} tempered QKᵀ / (√d_k · T); at T = 0, 0 where a row is largest and −∞ elsewhere
  * @property {Matrix[]} masked the same, −∞ where a word may not look
  * @property {Matrix[]} weights
  * @property {Matrix[]} blended weights · V
@@ -40,26 +39,23 @@ const EPSILON = 1e-5;
 
 /**
  * @param {Parameters} parameters
- * @param {number} temperature 0 to ∞
  * @param {boolean} isMasked whether a word may look at itself and earlier words only
  * @returns {Layer}
  */
-export function layer({ heads, X, W_Q, W_K, W_V, W_O }, temperature, isMasked) {
+export function layer({ heads, X, W_Q, W_K, W_V, W_O }, isMasked) {
   const [Q, K, V] = [W_Q, W_K, W_V].map((W) => multiply(X, W));
   const query = split(Q, heads);
   const key = split(K, heads).map(transpose);
   const value = split(V, heads);
   const dot = query.map((one, i) => multiply(one, key[i]));
   const scaled = dot.map((one) => map(one, (number) => number / Math.sqrt(key[0].length)));
-  const may = (/** @type {number} */ i, /** @type {number} */ j) => !isMasked || j <= i;
-  const tempered = scaled.map((one) => divide(one, temperature, () => true));
-  const masked = scaled.map((one) => divide(one, temperature, may));
+  const masked = scaled.map((one) => one.map((row, i) => row.map((score, j) => (isMasked && j > i ? -Infinity : score))));
   const weights = masked.map((one) => one.map(softmax));
   const blended = weights.map((one, i) => multiply(one, value[i]));
   const joined = X.map((_, i) => blended.flatMap((one) => one[i]));
   const output = multiply(joined, W_O);
   const sum = X.map((row, i) => row.map((number, j) => number + output[i][j]));
-  return { Q, K, V, query, key, value, dot, scaled, tempered, masked, weights, blended, joined, output, sum, normed: sum.map(norm) };
+  return { Q, K, V, query, key, value, dot, scaled, masked, weights, blended, joined, output, sum, normed: sum.map(norm) };
 }
 
 /**
@@ -85,23 +81,6 @@ export function norm(row) {
   const mean = row.reduce((sum, number) => sum + number, 0) / row.length;
   const variance = row.reduce((sum, number) => sum + (number - mean) ** 2, 0) / row.length;
   return row.map((number) => (number - mean) / Math.sqrt(variance + EPSILON));
-}
-
-/**
- * Logits: scores / T, and −∞ where a word may not look. At T = 0 only the largest of what is left counts.
- *
- * @param {Matrix} scores
- * @param {number} temperature
- * @param {(i: number, j: number) => boolean} may
- * @returns {Matrix}
- */
-function divide(scores, temperature, may) {
-  return scores.map((row, i) => {
-    const allowed = row.map((score, j) => (may(i, j) ? score : -Infinity));
-    if (temperature > 0) return allowed.map((score) => (score === -Infinity ? score : score / temperature));
-    const most = Math.max(...allowed);
-    return allowed.map((score) => (score === most ? 0 : -Infinity));
-  });
 }
 
 /**

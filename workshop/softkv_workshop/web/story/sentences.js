@@ -108,10 +108,9 @@ export function maskedRows(say, { masked, keys }) {
 /**
  * Chapter 5: what happens at a step.
  * @param {Say} say
- * @param {{step: string, temperature: number, isMasked: boolean}} shown
+ * @param {{step: string, isMasked: boolean}} shown
  */
-export function layerStep(say, { step, temperature, isMasked }) {
-  if (step === "temperature" && temperature === 0) return say("step.temperature.zero");
+export function layerStep(say, { step, isMasked }) {
   if (step === "mask" && !isMasked) return say("step.mask.off");
   return say(`step.${step}`);
 }

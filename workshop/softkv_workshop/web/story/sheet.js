@@ -6,7 +6,7 @@
  * `look` moves the camera.
  */
 
-import { fixed, temperatureText } from "../../../../service/softkv_service/web/shared/numbers.js";
+import { fixed } from "../../../../service/softkv_service/web/shared/numbers.js";
 import { eased, isReduced, Timeline } from "../../../../service/softkv_service/web/shared/motion.js";
 import { s, set } from "../../../../service/softkv_service/web/shared/svg.js";
 
@@ -32,7 +32,6 @@ import { s, set } from "../../../../service/softkv_service/web/shared/svg.js";
 
 /**
  * @typedef {object} Shown how the layer was computed, and what of it is seen
- * @property {number} temperature
  * @property {boolean} isMasked
  * @property {boolean} isCovered whether the weights of the first word are hidden, since they are to be guessed
  */
@@ -64,7 +63,7 @@ const STEP = 0.1;
 const MOST = 2;
 
 /** The steps by name, in order. */
-export const STEPS = ["x", "project", "dot", "scale", "temperature", "mask", "softmax", "blend", "heads", "norm", "whole"];
+export const STEPS = ["x", "project", "dot", "scale", "mask", "softmax", "blend", "heads", "norm", "whole"];
 
 /** The matrices that the camera shows at a step: the first of these that the screen shows in readable numbers. */
 const SHOTS = {
@@ -79,11 +78,7 @@ const SHOTS = {
     ["key0", "dot0"],
   ],
   scale: [["dot0", "scaled0"], ["scaled0"]],
-  temperature: [
-    ["scaled0", "tempered0", "T"],
-    ["tempered0", "T"],
-  ],
-  mask: [["tempered0", "masked0"], ["masked0"]],
+  mask: [["scaled0", "masked0"], ["masked0"]],
   softmax: [["masked0", "weights0"], ["weights0"]],
   blend: [
     ["weights0", "value0", "blended0"],
@@ -101,7 +96,6 @@ const RESULTS = {
   project: "Q",
   dot: "dot0",
   scale: "scaled0",
-  temperature: "tempered0",
   mask: "masked0",
   softmax: "weights0",
   blend: "blended0",
@@ -110,18 +104,17 @@ const RESULTS = {
   whole: "normed",
 };
 
-/** The lines from one block to another. @type {[string, string][]} */
+/** The lines from one block to others. @type {[string, string[]][]} */
 const WAYS = [
-  ["X", "Q"],
-  ["Q", "query0"],
-  ["Q", "query1"],
-  ["K", "key0"],
-  ["K", "key1"],
-  ["V", "value0"],
-  ["V", "value1"],
-  ["blended0", "joined"],
-  ["blended1", "joined"],
+  ["X", ["Q"]],
+  ["Q", ["query0", "query1"]],
+  ["K", ["key0", "key1"]],
+  ["V", ["value0", "value1"]],
+  ["blended0", ["joined"]],
+  ["blended1", ["joined"]],
 ];
+/** Between lines beside each other. */
+const LANE = 28;
 
 export class Sheet {
   #say;
@@ -139,8 +132,6 @@ export class Sheet {
   #cells = new Map();
   /** @type {Map<string, SVGGElement>} */
   #groups = new Map();
-  #temperature = s("g.temperature.editable", { role: "spinbutton", tabindex: 0 });
-  #temperatureText = s("text");
   #ways = s("g.ways");
   #size = { width: 0, height: 0 };
   #step = 0;
@@ -148,7 +139,7 @@ export class Sheet {
   #box = { x: 0, y: 0, width: 1, height: 1 };
   #moving = new Timeline([]);
   /** @type {Shown} */
-  #shown = { temperature: 1, isMasked: true, isCovered: false };
+  #shown = { isMasked: true, isCovered: false };
   /** @type {?[Parameters, Layer]} */
   #drawn = null;
 
@@ -158,7 +149,7 @@ export class Sheet {
    * @param {Parameters} what.parameters
    * @param {string[]} what.words a name for each row of X
    * @param {string[]} what.features a name for each of its columns
-   * @param {(patch: {row: number, column: number, number: number} | {temperature: number}) => void} what.change the reader moved a number
+   * @param {(patch: {row: number, column: number, number: number}) => void} what.change the reader moved a number
    * @param {(sum: string) => void} what.told what the number that is pointed at is the sum of; "" for none
    */
   constructor({ say, parameters, words, features, change, told }) {
@@ -181,8 +172,10 @@ export class Sheet {
   /** Place the blocks, as wide as the screen is. */
   #build() {
     this.#blocks = new Map(placed(this.#say, this.#parameters, this.#isNarrow).map((block) => [block.name, block]));
-    this.#ways.replaceChildren(...WAYS.map(([from, to]) => this.#way(from, to)));
-    this.element.replaceChildren(this.#ways, ...[...this.#blocks.values()].map((block) => this.#built(block)), this.#knob());
+    this.#ways.replaceChildren(
+      ...WAYS.map(([from, to]) => s(`path.way.${this.#blocks.get(from)?.kind}`, { d: to.map((name) => this.#way(from, name)).join("") })),
+    );
+    this.element.replaceChildren(this.#ways, ...[...this.#blocks.values()].map((block) => this.#built(block)));
   }
 
   /** The names of the blocks, with the matrices that they show. @returns {Record<string, Matrix>} */
@@ -199,7 +192,6 @@ export class Sheet {
   draw(parameters, layer, shown) {
     this.#shown = shown;
     this.#drawn = [parameters, layer];
-    const { temperature } = shown;
     for (const block of this.#blocks.values()) {
       block.matrix = matrixOf(block.name, parameters, layer);
       const texts = /** @type {SVGTextElement[][]} */ (this.#texts.get(block.name));
@@ -214,9 +206,6 @@ export class Sheet {
         }
       }
     }
-    const text = `T = ${temperatureText(temperature)}`;
-    if (this.#temperatureText.textContent !== text) this.#temperatureText.textContent = text;
-    set(this.#temperature, { "aria-valuenow": Math.min(temperature, 100), "aria-valuetext": text });
     this.#label();
   }
 
@@ -270,7 +259,6 @@ export class Sheet {
       group.classList.toggle("pending", at > step);
       group.classList.toggle("now", at === step);
     }
-    this.#temperature.classList.toggle("pending", step < STEPS.indexOf("temperature"));
     for (const [block, rows] of this.#cells) {
       if (block === "X") continue;
       for (const [i, row] of rows.entries())
@@ -326,7 +314,6 @@ export class Sheet {
   #hideOthers(steps) {
     const names = new Set(steps.flatMap((step) => this.#blocksOf(step)));
     for (const [block, group] of this.#groups) group.classList.toggle("cut", !names.has(block));
-    this.#temperature.classList.toggle("cut", !names.has("T"));
   }
 
   /**
@@ -335,14 +322,14 @@ export class Sheet {
    * @returns {string[]}
    */
   #blocksOf(name) {
-    const shots = SHOTS[/** @type {keyof typeof SHOTS} */ (name)] ?? [[...this.#blocks.keys(), "T"]];
+    const shots = SHOTS[/** @type {keyof typeof SHOTS} */ (name)] ?? [[...this.#blocks.keys()]];
     const readable = this.#readable(READABLE);
     return shots.find((names) => this.#scaleOf(this.#boxOf(names)) * TEXT >= readable) ?? shots[shots.length - 1];
   }
 
   /** @param {string[]} names */
   #boxOf(names) {
-    return around(names.map((name) => (name === "T" ? this.#temperatureBox() : outline(/** @type {Block} */ (this.#blocks.get(name))))));
+    return around(names.map((name) => outline(/** @type {Block} */ (this.#blocks.get(name)))));
   }
 
   /** Pixels a unit, if a box fills the screen. @param {Box} box */
@@ -366,12 +353,6 @@ export class Sheet {
   /** Pixels, in the page's usual type or in its large one. @param {{usual: number, large: number}} pixels */
   #readable({ usual, large }) {
     return document.documentElement.dataset.projector === "on" ? large : usual;
-  }
-
-  /** @returns {Box} */
-  #temperatureBox() {
-    const { x, y } = /** @type {Block} */ (this.#blocks.get("tempered0"));
-    return { x: x + 20, y: y - TITLE - 62, width: 3 * CELL.width - 40, height: 48 };
   }
 
   /** @param {Block} block */
@@ -434,28 +415,26 @@ export class Sheet {
     return group;
   }
 
-  #knob() {
-    const { x, y, width, height } = this.#temperatureBox();
-    set(this.#temperatureText, { x: x + width / 2, y: y + height / 2, dy: "0.35em", "text-anchor": "middle" });
-    set(this.#temperature, { "aria-label": this.#say("temperature"), "aria-valuemin": 0, "aria-valuemax": 100 });
-    this.#temperature.append(s("rect", { x, y, width, height, rx: 24 }), this.#temperatureText);
-    return this.#temperature;
-  }
-
   /**
-   * A line from one block to another.
+   * A line from one block to another, which goes level and upright and passes no third one.
    * @param {string} from
    * @param {string} to
    */
   #way(from, to) {
-    const [a, b] = [/** @type {Block} */ (this.#blocks.get(from)), /** @type {Block} */ (this.#blocks.get(to))];
-    if (from === "X") return s("path.way.given", { d: `M${a.x + a.columns * CELL.width} ${a.y + (a.rows * CELL.height) / 2}H${b.x}` });
-    const head = Number(to.at(-1));
-    const part = Number.isNaN(head) ? 0.5 : (head + 0.5) / 2;
-    const start = { x: a.x + a.columns * CELL.width * part, y: a.y + a.rows * CELL.height };
-    const end = { x: b.x + (b.columns * CELL.width) / (to === "joined" && from.endsWith("0") ? 4 : to === "joined" ? 4 / 3 : 2), y: b.y - TITLE };
-    const middle = (start.y + end.y) / 2;
-    return s(`path.way.${a.kind}`, { d: `M${start.x} ${start.y}C${start.x} ${middle} ${end.x} ${middle} ${end.x} ${end.y}` });
+    const [a, b, query, V] = [from, to, `query${to.at(-1)}`, "V"].map((name) => sides(/** @type {Block} */ (this.#blocks.get(name) ?? this.#blocks.get(from))));
+    if (from === "X" && this.#isNarrow) return `M${a.centre} ${a.bottom}v${CELL.height + TITLE / 2}H${b.centre}V${b.bottom}`;
+    if (from === "X") return `M${a.right} ${a.middle}H${b.left}`;
+    if (to === "joined") {
+      const second = Number(from.at(-1));
+      const beside = this.#isNarrow ? b.left - 2 * LANE + second * LANE : second ? a.centre : a.left - GAP / 2;
+      const lane = this.#isNarrow ? b.top - LANE - second * LANE : b.top - TITLE - 4 * CELL.height - 2 * LANE + second * LANE;
+      return `M${a.centre} ${a.bottom}v${LANE / 2}H${beside}V${lane}H${b.left + ((b.right - b.left) * (1 + 2 * second)) / 4}V${b.top}`;
+    }
+    const at = ["Q", "K", "V"].indexOf(from);
+    if (!this.#isNarrow)
+      return `M${a.centre} ${a.bottom}v${(3 - at) * LANE}H${query.left - (3 - at) * LANE}V${from === "V" ? b.top + LANE / 2 : b.middle}H${b.left}`;
+    const lane = from === "Q" ? b.top - TITLE - 2 * CELL.height - 2 * LANE : b.top - LANE;
+    return `M${a.left} ${a.middle}H${a.left - (at + 1) * LANE}V${V.bottom + (at + 1) * LANE}H${a.left + (at + 1) * LANE}V${lane}H${b.centre}V${b.top}`;
   }
 
   /** Light what a number is made of, and tell its sum. @param {?EventTarget} target */
@@ -494,15 +473,7 @@ export class Sheet {
       return left[i].map((factor, k) => `${fixed(factor, 2)} · ${bracketed(top[k][j])}`).join(" + ") + result;
     }
     if (name.startsWith("scaled")) return `${fixed(of(`dot${head}`)[i][j], 2)} / √${of(`key${head}`).length}${result}`;
-    if (this.#shown.temperature === 0 && /^(tempered|masked)/.test(name)) {
-      // The limit: only the largest of the row that may be looked at counts.
-      const score = fixed(of(`scaled${head}`)[i][j], 2);
-      const isAllowed = name.startsWith("tempered") || !this.#shown.isMasked || j <= i;
-      return !isAllowed ? `${score} − ∞ = −∞` : number === 0 ? `${score} = max → 0` : `${score} < max → −∞`;
-    }
-    if (name.startsWith("tempered")) return `${fixed(of(`scaled${head}`)[i][j], 2)} / ${temperatureText(this.#shown.temperature)}${result}`;
-    if (name.startsWith("masked"))
-      return number === -Infinity ? `${fixed(of(`tempered${head}`)[i][j], 2)} − ∞ = −∞` : `${fixed(of(`tempered${head}`)[i][j], 2)} + 0${result}`;
+    if (name.startsWith("masked")) return `${fixed(of(`scaled${head}`)[i][j], 2)} ${number === -Infinity ? "− ∞" : "+ 0"}${result}`;
     if (name.startsWith("weights")) {
       const logits = of(`masked${head}`)[i].map((logit) => (logit === -Infinity ? "0" : `exp(${fixed(logit, 2)})`));
       return `${logits[j]} / (${logits.join(" + ")})${result}`;
@@ -521,14 +492,6 @@ export class Sheet {
   #key(event) {
     const target = /** @type {Element} */ (event.target);
     const isUp = { ArrowUp: 1, PageUp: 5, ArrowDown: -1, PageDown: -5 }[event.key];
-    if (target === this.#temperature) {
-      const by = isUp ?? { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (by === undefined) return;
-      event.preventDefault();
-      event.stopPropagation();
-      this.#change({ temperature: stepped(this.#shown.temperature, by) });
-      return;
-    }
     const cell = target.closest(".cell");
     if (!cell) return;
     const name = cell.getAttribute("data-block") ?? "";
@@ -564,15 +527,10 @@ export class Sheet {
     handle.setPointerCapture(event.pointerId);
     handle.classList.add("held");
     const [i, j] = [Number(handle.getAttribute("data-i")), Number(handle.getAttribute("data-j"))];
-    const isTemperature = handle === this.#temperature;
-    const from = isTemperature ? this.#shown.temperature : (this.#blocks.get("X")?.matrix?.[i][j] ?? 0);
+    const from = this.#blocks.get("X")?.matrix?.[i][j] ?? 0;
     const moved = (/** @type {PointerEvent} */ now) => {
-      const by = event.clientY - now.clientY;
-      if (isTemperature) this.#change({ temperature: stepped(from, Math.round(by / 8)) });
-      else {
-        this.#edit(i, j, from + by * PER_PIXEL);
-        this.#point(handle);
-      }
+      this.#edit(i, j, from + (event.clientY - now.clientY) * PER_PIXEL);
+      this.#point(handle);
     };
     const ended = () => {
       handle.classList.remove("held");
@@ -662,7 +620,6 @@ function placed(say, { heads, X, W_Q }, isNarrow) {
     });
     x = put({ name: `dot${h}`, title: "Q Kᵀ", kind: "score", step: at("dot"), x, y, rows: n, columns: n }) + WIDE_GAP;
     x = put({ name: `scaled${h}`, title: "/ √d_k", kind: "score", step: at("scale"), x, y, rows: n, columns: n, areRowsNamed: true }) + WIDE_GAP;
-    x = put({ name: `tempered${h}`, title: "/ T", kind: "score", step: at("temperature"), x, y, rows: n, columns: n, areRowsNamed: true }) + WIDE_GAP;
     if (isNarrow) [x, y] = [second, y + pitch];
     x = put({ name: `masked${h}`, title: "+ M", kind: "score", step: at("mask"), x, y, rows: n, columns: n, areRowsNamed: true }) + WIDE_GAP;
     x =
@@ -728,8 +685,7 @@ function sources(name, i, j, n) {
       [operands[1].replace("#", head), (_, b) => b === j],
     ];
   if (name.startsWith("scaled")) return [[`dot${head}`, same]];
-  if (name.startsWith("tempered")) return [[`scaled${head}`, same]];
-  if (name.startsWith("masked")) return [[`tempered${head}`, same]];
+  if (name.startsWith("masked")) return [[`scaled${head}`, same]];
   if (name.startsWith("weights")) return [[`masked${head}`, row]];
   if (name === "sum")
     return [
@@ -741,6 +697,12 @@ function sources(name, i, j, n) {
   if (name.startsWith("key")) return [["K", (a, b) => a === j && b === Number(head) * 2 + i]];
   if (name.startsWith("value")) return [["V", (a, b) => a === i && b === Number(head) * 2 + j]];
   return n && name === "joined" ? [[`blended${Math.floor(j / 2)}`, (a, b) => a === i && b === j % 2]] : [];
+}
+
+/** The sides of a block, and the middles of them. @param {Block} block */
+function sides({ x, y, rows, columns }) {
+  const [right, bottom] = [x + columns * CELL.width, y + rows * CELL.height];
+  return { left: x, right, top: y, bottom, centre: (x + right) / 2, middle: (y + bottom) / 2 };
 }
 
 /**
@@ -790,19 +752,6 @@ function nameOf({ title }) {
  */
 function written(title) {
   return title.split(/_(\w)/).map((part, i) => (i % 2 ? s("tspan", { dy: "0.25em", "font-size": "0.9em" }, part) : part));
-}
-
-/** The temperatures that can be dragged to. */
-const TEMPERATURES = [0, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 100, Infinity];
-
-/**
- * A temperature some steps further.
- * @param {number} temperature
- * @param {number} by
- */
-function stepped(temperature, by) {
-  const at = TEMPERATURES.findIndex((one) => one >= temperature);
-  return TEMPERATURES[Math.max(0, Math.min(TEMPERATURES.length - 1, at + by))];
 }
 
 /** A number, in brackets if it is negative. @param {number} number */

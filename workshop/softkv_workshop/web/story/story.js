@@ -48,6 +48,7 @@ import { speaker } from "./speaker.js";
  * @property {() => void} [again] asks again what got no answer; without it, `update` is called as if `q` had changed
  * @property {() => void} [arrive] called when the reader arrives
  * @property {() => void} [print] called before the page is printed
+ * @property {number} [height] of its frame in another page, in pixels
  */
 
 /**

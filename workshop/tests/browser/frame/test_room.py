@@ -205,7 +205,7 @@ QUERY = "something warm to drink"
 
 def settled(projector: Any) -> None:
     """Wait until the picture has grown, the knob rests, and the service has been asked for its own weights."""
-    projector.wait_for_selector("#checking[data-state=agreed]")
+    projector.wait_for_selector("#checking[data-state=agreed]", state="attached")
     projector.locator(".threads .share:not(:empty)").first.wait_for(state="attached")
 
 
@@ -258,6 +258,9 @@ def test_five_phones_play_a_whole_room(site: RunningService, visit: Any, axe: An
     settled(projector)
     assert projector.locator("#right").inner_text() == "1 of 5 guessed it."
     assert phones[4].locator("#mine").inner_text().startswith("You guessed it.")
+    phones[4].reload()
+    phones[4].wait_for_selector(".bars")
+    assert phones[4].locator("#mine").inner_text().startswith("You guessed it."), "a phone keeps its guess"
     assert phones[0].locator("#mine").inner_text().endswith("Your row won.")
     assert faults(axe, projector, phones[0]) == []
     check_knob(projector, phones, site, code)

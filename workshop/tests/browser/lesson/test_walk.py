@@ -143,8 +143,9 @@ def test_the_room_of_a_lesson_is_readable(read: Read, site: RunningService, name
         for temperature in (0, 0.05, 1e300):
             shown = {"number": 1, "shown_temperature": temperature}
             client.patch(f"/v1/rooms/{code}", json={"question": shown}, headers=secret)
-            page.wait_for_selector("#checking[data-state=agreed]")
+            page.wait_for_selector("#checking[data-state=agreed]", state="attached")
             assert flaws(page, ROOM, least) == []
     page.keyboard.press("PageDown")
     page.wait_for_url("**/?lesson*")
+    assert page.evaluate("document.documentElement.dataset.projector") == ("on" if is_large else "off")
     page.wait_for_selector(".lesson-bar")

@@ -21,7 +21,7 @@ GLOSSARY = json.loads((WORKSHOP / "story" / "glossary.json").read_text(encoding=
 PLACES = [
     "#hard-and-soft",
     "#nothing-fits",
-    "#in-numbers&step=5",
+    "#in-numbers&step=4",
     "#hard-and-soft",
     "#hard-and-soft&t=0",
     "#nothing-fits",

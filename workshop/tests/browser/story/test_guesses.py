@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 LARGE = (1024, 768)
-STEP = {"in-numbers": "&step=6"}  # where it asks
+STEP = {"in-numbers": "&step=5"}  # where it asks
 # A chapter, the screen of its guess, the choice that is made, and what its address then has.
 GUESSES = [
     ("hard-and-soft", 1, 0, "a"),
@@ -71,7 +71,7 @@ def test_a_link_has_the_rows_that_were_guessed(read: Read) -> None:
 
 @pytest.mark.parametrize("letters", [thorough("-"), "z", thorough("%20"), thorough("7")])
 def test_an_invalid_letter_of_a_guess_is_ignored(read: Read, letters: str) -> None:
-    page = read(f"#in-numbers&step=6&g={letters}")
+    page = read(f"#in-numbers&step=5&g={letters}")
     guess = guess_of(page, "in-numbers", 1)
     expect(guess.locator(".verdict")).to_be_empty()
     assert guess.locator("button").first.is_enabled()

@@ -1,9 +1,10 @@
-"""The fifth chapter: each matrix is the core's, at every step, temperature and edit."""
+"""The fifth chapter: each matrix is the core's, at every step and edit."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,13 +26,12 @@ Matrix = NDArray[np.float64]
 HERE = "#in-numbers"
 STORY = WORKSHOP / "story"
 EXAMPLE = json.loads((STORY / "layer.json").read_text())
-STEPS = ["x", "project", "dot", "scale", "temperature", "mask", "softmax", "blend", "heads", "norm", "whole"]
+STEPS = ["x", "project", "dot", "scale", "mask", "softmax", "blend", "heads", "norm", "whole"]
 SHOWN = {
     "x": ["X"],
     "project": ["Q", "K", "V"],
     "dot": ["dot0", "dot1"],
     "scale": ["scaled0", "scaled1"],
-    "temperature": ["tempered0", "tempered1"],
     "mask": ["masked0", "masked1"],
     "softmax": ["weights0", "weights1"],
     "blend": ["blended0", "blended1"],
@@ -52,13 +52,12 @@ TEXTS = """(chapter) => {
 ROUNDED = 0.0051
 
 
-def computed(X: Matrix, temperature: float, masked: bool) -> dict[str, Matrix]:
+def computed(X: Matrix, *, masked: bool) -> dict[str, Matrix]:
     """Return every matrix of the sheet, from the core's heads and layer norm."""
     W_Q, W_K, W_V, W_O = (np.array(EXAMPLE[name]) for name in ("W_Q", "W_K", "W_V", "W_O"))
     heads = Heads(W_Q, W_K, W_V, W_O, EXAMPLE["heads"])
     mask = np.tri(len(X), dtype=bool) if masked else None
-    steps = heads.steps(X, X, X, mask, temperature=temperature)
-    open_steps = heads.steps(X, X, X, None, temperature=temperature)
+    steps = heads.steps(X, X, X, mask)
     dot = steps.query @ np.swapaxes(steps.key, -1, -2)
     width = X.shape[1]
     layers: dict[str, Matrix] = {
@@ -76,7 +75,6 @@ def computed(X: Matrix, temperature: float, masked: bool) -> dict[str, Matrix]:
         layers |= {
             f"dot{h}": dot[h],
             f"scaled{h}": dot[h] / math.sqrt(steps.key.shape[-1]),
-            f"tempered{h}": open_steps.attended.logits[h],
             f"masked{h}": steps.attended.logits[h],
             f"weights{h}": steps.attended.weights[h],
             f"blended{h}": steps.attended.output[h],
@@ -112,19 +110,17 @@ def check(page: Page, step: str, expected: dict[str, Matrix]) -> None:
 
 @pytest.mark.node
 @pytest.mark.parametrize("masked", [True, False])
-@pytest.mark.parametrize("temperature", [0, 0.1, 1, 3.0, 100, math.inf])
-def test_the_arithmetic_is_the_cores(temperature: float, masked: bool) -> None:
+def test_the_arithmetic_is_the_cores(masked: bool) -> None:
     script = f"""
         import {{ layer }} from {json.dumps((STORY / "arithmetic.js").as_uri())};
-        const {{ X, T, isMasked, example }} = JSON.parse(process.argv[1]);
+        const {{ X, isMasked, example }} = JSON.parse(process.argv[1]);
         const write = (_, number) => (Object.is(number, -Infinity) ? "-inf" : number);
-        console.log(JSON.stringify(layer({{ ...example, X }}, T === "inf" ? Infinity : T, isMasked), write));
+        console.log(JSON.stringify(layer({{ ...example, X }}, isMasked), write));
     """
     X = np.random.default_rng(5).uniform(-2, 2, np.shape(EXAMPLE["X"]))
-    T = "inf" if math.isinf(temperature) else temperature
-    given = json.dumps({"X": X.tolist(), "T": T, "isMasked": masked, "example": EXAMPLE})
+    given = json.dumps({"X": X.tolist(), "isMasked": masked, "example": EXAMPLE})
     layer: dict[str, Any] = json.loads(checked(node(ROOT, "--input-type=module", "--eval", script, given)))
-    for name, expected in computed(X, temperature, masked).items():
+    for name, expected in computed(X, masked=masked).items():
         if name in ("X", "added"):
             continue
         numbers = layer[name] if name in layer else layer[name[:-1]][int(name[-1])]
@@ -133,7 +129,7 @@ def test_the_arithmetic_is_the_cores(temperature: float, masked: bool) -> None:
 
 def test_each_step_shows_the_cores_numbers(read: Read) -> None:
     page = read(HERE)
-    expected = computed(np.array(EXAMPLE["X"]), 1, masked=True)
+    expected = computed(np.array(EXAMPLE["X"]), masked=True)
     forward = page.get_by_role("button", name="One step forward")
     for step in STEPS:
         if step == "softmax":
@@ -142,7 +138,7 @@ def test_each_step_shows_the_cores_numbers(read: Read) -> None:
         if step != STEPS[-1]:
             forward.click()
     assert forward.is_disabled()
-    page.wait_for_url("**&step=10*")
+    page.wait_for_url("**&step=9*")
 
 
 @pytest.mark.parametrize("size", [PROJECTOR, PHONE])
@@ -158,15 +154,15 @@ def test_a_number_is_dragged_and_all_is_computed_anew(read: Read, size: tuple[in
     X = np.array(EXAMPLE["X"])
     X[0, 2] = shown(page, "X")[0][2]
     assert X[0, 2] == pytest.approx(1.1)
-    page.locator(f"{HERE} input[type=range]").fill("10")
-    check(page, "whole", computed(X, 1, masked=True))
+    page.locator(f"{HERE} input[type=range]").fill("9")
+    check(page, "whole", computed(X, masked=True))
     page.wait_for_function("() => decodeURIComponent(window.location.hash).includes('1.1')")
     page.reload()
     page.wait_for_selector(f"{HERE} .sheet")
-    check(page, "whole", computed(X, 1, masked=True))
+    check(page, "whole", computed(X, masked=True))
 
 
-def test_keys_change_a_number_the_temperature_and_the_mask(read: Read) -> None:
+def test_keys_change_a_number_and_the_mask(read: Read) -> None:
     page = read(HERE)
     page.locator(f"{HERE} [role=spinbutton][tabindex='0']").first.focus()
     page.keyboard.press("ArrowRight")
@@ -174,13 +170,11 @@ def test_keys_change_a_number_the_temperature_and_the_mask(read: Read) -> None:
     page.keyboard.press("PageDown")
     X = np.array(EXAMPLE["X"])
     X[0, 1] -= 0.6
-    page.locator(f"{HERE} input[type=range]").fill("10")
-    page.locator(f"{HERE} .temperature").focus()
-    for temperature in (1.5, 2, 3):
-        page.keyboard.press("ArrowUp")
-        check(page, "whole", computed(X, temperature, masked=True))
+    page.locator(f"{HERE} input[type=range]").fill("9")
+    check(page, "whole", computed(X, masked=True))
+    assert "computed again" in page.locator(f"{HERE} .sum").inner_text()
     page.get_by_role("button", name="Mask").click()
-    check(page, "whole", computed(X, 3, masked=False))
+    check(page, "whole", computed(X, masked=False))
 
 
 def test_a_number_shows_its_sum_of_products(read: Read) -> None:
@@ -188,7 +182,7 @@ def test_a_number_shows_its_sum_of_products(read: Read) -> None:
     page.locator(f"{HERE} [data-block=dot0][data-i='0'][data-j='2']").hover()
     told = page.locator(f"{HERE} .sum")
     left, right = told.inner_text().split(" = ")
-    layers = computed(np.array(EXAMPLE["X"]), 1, masked=True)
+    layers = computed(np.array(EXAMPLE["X"]), masked=True)
     products = [term.split(" · ") for term in left.split(" + ")]
     factors = [[float(factor.strip("()").replace("−", "-")) for factor in term] for term in products]
     assert sum(a * b for a, b in factors) == pytest.approx(layers["dot0"][0, 2], abs=0.01)
@@ -198,7 +192,7 @@ def test_a_number_shows_its_sum_of_products(read: Read) -> None:
 
 
 def test_a_guess_is_answered_by_the_weights(read: Read) -> None:
-    page = read(f"{HERE}&step=5")
+    page = read(f"{HERE}&step=4")
     guess = page.get_by_role("button", name="1, 0, 0")
     assert not guess.is_visible()  # no weights yet
     page.get_by_role("button", name="One step forward").click()
@@ -242,3 +236,32 @@ def test_no_text_is_small_or_cut_at_any_step(read: Read, size: tuple[int, int], 
             assert bottom - 1 <= frame[3], (name, text)
         blocks = {text for text, *_ in texts} & {"Q", "K", "V"}
         assert name != "project" or len(blocks) == 3, "three matrices are three"
+
+
+# Of each line of the last step: its path, the points on it, and the boxes of the matrices, in units of the sheet.
+LINES = """(chapter) => {
+  const sheet = document.querySelector(`${chapter} svg.sheet`);
+  const lines = [...sheet.querySelectorAll('.way')].map((way) => {
+    const points = [];
+    for (let at = 0; at <= way.getTotalLength(); at += 4) points.push(way.getPointAtLength(at));
+    return [way.getAttribute('d'), points.map(({x, y}) => [x, y])];
+  });
+  const sidesOf = (one) => ['x', 'y', 'width', 'height'].map((side) => one[side].baseVal.value);
+  const boxes = [...sheet.querySelectorAll('.outline')].map(sidesOf);
+  const {x, y, width, height} = sheet.viewBox.baseVal;
+  return [lines, boxes, [x, y, width, height]];
+}"""
+
+
+@pytest.mark.parametrize("size", [PROJECTOR, PHONE])
+def test_the_lines_of_the_last_step_are_level_or_upright_and_cross_no_matrix(read: Read, size: tuple[int, int]) -> None:
+    page = read(f"{HERE}&step=9", size)
+    assert page.locator(f"{HERE} .sum").inner_text() == "", "no number can be pointed at"
+    lines, boxes, (left, top, width, height) = page.evaluate(LINES, HERE)
+    assert len(lines) == 6
+    for path, points in lines:
+        assert set(re.findall("[A-Za-z]", path)) <= set("MHVv")
+        for x, y in points:
+            assert left + 5 <= x <= left + width - 5, path
+            assert top + 5 <= y <= top + height - 5, path
+            assert not any(a + 2 < x < a + w - 2 and b + 2 < y < b + h - 2 for a, b, w, h in boxes), (path, x, y)

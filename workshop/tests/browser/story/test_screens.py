@@ -61,6 +61,25 @@ def test_a_screen_has_few_words_in_large_type(read: Read, chapter: str, language
     assert len(words) <= MOST_WORDS, words
 
 
+# The right edge of what is seen, and the places of what is done and of the picture.
+ORDER = """(chapter) => {
+  const boxOf = (part) => document.querySelector(`#${chapter} ${part}`).getBoundingClientRect();
+  const [doing, picture] = [boxOf('.doing'), boxOf('.picture')];
+  return [document.documentElement.scrollWidth, doing.top, doing.bottom, picture.top];
+}"""
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize("look", ["", "?embed=1", thorough("?lang=zh"), "&large=1"])
+def test_on_a_phone_the_controls_come_first_and_nothing_scrolls_sideways(read: Read, chapter: str, look: str) -> None:
+    page = read(f"{look if '?' in look else ''}#{chapter}{look if '&' in look else ''}", (320, 640))
+    page.wait_for_selector(f"#{chapter} svg", state="attached")
+    page.wait_for_timeout(300)  # a picture that became stacked grows once
+    width, top, bottom, picture = page.evaluate(ORDER, chapter)
+    assert width == 320
+    assert 0 < top < bottom <= picture
+
+
 ROWS = """(chapter) => [...document.querySelectorAll(`#${chapter} .picture g.row`)].map((row) => {
   const [box, text] = ['.key', '.key-text'].map((part) => row.querySelector(part).getBBox());
   return [row.querySelector('.key-text').textContent, box.height, text.height];
@@ -155,3 +174,22 @@ def test_a_long_question_stays_on_its_card(read: Read) -> None:
         assert box
         assert box["y"] >= card["y"] - 1
         assert box["y"] + box["height"] <= card["y"] + card["height"] + 1
+
+
+# Of each row of each picture: its weight, and the number that is written at it.
+NUMBERS = """(chapter) => [...document.querySelectorAll(`#${chapter} .screen`)].map((screen) => {
+  const shares = [...screen.querySelectorAll('.share')].map((one) => one.textContent);
+  return [...screen.querySelectorAll('.thread')].map((one, i) => [Number(one.dataset.weight), shares[i]]);
+})"""
+
+
+@pytest.mark.parametrize("address", ["#hard-and-soft&t=0.1", "#key-is-not-value&t=0.1", "#nothing-fits&g=bc&mt=0.1"])
+@pytest.mark.parametrize(("size", "look"), [(PHONE, ""), ((1024, 768), "&large=1"), thorough((736, 600), "")])
+def test_a_number_is_shown_only_if_all_larger_ones_are(
+    read: Read, address: str, size: tuple[int, int], look: str
+) -> None:
+    page = read(f"{address}{look}", size)
+    for rows in page.evaluate(NUMBERS, address[1:].partition("&")[0]):
+        shown, hidden = ([weight for weight, told in rows if bool(told) == is_told] for is_told in (True, False))
+        assert shown
+        assert max(hidden, default=0) <= min(shown)

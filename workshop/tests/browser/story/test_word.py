@@ -283,3 +283,25 @@ def test_the_model_is_loaded_in_its_chapter_and_again_after_a_failure(chromium: 
     again.click()
     page.wait_for_selector(f"{HERE} [data-level=word] text", state="attached")
     context.close()
+
+
+def test_words_that_the_model_does_not_know_are_named_at_every_level(read: Read) -> None:
+    page = opened(read, "&q=the quantum physicist")
+    for button in page.locator(f"{HERE} .levels button").all():
+        button.click()
+        assert page.locator(f"{HERE} .told").inner_text().startswith("It does not know: quantum, physicist. "), level(
+            page
+        )
+
+
+def test_a_copied_frame_of_the_zoom_is_high_enough_for_its_controls(read: Read) -> None:
+    page = opened(read)
+    page.evaluate("navigator.clipboard.writeText = async (text) => void (window.copied = text)")
+    page.click(".sharing summary")
+    page.click(".sharing [data-kind=frame]")
+    page.wait_for_function("() => window.copied")
+    found = re.search(r'width="(\d+)" height="(\d+)"', page.evaluate("window.copied"))
+    assert found
+    framed = read(f"?embed=1{HERE}", (int(found[1]), int(found[2])))
+    framed.wait_for_selector(f"{HERE} [data-level=word] text", state="attached")
+    assert framed.evaluate("document.documentElement.scrollHeight <= innerHeight")

@@ -20,6 +20,8 @@ const BYTES = { exact: 4, quantised: 1 };
 const SHOWN = 8;
 const TIMES = 3;
 const LONGEST = 40;
+/** The demo that the first question is about. */
+const DEMO = "unicode";
 const REST_MS = 250;
 
 /** @typedef {{name: string, documents: number, dimension?: ?number}} Collection */
@@ -32,7 +34,7 @@ const REST_MS = 250;
  * @property {{method: keyof typeof BYTES, total_variation: number}} certificate
  */
 /**
- * @typedef {object} State `codes` is a place in STOPS; an empty `source` is the largest collection
+ * @typedef {object} State `codes` is a place in STOPS; an empty `source` is the demo of all characters, or without it the largest collection
  * @property {string} q
  * @property {number} t
  * @property {string} source
@@ -91,9 +93,9 @@ export const certificate = {
     );
     const asking = latest(context, picture);
 
-    /** The collection that was chosen, else the largest. */
+    /** The collection that was chosen, else the one that the question is about, else the largest. */
     function collection() {
-      const named = collections.find(({ name }) => name === state.source);
+      const named = collections.find(({ name }) => name === (state.source || DEMO));
       return named ?? collections.reduce((largest, one) => (one.documents > largest.documents ? one : largest));
     }
 

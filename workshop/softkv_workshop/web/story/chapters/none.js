@@ -131,7 +131,7 @@ function withNone(context) {
     const isBlurred = new NullKey({ background }).isBlurred(state.t);
     reason = whyNone(say, { similarities, level, temperature: state.t, answer });
     guess.show();
-    status.show(isCovered ? "" : withFactor(say, nothingFits(say, { keys: KEYS, answer, isBlurred }), factor));
+    status.show(isCovered ? "" : nothingFits(say, { keys: KEYS, answer, isBlurred }));
     table.show([...ROWS, { key: say("none"), value: "" }], [...similarities, level], [...weights, nullWeight], state.t);
     put(law, found.background ? say("hood.law", { mean: fixed(found.background.mean), deviation: fixed(found.background.deviation) }) : "");
   }

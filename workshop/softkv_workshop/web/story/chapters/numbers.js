@@ -18,38 +18,36 @@ const [X, MASKED, LAST] = [0, STEPS.indexOf("softmax"), STEPS.length - 1];
  * @type {[string, string, number, number][]}
  */
 const FORMULA = [
-  ["norm(", "", 9, LAST],
+  ["norm(", "", 8, LAST],
   ["X", "", 0, 0],
-  ["X +", "", 9, LAST],
+  ["X +", "", 8, LAST],
   ["Q = X W_Q", "query", 1, 1],
   ["K = X W_K", "key", 1, 1],
   ["V = X W_V", "value", 1, 1],
-  ["concat(", "", 8, LAST],
-  ["softmax(", "weight", 6, LAST],
+  ["concat(", "", 7, LAST],
+  ["softmax(", "weight", 5, LAST],
   ["Q", "query", 2, LAST],
   ["Kᵀ", "key", 2, LAST],
-  ["/ √d_k", "", 3, 3],
-  ["/ (√d_k", "", 4, LAST],
-  ["· T)", "", 4, LAST],
-  ["+ M", "", 5, LAST],
-  [")", "weight", 6, LAST],
-  ["V", "value", 7, LAST],
+  ["/ √d_k", "", 3, LAST],
+  ["+ M", "", 4, LAST],
+  [")", "weight", 5, LAST],
+  ["V", "value", 6, LAST],
+  [")", "", 7, LAST],
+  ["W_O", "", 7, LAST],
   [")", "", 8, LAST],
-  ["W_O", "", 8, LAST],
-  [")", "", 9, LAST],
 ];
 
 /** @type {import("../story.js").Chapter} */
 export const numbers = {
   id: "in-numbers",
   words,
-  defaults: { step: 0, t: 1, mask: true, x: "", g: "" },
+  defaults: { step: 0, mask: true, x: "", g: "" },
 
   mount(host, context) {
     const { say } = context;
     styled("sheet");
     let state = context.state;
-    let computed = layer(parameters, state.t, state.mask);
+    let computed = layer(parameters, state.mask);
     let isPlain = true;
     const features = ["animal", "hunts", "hunted", "moves"].map((name) => say(`feature.${name}`));
     const sum = h("p.told.sum", { role: "status" });
@@ -58,14 +56,11 @@ export const numbers = {
       parameters,
       words: parameters.X.map((_, i) => say(`word.${i}`)),
       features,
-      change(patch) {
-        if ("temperature" in patch) context.set({ t: patch.temperature });
-        else
-          context.set({
-            x: listed(embeddings(state.x).map((row, i) => row.map((number, j) => (i === patch.row && j === patch.column ? patch.number : number)))),
-          });
-      },
-      told: (text) => fill(sum, text || say(isPlain ? "hint" : "hint.again")),
+      change: (changed) =>
+        context.set({
+          x: listed(embeddings(state.x).map((row, i) => row.map((number, j) => (i === changed.row && j === changed.column ? changed.number : number)))),
+        }),
+      told: (text) => fill(sum, text || hint()),
     });
     const formula = h("p.formula", { role: "math" });
     const picture = h("div.sheet-picture", {}, formula, h("div.sheet-place", {}, sheet.element));
@@ -104,13 +99,19 @@ export const numbers = {
     function compute() {
       const embedded = { ...parameters, X: embeddings(state.x) };
       isPlain = embedded.X === parameters.X;
-      computed = layer(embedded, state.t, state.mask);
-      sheet.draw(embedded, computed, { temperature: state.t, isMasked: state.mask, isCovered: isCovered() });
+      computed = layer(embedded, state.mask);
+      sheet.draw(embedded, computed, { isMasked: state.mask, isCovered: isCovered() });
     }
 
     /** Whether the weights of the first word are still to be guessed. */
     function isCovered() {
       return stepOf(state) === MASKED && state.mask && !guess.isTold();
+    }
+
+    /** Return the hint below the picture. It is empty at the last step, which shows no number. */
+    function hint() {
+      if (!isPlain) return say("hint.again");
+      return stepOf(state) === LAST ? "" : say("hint");
     }
 
     function write() {
@@ -121,7 +122,7 @@ export const numbers = {
         ...shown.map(([text, kind, from]) => h(`span.part${kind ? `.${kind}` : ""}${from === step || step === LAST ? ".now" : ""}`, {}, ...subscripted(text))),
       );
       formula.setAttribute("aria-label", shown.map(([text]) => text.replace("_", "")).join(" "));
-      const text = layerStep(say, { step: STEPS[step], temperature: state.t, isMasked: state.mask });
+      const text = layerStep(say, { step: STEPS[step], isMasked: state.mask });
       fill(sentence, ...subscripted(text));
       scrubber.value = String(step);
       scrubber.setAttribute("aria-valuetext", `${step + 1}: ${text.replaceAll("_", "")}`);
@@ -131,8 +132,8 @@ export const numbers = {
       mask.style.setProperty("visibility", step < STEPS.indexOf("mask") ? "hidden" : "visible");
       mask.setAttribute("aria-pressed", String(state.mask));
       // There are weights to guess at one step only: before it nothing is computed, and after it the picture tells.
-      guess.element.style.setProperty("visibility", step === MASKED ? "visible" : "hidden");
-      fill(sum, say(isPlain ? "hint" : "hint.again"));
+      guess.element.classList.toggle("waiting", step !== MASKED);
+      fill(sum, hint());
     }
 
     let hasArrived = stepOf(state) !== X;

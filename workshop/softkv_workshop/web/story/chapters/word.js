@@ -8,6 +8,12 @@ import { styled } from "../styles.js";
 import { Threads } from "../../../../../service/softkv_service/web/shared/threads.js";
 import words from "./word.json";
 
+/** The height of its frame in another page, in pixels: below the picture are three lines of controls. */
+const HEIGHT = 640;
+
+/** Whether the model is in the page already, as after a new address. */
+let isLoaded = false;
+
 /** @type {import("../story.js").Chapter} */
 export const word = {
   id: "row-to-word",
@@ -19,7 +25,7 @@ export const word = {
     styled("word");
     /** @type {?import("../story.js").View} */
     let view = null;
-    const note = h("p.zoom-note", { role: "status" }, say("loading"));
+    const note = h("p.zoom-note", { role: "status" });
     const place = h("div.zoom-picture", {}, note);
     const doing = h("div.doing.zooming");
     const about = h("p");
@@ -34,10 +40,11 @@ export const word = {
 
     /** Load the script and the model, now or at the press of a button. */
     async function load() {
-      fill(note, say("loading"));
+      if (!isLoaded) fill(note, say("loading"));
       try {
         await script();
         view = (await window.softkvWord?.mount(place, doing, context, { Threads, read: recordedOnce, about })) ?? null;
+        isLoaded = true;
       } catch (failure) {
         if (!(failure instanceof RecordMissing)) throw failure;
         fill(note, say("lost"), " ", h("button", { type: "button", onclick: () => load() }, say("again")));
@@ -53,6 +60,7 @@ export const word = {
     seen.observe(host);
 
     return {
+      height: HEIGHT,
       get picture() {
         return view?.picture;
       },

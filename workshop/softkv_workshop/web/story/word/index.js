@@ -12,7 +12,7 @@ import { reader } from "../../../../../service/softkv_service/web/shared/words.j
 import { eased, isReduced, Timeline } from "../../../../../service/softkv_service/web/shared/motion.js";
 import { asking } from "../../../../../service/softkv_service/web/shared/parts.js";
 import { rowToWord } from "../sentences.js";
-import { LAST, LEVELS, NAMES, Scene } from "./scene.js";
+import { LAST, NAMES, Scene } from "./scene.js";
 import words from "./word.json";
 
 /** So many of the likeliest words are rows. */
@@ -215,7 +215,7 @@ async function mount(place, doing, context, { Threads, read: readRecord, about }
   function tell(level) {
     const unknown = shown.unknown.map(({ text }) => text).join(", ");
     const sentence = rowToWord(say, { level, temperature: state.t, vocabulary: model.words.length - model.special, ...reading });
-    put(told, unknown && level === LEVELS[0] ? `${sentence} ${say("unknown", { words: unknown })}` : sentence);
+    put(told, unknown ? `${say("unknown", { words: unknown })} ${sentence}` : sentence);
     if (degrees.textContent !== `T = ${temperatureText(state.t)}`) degrees.textContent = `T = ${temperatureText(state.t)}`;
     temperature.value = String(positionOf(state.t));
     temperature.setAttribute("aria-valuetext", `T = ${temperatureText(state.t)}`);
