@@ -64,7 +64,6 @@ def run_first(folder: Path, commit: str, options: list[str]) -> tuple[float, flo
     environment = os.environ | {"SOFTKV_PORT": str(port), "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
     began, before = time.monotonic(), children()
     command = ["make", "run", *options]
-    # What it prints is no figure.
     with subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, stdout=2) as making:
         answer_from(making, port)
         waited = time.monotonic() - began

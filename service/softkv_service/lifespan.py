@@ -22,7 +22,7 @@ from softkv_service.configuration import Configuration
 from softkv_service.datasets import DEMOS
 from softkv_service.logs import log
 from softkv_service.retrieval.collections import Catalogue
-from softkv_service.retrieval.documents import ExpirySweep, MissingWords, ReEncodings, Seeding
+from softkv_service.retrieval.documents import Backfill, ExpirySweep, ReEncodings, Seeding
 from softkv_service.startup import Opening, open_in_background
 from softkv_service.storage.errors import StorageError
 
@@ -61,7 +61,7 @@ async def lifespan(
             loading.add_done_callback(_log_failure)
             re_encoding = asyncio.create_task(_re_encode(app.state.parts, opening.keys))
             re_encoding.add_done_callback(_log_failure)
-            filling = asyncio.create_task(_make_words(catalogue, opening.keys))
+            filling = asyncio.create_task(_fill_rows(catalogue, opening.keys))
             filling.add_done_callback(_log_failure)
             sweeping = asyncio.create_task(_sweep(catalogue, opening.keys))
             sweeping.add_done_callback(_log_failure)
@@ -112,11 +112,11 @@ async def _re_encode(parts: State, keys: Future[None]) -> None:
     await parts.re_encodings.run()
 
 
-async def _make_words(catalogue: Catalogue, keys: Future[None]) -> None:
-    """Make the words that keys lack, once the collections' keys were read."""
+async def _fill_rows(catalogue: Catalogue, keys: Future[None]) -> None:
+    """Encode the words and values that rows lack, once the collections' keys were read."""
     with suppress(StorageError):
         await asyncio.wrap_future(keys)
-    await MissingWords(catalogue).run()
+    await Backfill(catalogue).run()
 
 
 async def _sweep(catalogue: Catalogue, keys: Future[None]) -> None:

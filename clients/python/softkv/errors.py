@@ -166,6 +166,7 @@ RETRYABLE_CODES = frozenset(
         "stopping",
         "store_unavailable",
         "too_slow",
+        "values_pending",
     }
 )
 # Statuses that a proxy in front of the service answers with its own content.

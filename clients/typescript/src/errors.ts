@@ -177,6 +177,7 @@ const REPEATABLE: ReadonlySet<string> = /* @__PURE__ */ new Set<Code | "rate_lim
   "stopping",
   "store_unavailable",
   "too_slow",
+  "values_pending",
 ]);
 /** The statuses of a proxy in front of the service. */
 const OF_GATEWAYS: readonly number[] = [429, 502, 503, 504];

@@ -110,7 +110,11 @@ class ShardedCollection(ReplicatedCollection):
 
     No keys are in this process: the servers hold them, and follow the store. A query waits for servers that have not
     reached its version. All its messages name one instant, and servers leave out what has expired until then.
+
+    Writes encode values, too, because servers learn of vectors by writes.
     """
+
+    leaves_values = False
 
     def __init__(
         self,

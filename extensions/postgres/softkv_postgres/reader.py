@@ -66,6 +66,10 @@ class Reader(SQLReader):
         'JOIN softkv.vectors ON vectors.collection = documents.collection AND vectors.document = documents."row"'
     )
     ON_WORDS = 'softkv.words ON words.collection = vectors.collection AND words."row" = vectors."row"'
+    FROM_WAITING = (
+        "softkv.vectors JOIN softkv.documents"
+        ' ON documents.collection = vectors.collection AND documents."row" = vectors.document'
+    )
 
     def __init__(
         self,

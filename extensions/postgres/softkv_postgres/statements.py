@@ -17,7 +17,7 @@ from softkv_service.storage.fields import INSTANT, EncodedValue, FieldRow, Kind,
 from softkv_service.storage.instants import Instant
 from softkv_service.storage.serialisation import NUL
 
-VECTOR_COLUMNS = '"row", document, first, last, key_vector, value_vector, checksum'
+VECTOR_COLUMNS = '"row", document, first, last, key_vector, value_vector, waiting, checksum'
 
 LAST = 2**63 - 1  # no row number is higher
 LIVING = "documents.died IS NULL"

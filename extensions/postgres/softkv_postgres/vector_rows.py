@@ -18,11 +18,11 @@ from softkv_service.storage.serialisation import vector_entries, word_entries
 
 _COPY = f"COPY softkv.vectors (collection, {VECTOR_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _COPY_WORDS = 'COPY softkv.words (collection, "row", words, checksum) FROM STDIN (FORMAT BINARY)'
-_TYPES = ("int8", "int8", "int8", "int4", "int4", "bytea", "bytea", "int8")
+_TYPES = ("int8", "int8", "int8", "int4", "int4", "bytea", "bytea", "int2", "int8")
 # Each column of many rows as one value, so that Python creates few objects.
 _ALL_COLUMNS = """\
 SELECT count(*), array_agg("row"), array_agg(document), array_agg(checksum),
-       array_agg(coalesce(first, -1)), array_agg(coalesce(last, -1)),
+       array_agg(coalesce(first, -1)), array_agg(coalesce(last, -1)), array_agg(coalesce(waiting, -1)::bigint),
        count(key_vector), min(length(key_vector)), max(length(key_vector)),
        count(value_vector), min(length(value_vector)), max(length(value_vector)),
        string_agg(key_vector, ''), string_agg(value_vector, '')
@@ -69,10 +69,12 @@ def keys_of(
     with work_memory(connection), connection.cursor() as cursor:
         row = cursor.execute(_ALL_COLUMNS, (collection, list(rows))).fetchone()
     if row is not None:
-        size, *arrays = row[:6]
-        row_numbers, owners, checksums, firsts, lasts = map(array, arrays)
-        lengths = BlobLengths(*row[6:9]), BlobLengths(*row[9:12])
-        columns = VectorColumns(size, row_numbers, owners, checksums, firsts, lasts, *lengths, row[12], row[13])
+        size, *arrays = row[:7]
+        row_numbers, owners, checksums, firsts, lasts, waiting = map(array, arrays)
+        lengths = BlobLengths(*row[7:10]), BlobLengths(*row[10:13])
+        columns = VectorColumns(
+            size, row_numbers, owners, checksums, firsts, lasts, waiting, *lengths, row[13], row[14]
+        )
         if (keys := decode_together(columns, rows)) is not None:
             return keys
     by_document = defaultdict(list)

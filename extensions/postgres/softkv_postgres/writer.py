@@ -12,6 +12,7 @@ from psycopg import Connection
 
 from softkv_postgres import change_log, document_rows, vector_rows
 from softkv_postgres.reader import Reader
+from softkv_postgres.statements import VECTOR_COLUMNS
 from softkv_service.storage import LEASE_SECONDS, id_hash
 from softkv_service.storage.checksums import settings_checksum
 from softkv_service.storage.conditions import ALL, Visibility
@@ -29,7 +30,7 @@ from softkv_service.storage.records import (
 )
 from softkv_service.storage.restricted import upsert_visible
 from softkv_service.storage.serialisation import SETTINGS_COLUMNS, feedback_row, settings_row
-from softkv_service.storage.sql import SQLWriter
+from softkv_service.storage.sql import ResultRows, SQLWriter
 from softkv_service.storage.writes import Upsert
 
 EXPIRY_LOCK = id_hash("delete expired documents")
@@ -128,11 +129,11 @@ class Writer(SQLWriter, Reader):
         job = self.re_encoding(collection)
         return bool(claimed) and job is not None and job.active
 
-    def claim_words(self, collection: int, owner: str) -> bool:
-        """Take over the making of missing words, or keep it; return False if another living process has it."""
+    def claim_backfill(self, collection: int, owner: str) -> bool:
+        """Take over the making of missing words and values, or keep it; return False if another process has it."""
         claimed = self._all(
             "UPDATE softkv.collections SET words_owner = %s, words_renewed = clock_timestamp() WHERE id = %s"
-            " AND late IS NOT NULL AND (words_owner = %s OR words_owner IS NULL"
+            " AND (words_owner = %s OR words_owner IS NULL"
             f" OR words_renewed < clock_timestamp() - interval '{LEASE_SECONDS} seconds') RETURNING id",
             owner,
             collection,
@@ -210,6 +211,24 @@ class Writer(SQLWriter, Reader):
                 ' FROM unnest(%s::bigint[], %b::bytea[], %s::bigint[]) AS kept ("row", words, checksum)'
                 ' JOIN softkv.vectors ON vectors.collection = %s AND vectors."row" = kept."row"'
                 " ON CONFLICT DO NOTHING",
+                *map(list, zip(*entries, strict=True)),
+                collection,
+            )
+
+    def _waiting_rows(self, collection: int, documents: Sequence[int]) -> ResultRows:
+        statement = (
+            f"SELECT {VECTOR_COLUMNS} FROM softkv.vectors"
+            " WHERE collection = %s AND waiting IS NOT NULL AND document = ANY(%s)"
+        )
+        return self._all(statement, collection, [*documents])
+
+    def _update_values(self, collection: int, entries: Sequence[tuple[bytes | None, int | None, int, int]]) -> None:
+        if entries:
+            self._run(
+                "UPDATE softkv.vectors SET value_vector = made.value_vector, waiting = made.waiting,"
+                " checksum = made.checksum FROM unnest(%b::bytea[], %s::smallint[], %s::bigint[], %s::bigint[])"
+                ' AS made (value_vector, waiting, checksum, "row")'
+                ' WHERE vectors.collection = %s AND vectors."row" = made."row"',
                 *map(list, zip(*entries, strict=True)),
                 collection,
             )

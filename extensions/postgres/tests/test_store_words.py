@@ -13,10 +13,10 @@ from psycopg import connect
 from extensions.postgres.tests.of_the_core import functions_with
 from softkv_postgres.garbage_collection import collect_garbage
 from softkv_service.encoding import Encoder
-from softkv_service.retrieval.documents import MissingWords
+from softkv_service.retrieval.documents import Backfill
 from softkv_service.storage import open_shared
 from softkv_service.storage.records import KeptWords
-from tests.service.retrieval.documents.test_missing_words import count, filled, model, serving
+from tests.service.retrieval.documents.test_backfill import count, filled, model, serving
 from tests.service.storage.making import SETTINGS, document
 
 __all__ = ["model"]  # a fixture
@@ -47,11 +47,11 @@ def test_another_process_makes_words_when_the_lease_is_over(store: Any) -> None:
     with store.writing() as writer:
         number = writer.create_collection("late", LATE).id
     with store.writing() as writer:
-        assert writer.claim_words(number, "one")
-        assert not writer.claim_words(number, "two")
+        assert writer.claim_backfill(number, "one")
+        assert not writer.claim_backfill(number, "two")
         writer._run("UPDATE softkv.collections SET words_renewed = words_renewed - interval '1 hour'")
-        assert writer.claim_words(number, "two")
-        assert not writer.claim_words(number, "one")
+        assert writer.claim_backfill(number, "two")
+        assert not writer.claim_backfill(number, "one")
 
 
 def test_words_of_deleted_documents_leave_the_disk(store: Any, address: str) -> None:
@@ -73,22 +73,22 @@ def test_words_of_deleted_documents_leave_the_disk(store: Any, address: str) -> 
     assert list(store.check()) == []
 
 
-globals().update(functions_with("store", "retrieval.documents.test_missing_words"))
+globals().update(functions_with("store", "retrieval.documents.test_backfill"))
 
 
 async def test_two_processes_make_each_word_once(address: str, model: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = list[str]()
-    real = MissingWords._encode
+    real = Backfill._encode
 
-    async def encode(self: MissingWords, queue: Any, texts: list[str]) -> Any:
+    async def encode(self: Backfill, queue: Any, texts: list[str], *arguments: Any) -> Any:
         encoded.extend(texts)
-        return await real(self, queue, texts)
+        return await real(self, queue, texts, *arguments)
 
-    monkeypatch.setattr(MissingWords, "_encode", encode)
+    monkeypatch.setattr(Backfill, "_encode", encode)
     with open_shared(address) as one, open_shared(address) as two:
         async with serving(one, model) as first, serving(two, model) as second:
             collection = await filled(first, 130)
             await second.refresh()
-            await asyncio.gather(MissingWords(first).fill(), MissingWords(second).fill())
+            await asyncio.gather(Backfill(first).fill(), Backfill(second).fill())
             assert count(collection).waiting == 0
             assert len(encoded) == len(set(encoded))

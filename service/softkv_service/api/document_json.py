@@ -96,7 +96,7 @@ def required_detail(include: AbstractSet[str] | Sequence[str], *, least: Documen
         least: read at least this much.
     """
     if not VECTORS.isdisjoint(include):
-        return "vectors"
+        return "values" if "value_vector" in include else "vectors"
     return least if TEXTS.isdisjoint(include) and "highlight" not in include else "texts"
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from softkv_attention.lookup import Background
 from softkv_service.encoding.background import TOPICS, Backgrounds, measure_background
+from softkv_service.encoding.errors import TokensUnknown
 from softkv_service.encoding.models.network import Kind, Network, Precision, RunsOn
 from softkv_service.encoding.provider_counts import ProviderCounts
 from softkv_service.encoding.temperature import Similarity, Temperature, Temperatures, has_unit_length, temperatures
@@ -209,6 +210,14 @@ class TextModel(ABC):
         Its time grows with the length, while that of `encode` then does not.
         """
         yield ShortText(text, None)
+
+    def count_tokens(self, texts: Sequence[str], purpose: Purpose) -> NDArray[np.int64]:
+        """Return int64 [n], the tokens of each whole text, special ones included.
+
+        Raises:
+            TokensUnknown: the model does not tell tokens.
+        """
+        raise TokensUnknown(f"{self.name} does not tell the tokens of a text.")
 
     def submit(
         self, texts: Sequence[str], purpose: Purpose, threads: ThreadPoolExecutor, seconds: float
@@ -423,6 +432,10 @@ class LocalEncoder(Encoder):
             return
         counts = yield from self.network.tokenizer.count(text, self.network.prompt(purpose))
         yield ShortText(self.network.tokenizer.excerpt(text, self.max_tokens), counts)
+
+    def count_tokens(self, texts: Sequence[str], purpose: Purpose) -> NDArray[np.int64]:
+        """Return int64 [n], the tokens of each whole text, special ones and the prompt's included."""
+        return self.network.tokenizer.read(texts, self.network.prompt(purpose)).total
 
     def tokens_read(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return int64 [n], how many tokens of each text the model reads, which is at most its limit.

@@ -285,6 +285,7 @@ class Encoders:
 
     Attributes:
         rerankers: the rerankers of the service by name, in the order of the settings.
+        left: is called when a write has left texts to be encoded later.
 
     Args:
         encoders: all of them; their names differ.
@@ -300,6 +301,7 @@ class Encoders:
     ) -> None:
         self.rerankers = {reranker.name: reranker for reranker in rerankers}
         self._by_name = {encoder.name: encoder for encoder in encoders}
+        self.left: Callable[[], object] = lambda: None
         self._default = next(iter(self._by_name), None) if default is None else default
 
     def __iter__(self) -> Iterator[LoadingEncoder]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -83,6 +84,8 @@ class EmbeddingCache:
 MAX_CACHED_REQUEST = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
 # A stream queues one slice at a time: two would take turns, so the first would not be ready before the second.
 SLICE_TEXTS = 64
+MOST_ADDED_TOKENS = 64
+"""A token has at least one character of ASCII, and a model adds fewer than these to a text, with its prompt."""
 MAX_WAITING_TEXTS = 131_072
 """The maximum number of waiting texts; a request beyond it is refused. If no text waits, a request may have more."""
 CLOSING_SECONDS = 1.0
@@ -176,6 +179,7 @@ class EncodingQueue(Generic[Model]):
         self._lanes = set[asyncio.Task[None]]()
         self._query_lane: asyncio.Task[None] | None = None
         self._running: Purpose | None = None  # the purpose of the batch that began last
+        self._uploading, self._uploaded = 0, -math.inf  # calls with documents of callers; when the last one ended
         self._failing_since: float | None = None  # the start of the first batch of those that failed without a success
 
     @property
@@ -230,6 +234,32 @@ class EncodingQueue(Generic[Model]):
                 encoded.token_counts[i], encoded.unknown_tokens[i] = counts
         return encoded
 
+    async def find_truncated(self, texts: Sequence[str], purpose: Purpose) -> set[str] | None:
+        """Return those of these texts of which the model reads only a part, without encoding any.
+
+        Return None if the model does not tell tokens.
+
+        Raises:
+            InvalidText: a text has a lone surrogate.
+        """
+        check_texts(texts)
+        if not self.encoder.knows_tokens:
+            return None
+        if (limit := self.encoder.max_tokens) is None:
+            return set()
+        truncated, unsure = set[str](), list[str]()
+        for text in texts:
+            if len(text) > READ_AT_ONCE:
+                _, counts = await self._shorten(text, purpose)
+                truncated |= {text} if counts is not None and counts[0] > limit else set()
+            elif not (text.isascii() and len(text) <= limit - MOST_ADDED_TOKENS):
+                unsure.append(text)
+        for start in range(0, len(unsure), SLICE_TEXTS):
+            batch = unsure[start : start + SLICE_TEXTS]
+            counts_of_batch = await TEXTS.run(self.encoder.count_tokens, batch, purpose)
+            truncated |= {text for text, count in zip(batch, counts_of_batch.tolist(), strict=True) if count > limit}
+        return truncated
+
     async def _shorten(self, text: str, purpose: Purpose) -> ShortText:
         steps = self.encoder.shorten(text, purpose)
         while (short := await TEXTS.run(next, steps)) is None:
@@ -268,10 +298,22 @@ class EncodingQueue(Generic[Model]):
         sizes = list(map(self._limits.size_of, texts))
         pending = Pending(texts, sizes, asyncio.get_running_loop().create_future())
         caller = CALLER.get()
+        if caller and purpose == "document":
+            self._uploading += 1
+            pending.future.add_done_callback(self._note_upload)
         documents = self._documents if caller else self._own_documents
         (self._queries if purpose == "query" else documents).put(caller, pending)
         self._start_lane()
         return await pending.future
+
+    def _note_upload(self, _: object) -> None:
+        self._uploading -= 1
+        self._uploaded = time.monotonic()
+
+    @property
+    def seconds_since_upload(self) -> float:
+        """The time since the last document of a caller was encoded; 0 while one waits, infinity if none ever came."""
+        return 0.0 if self._uploading else time.monotonic() - self._uploaded
 
     def _start_lane(self) -> None:
         """Start another lane if one is free."""

@@ -24,4 +24,5 @@ from softkv_service.retrieval.errors import (
     ShardsMissing,
     SnapshotGone,
     TooLarge,
+    ValuesPending,
 )

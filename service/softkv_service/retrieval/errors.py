@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from softkv_service.encoding import TextRefused
 
 
@@ -119,6 +122,22 @@ class ShardsMissing(RetrievalError):
         super().__init__(
             f"{part} documents of collection {name!r} can be asked now: "
             'try again in a moment, or attend with "allow_missing": true for an answer without the others'
+        )
+
+
+class ValuesPending(RetrievalError):
+    """An answer needs vectors of values that are still being encoded.
+
+    Attributes:
+        rows: int64[n], the row numbers of the documents, all of which the caller may see.
+    """
+
+    def __init__(self, name: str, rows: NDArray[np.int64]) -> None:
+        self.rows = rows
+        documents = "1 document" if len(rows) == 1 else f"{len(rows):,} documents"
+        super().__init__(
+            f"the values of {documents} of collection {name!r} that this call needs are still being encoded: try again "
+            "in a moment, narrow the filter, or leave output and value_vector out of include"
         )
 
 

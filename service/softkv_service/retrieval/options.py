@@ -150,8 +150,11 @@ class Grouping:
                 )
 
 
-DocumentDetail = Literal["ids", "texts", "vectors"]
-"""The detail read of matching documents: their ids, everything but their vectors, or everything."""
+DocumentDetail = Literal["ids", "texts", "vectors", "values"]
+"""The detail read of matching documents: their ids, everything but their vectors, or everything.
+
+With "vectors", vectors of values may be missing that are yet to be encoded.
+"""
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,19 @@ def document_checksums(rows: Sequence[DocumentRow]) -> list[int]:
     return checksums
 
 
+WAITING, FAILED = 0, 1
+"""The states of a row of `vectors` whose value is yet to be encoded, or was refused by the encoder; NULL for others."""
+_STATE_MARK = 0x2545F4914F6CDD1D
+
+
 def vectors_checksum(
-    row: int, document: int, first: int | None, last: int | None, key_vector: bytes | None, value_vector: bytes | None
+    row: int,
+    document: int,
+    first: int | None,
+    last: int | None,
+    key_vector: bytes | None,
+    value_vector: bytes | None,
+    waiting: int | None = None,
 ) -> int:
     """Return the checksum of a row of the table `vectors`."""
     numbers = struct.pack(
@@ -59,7 +70,8 @@ def vectors_checksum(
         -1 if key_vector is None else len(key_vector),
         -1 if value_vector is None else len(value_vector),
     )
-    return _checksum(b"".join((numbers, key_vector or b"", value_vector or b"")))
+    checksum = _checksum(b"".join((numbers, key_vector or b"", value_vector or b"")))
+    return checksum if waiting is None else checksum ^ (_STATE_MARK >> waiting)
 
 
 def vectors_checksums(
@@ -69,11 +81,12 @@ def vectors_checksums(
     lasts: NDArray[np.int64],
     keys: NDArray[np.float32],
     values: NDArray[np.float32] | None,
+    waiting: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Return the checksums int64[n] of rows of the table `vectors` that all have a key.
 
     Args:
-        rows, documents, firsts, lasts: int64[n]; -1 for a first or last that is NULL.
+        rows, documents, firsts, lasts, waiting: int64[n]; -1 for a number that is NULL.
         keys: little-endian float32[n, d].
         values: little-endian float32[n, d_v], or None if no row has a value.
     """
@@ -86,7 +99,8 @@ def vectors_checksums(
             pieces.append(vectors)
     contents = np.concatenate([piece.view(np.uint8) for piece in pieces], axis=1)
     digests = np.fromiter(map(xxh3_64_intdigest, contents), dtype=np.uint64, count=len(rows))
-    return (digests ^ np.uint64(2**63)).view(np.int64)
+    checksums = (digests ^ np.uint64(2**63)).view(np.int64)
+    return np.where(waiting < 0, checksums, checksums ^ (_STATE_MARK >> np.maximum(waiting, 0)))
 
 
 def settings_checksum(name: str, settings: tuple[str | float | bytes | None, ...]) -> int:

@@ -37,6 +37,8 @@ from softkv_service.storage.records import (
     StoredDocument,
     TextLengths,
     TextSpan,
+    Vector,
+    WaitingValues,
     WriteRequest,
 )
 
@@ -292,6 +294,16 @@ class Reader(Protocol):
     def rows_without_words(self, collection: int, *, after: int = 0, limit: int) -> RowNumbers:
         """Return the row numbers int64[n] of at most `limit` documents after a row with keys that lack their words."""
 
+    def find_waiting_values(self, collection: int, *, limit: int | None = None) -> WaitingValues:
+        """Return the visible documents whose value is a text without a vector.
+
+        Args:
+            limit: return only this number of those that are yet to be encoded, the oldest ones; None for all.
+        """
+
+    def collections_with_waiting_values(self) -> list[int]:
+        """Return the numbers of the collections that have values to be encoded."""
+
     def page(
         self,
         collection: int,
@@ -372,10 +384,13 @@ class Writer(Reader, Protocol):
         Without `late`, the kept words of its keys are deleted. Raise CollectionFixed if any other setting differs.
         """
 
-    def claim_words(self, collection: int, owner: str) -> bool:
-        """Take over the making of missing words, or keep it; return False if another living process has it.
+    def claim_backfill(self, collection: int, owner: str) -> bool:
+        """Take over the making of missing words and values, or keep it; return False if another process has it."""
 
-        It is False, too, if the collection keeps no words.
+    def write_values(self, collection: int, values: Mapping[int, Vector | None]) -> None:
+        """Store the value vectors [d_v] of documents by their row numbers, of those that are still stored and wait.
+
+        None is for a document whose value the encoder refuses.
         """
 
     def write_words(self, collection: int, words: Mapping[int, bytes]) -> None:

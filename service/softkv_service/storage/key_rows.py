@@ -27,7 +27,7 @@ class VectorColumns(NamedTuple):
     """All columns of many rows of the table `vectors`, ordered by row number.
 
     Attributes:
-        numbers, owners, checksums, firsts, lasts: int64[n]; -1 for a first or last that is NULL.
+        numbers, owners, checksums, firsts, lasts, waiting: int64[n]; -1 for one that is NULL.
         keys, values: all vectors concatenated; None without any.
     """
 
@@ -37,6 +37,7 @@ class VectorColumns(NamedTuple):
     checksums: RowNumbers
     firsts: RowNumbers
     lasts: RowNumbers
+    waiting: RowNumbers
     key_lengths: BlobLengths
     value_lengths: BlobLengths
     keys: bytes | None
@@ -54,11 +55,13 @@ def decode_together(columns: VectorColumns, rows: Sequence[int]) -> KeyRows | No
         or columns.value_lengths.present != (0 if values is None else columns.size)
         or any(
             len(column) != columns.size
-            for column in (numbers, owners, columns.checksums, columns.firsts, columns.lasts)
+            for column in (numbers, owners, columns.checksums, columns.firsts, columns.lasts, columns.waiting)
         )
         or not _is_complete(numbers, owners, rows)
-        or (vectors_checksums(numbers, owners, columns.firsts, columns.lasts, keys, values) != columns.checksums).any()
     ):
+        return None
+    checksums = vectors_checksums(numbers, owners, columns.firsts, columns.lasts, keys, values, columns.waiting)
+    if (checksums != columns.checksums).any():
         return None
     return KeyRows(numbers, owners, keys, values)
 

@@ -174,6 +174,7 @@ class DocumentRecord:
         expires: the instant from which on it is absent, in microseconds of Unix time; None for never.
         expires_sent: whether `expires` was sent; if not, the write takes what the collection's settings say.
         words: the words of each key, int8[n, w] in bytes; empty if they are unknown.
+        value_waits: whether the value is a text that is yet to be encoded; then its vector is zeros.
     """
 
     id: str
@@ -188,6 +189,7 @@ class DocumentRecord:
     expires: int | None = None
     expires_sent: bool = True
     words: tuple[bytes, ...] = ()
+    value_waits: bool = False
 
     @property
     def n_keys(self) -> int:
@@ -400,6 +402,18 @@ class KeptWords(NamedTuple):
 
     kept: int
     waiting: int
+
+
+class WaitingValues(NamedTuple):
+    """The documents whose value is a text without a vector.
+
+    Attributes:
+        waiting: int64[n], ascending, the row numbers of those that are yet to be encoded.
+        failed: int64[m], ascending, of those that their encoder refuses.
+    """
+
+    waiting: RowNumbers
+    failed: RowNumbers
 
 
 class FieldKinds(NamedTuple):

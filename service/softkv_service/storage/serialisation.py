@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from softkv_service.storage.checksums import (
+    FAILED,
+    WAITING,
     alias_checksum,
     document_checksums,
     feedback_checksum,
@@ -292,13 +294,17 @@ def feedback_of(row: tuple[Any, ...]) -> FeedbackRecord | None:
 
 
 class StoredVectors(NamedTuple):
-    """A row of the table `vectors` whose checksum was verified."""
+    """A row of the table `vectors` whose checksum was verified.
+
+    `waiting` is WAITING or FAILED if its value is a text without a vector; then `value` is zeros.
+    """
 
     row: int
     document: int
     part: TextSpan | None
     key: bytes | None
     value: bytes | None
+    waiting: int | None
 
 
 def texts_of(rows: Iterable[tuple[Any, ...]]) -> list[StoredDocument]:
@@ -328,10 +334,26 @@ def _is_key_text(value: str, key: str | None) -> bool:
 def vectors_of(row: tuple[Any, ...]) -> StoredVectors:
     """Decode a row of VECTOR_COLUMNS; raises DocumentDamaged with the document's row number."""
     *content, checksum = row
-    number, document, first, last, key, value = content
+    number, document, first, last, key, value, waiting = content
     if None in (number, document) or vectors_checksum(*content) != checksum:
         raise DocumentDamaged(document or number, None, vectors=True)
-    return StoredVectors(number, document, None if first is None else TextSpan(first, last), key, value)
+    return StoredVectors(number, document, None if first is None else TextSpan(first, last), key, value, waiting)
+
+
+def with_value(row: tuple[Any, ...], value: Vector | None) -> tuple[bytes | None, int | None, int, int]:
+    """Return the value of a row of VECTOR_COLUMNS that waits, its state, its checksum, and its row number.
+
+    Args:
+        row: the row as it is stored.
+        value: the value vector [d_v]; None if the encoder refuses the text.
+
+    Raises:
+        DocumentDamaged: the row is not what was written.
+    """
+    vectors_of(row)
+    number, document, first, last, key, before, _, _ = row
+    data, state = (before, FAILED) if value is None else (blob(value), None)
+    return data, state, vectors_checksum(number, document, first, last, key, data, state), number
 
 
 def document_of(texts: StoredDocument, vectors: Sequence[StoredVectors]) -> DocumentRecord:
@@ -348,18 +370,20 @@ def document_of(texts: StoredDocument, vectors: Sequence[StoredVectors]) -> Docu
         parts=tuple(vector.part for vector in vectors if vector.part is not None),
         value_sent=texts.value_sent,
         expires=texts.expires,
+        value_waits=vectors[0].waiting is not None,
     )
 
 
 def vector_entries(rows: Sequence[int], documents: Sequence[DocumentRecord]) -> list[tuple[Any, ...]]:
     """Return the values of VECTOR_COLUMNS for each key of documents that are stored under these row numbers."""
-    entries = list[tuple[int, int, int | None, int | None, bytes | None, bytes | None]]()
+    entries = list[tuple[int, int, int | None, int | None, bytes | None, bytes | None, int | None]]()
     for row, document in zip(rows, documents, strict=True):
+        waiting = WAITING if document.value_waits else None
         value = None if document.value_vector is None else blob(document.value_vector)
         keys: Sequence[bytes | None] = list(map(blob, document.keys)) or [None]
         parts = document.parts or [(None, None)] * len(keys)
         entries += [
-            (number, row, first, last, key, value)
+            (number, row, first, last, key, value, waiting)
             for number, (key, (first, last)) in enumerate(zip(keys, parts, strict=True), start=row)
         ]
     return [(*entry, vectors_checksum(*entry)) for entry in entries]

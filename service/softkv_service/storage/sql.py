@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from softkv_service.storage.checksums import alias_checksum, settings_checksum, words_checksum
+from softkv_service.storage.checksums import FAILED, WAITING, alias_checksum, settings_checksum, words_checksum
 from softkv_service.storage.conditions import Condition, Visibility
 from softkv_service.storage.errors import (
     AliasMissing,
@@ -38,6 +38,8 @@ from softkv_service.storage.records import (
     RowNumbers,
     StoredDocument,
     TextSpan,
+    Vector,
+    WaitingValues,
     WriteRequest,
 )
 from softkv_service.storage.serialisation import (
@@ -53,6 +55,7 @@ from softkv_service.storage.serialisation import (
     matrix_of,
     settings_row,
     vectors_of,
+    with_value,
     words_of,
 )
 from softkv_service.storage.writes import Upsert, refuse_fixed
@@ -78,6 +81,8 @@ class SQLReader(ABC):
     """SQL of the number of a document's collection, where rows are read in order."""
     ON_WORDS: ClassVar[str]
     """SQL that names the words of vectors, after JOIN."""
+    FROM_WAITING: ClassVar[str]
+    """SQL of the vectors whose values wait, and their documents, after FROM."""
     visibility: Visibility
     _now: int | None
     _stored: str
@@ -264,6 +269,28 @@ class SQLReader(ABC):
         )
         return np.array(self._all(statement, collection, after, limit), dtype=np.int64).reshape(-1)
 
+    def find_waiting_values(self, collection: int, *, limit: int | None = None) -> WaitingValues:
+        """Return the visible documents whose value is a text without a vector.
+
+        Args:
+            limit: return only this number of those that are yet to be encoded, the oldest ones; None for all.
+        """
+        which, few = ("waiting IS NOT NULL", "") if limit is None else ("waiting = 0", f" LIMIT {int(limit)}")
+        statement = (
+            f"SELECT DISTINCT document, waiting FROM {self.FROM_WAITING}"
+            f" WHERE {which} AND documents.collection = ? AND {self._living} ORDER BY document{few}"
+        )
+        rows, states = np.array(self._all(statement, collection), dtype=np.int64).reshape(-1, 2).T
+        if len(rows) and self.visibility.condition is not None:
+            is_visible = np.isin(rows, self.rows_where(collection), assume_unique=True)
+            rows, states = rows[is_visible], states[is_visible]
+        return WaitingValues(rows[states == WAITING], rows[states == FAILED])
+
+    def collections_with_waiting_values(self) -> list[int]:
+        """Return the numbers of the collections that have values to be encoded."""
+        statement = f"SELECT DISTINCT documents.collection FROM {self.FROM_WAITING} WHERE waiting = 0"
+        return [number for (number,) in self._all(statement)]
+
     def sample(self, collection: int, size: int) -> RowNumbers:
         """Return the row numbers int64[n] of a sample of at most `size` documents with keys.
 
@@ -325,6 +352,14 @@ class SQLWriter(SQLReader):
     @abstractmethod
     def _insert_words(self, collection: int, entries: Sequence[tuple[int, bytes, int]]) -> None:
         """Store words of keys that are stored and lack them: row number, words and checksum of each."""
+
+    @abstractmethod
+    def _waiting_rows(self, collection: int, documents: Sequence[int]) -> ResultRows:
+        """Return VECTOR_COLUMNS of the rows of these documents whose values wait, or were refused."""
+
+    @abstractmethod
+    def _update_values(self, collection: int, entries: Sequence[tuple[bytes | None, int | None, int, int]]) -> None:
+        """Replace value, state and checksum of vectors: these three and the row number of each."""
 
     @abstractmethod
     def _delete_words(self, collection: int) -> None:
@@ -391,6 +426,16 @@ class SQLWriter(SQLReader):
         if self.lock_collection(collection).settings.late:
             with self._all_or_none():
                 self._insert_words(collection, [(row, data, words_checksum(row, data)) for row, data in words.items()])
+
+    def write_values(self, collection: int, values: Mapping[int, Vector | None]) -> None:
+        """Store the value vectors [d_v] of documents by their row numbers, of those that are still stored and wait."""
+        self.lock_collection(collection)
+        with self._all_or_none():
+            entries = []
+            for row in self._waiting_rows(collection, list(values)):
+                with suppress(DocumentDamaged):  # which lookups and checks report
+                    entries.append(with_value(row, values[row[1]]))
+            self._update_values(collection, entries)
 
     def _keep_words(self, record: CollectionRecord, upsert: Upsert) -> Sequence[DocumentRecord]:
         """Return the documents of an upsert with their words; those with the key text of before keep its words."""

@@ -97,15 +97,6 @@ def test_words_go_with_their_document_and_with_the_setting(store: Store) -> None
     assert count(store, number) == KeptWords(0, 3)
 
 
-def test_one_process_makes_missing_words(store: Store) -> None:
-    number = stored(store, document("a"))
-    with store.writing() as writer:
-        assert writer.claim_words(number, "one")
-        assert writer.claim_words(number, "one")
-        plain = writer.create_collection("plain", SETTINGS).id
-        assert not writer.claim_words(plain, "one")
-
-
 def test_words_count_as_bytes(store: Store) -> None:
     number, plain = stored(store, document("a", words=(b"one",)), TWO_KEYS), None
     with store.writing() as writer:

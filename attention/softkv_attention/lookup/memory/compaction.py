@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from softkv_attention.arrays import Bools
+from softkv_attention.arrays import F32, I64, Bools, Index
 from softkv_attention.lookup.memory.blocks import Block, BlockFormat
 from softkv_attention.lookup.memory.rows import Rows
 from softkv_attention.lookup.memory.segments import Segment
@@ -68,6 +68,27 @@ def compact(view: View, layout: BlockFormat) -> list[Replacement]:
     return [Replacement(tuple(group), _merge(group, layout)) for group in worth]
 
 
+def replace_values(view: View, numbers: I64, values: F32, layout: BlockFormat) -> list[Replacement]:
+    """Copy the segments that have some of these rows, with other values for them; return the replacements.
+
+    A segment is a block of rows as the view sees it. The view does not change: `apply_replacements` applies the result.
+
+    Args:
+        view: the view whose rows get other values.
+        numbers: int64[n], the numbers of the rows, ascending; unknown and removed rows are ignored.
+        values: float32[n, d_v], their values.
+        layout: the format of the new blocks. A block that has no codes gets none.
+    """
+    replaced = list[Replacement]()
+    for segment in view.segments:
+        rows = segment.numbers if segment.live is None else segment.numbers[segment.live]
+        _, positions, sources = np.intersect1d(rows, numbers, assume_unique=True, return_indices=True)
+        if len(positions) and segment.block.values is not None:
+            form = replace(layout, codes_later=True) if segment.block.bare else layout
+            replaced.append(Replacement((segment,), _merge((segment,), form, (positions, values[sources]))))
+    return replaced
+
+
 def apply_replacements(
     replaced: Sequence[Replacement], segments: tuple[Segment, ...], layout: BlockFormat
 ) -> tuple[Segment, ...] | None:
@@ -101,13 +122,23 @@ def apply_replacements(
     return tuple(result)
 
 
-def _merge(group: Sequence[Segment], layout: BlockFormat) -> Segment:
+def _merge(group: Sequence[Segment], layout: BlockFormat, changed: tuple[Index, F32] | None = None) -> Segment:
+    """Return one segment with the rows of a group that were not removed.
+
+    Args:
+        group: the segments, all with values or none.
+        layout: the format of the new block.
+        changed: the positions int64[m] of rows in the new segment that get other values, and these float32[m, d_v].
+    """
     live = [_live_rows(segment) for segment in group]
     numbers = np.concatenate([segment.numbers[alive] for segment, alive in zip(group, live, strict=True)])
     owners = np.concatenate([segment.owners[alive] for segment, alive in zip(group, live, strict=True)])
     keys = np.concatenate([segment.keys[alive] for segment, alive in zip(group, live, strict=True)])
     has_values = group[0].block.values is not None
     values = np.concatenate([s.values[alive] for s, alive in zip(group, live, strict=True)]) if has_values else None
+    if values is not None and changed is not None:
+        positions, vectors = changed
+        values[positions] = vectors
     rows = Rows.without_checks(numbers, keys, values, owners)
     block = Block.allocate(len(rows), keys.shape[1], None if values is None else values.shape[1], layout)
     block.write(0, rows)

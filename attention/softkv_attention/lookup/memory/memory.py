@@ -10,12 +10,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from softkv_attention.arrays import I64, Numbers, integers
+from softkv_attention.arrays import F32, I64, Numbers, integers
 from softkv_attention.errors import ParameterError, ShapeError
 from softkv_attention.forked import new_lock
 from softkv_attention.lookup.limits import Limits
 from softkv_attention.lookup.memory.blocks import Block, BlockFormat
-from softkv_attention.lookup.memory.compaction import Replacement, apply_replacements, compact
+from softkv_attention.lookup.memory.compaction import Replacement, apply_replacements, compact, replace_values
 from softkv_attention.lookup.memory.rows import Rows
 from softkv_attention.lookup.memory.segments import Segment
 from softkv_attention.lookup.memory.view import View
@@ -237,8 +237,26 @@ class Memory:
         Returns:
             Whether blocks were rewritten; False also if another change made the rewritten blocks out of date.
         """
-        before = self.view
-        replaced = compact(before, self._layout)
+        return self._replace(compact(self.view, self._layout))
+
+    def replace_values(self, numbers: I64, values: F32) -> bool:
+        """Give rows other values, in copies of their blocks; views from before keep the values that they have.
+
+        Readers and the writer continue meanwhile, as with `compact`.
+
+        Args:
+            numbers: int64[n], the numbers of the rows, ascending; unknown and removed rows are ignored.
+            values: float32[n, d_v], their values.
+
+        Returns:
+            Whether it was done; False if another change made the copies out of date, or if no row is known.
+
+        Raises:
+            MemoryError: there is not enough memory for the copies.
+        """
+        return self._replace(replace_values(self.view, numbers, values, self._layout))
+
+    def _replace(self, replaced: list[Replacement]) -> bool:
         if not replaced:
             return False
         with self._turn:

@@ -193,6 +193,20 @@ class WordCounts(Record):
     waiting: int
 
 
+class ValueCounts(Record):
+    """The documents of a collection that encodes values, those that the caller sees.
+
+    Attributes:
+        encoded: the number of documents with a key whose value has its vector.
+        waiting: the number of documents whose value is a text that is still to be encoded.
+        failed: the number of documents whose value the encoder refuses.
+    """
+
+    encoded: int
+    waiting: int
+    failed: int
+
+
 class CollectionInfo(Record, schema="CollectionAnswer"):
     """The settings of a collection, its size, and whether it is ready for queries.
 
@@ -225,6 +239,8 @@ class CollectionInfo(Record, schema="CollectionAnswer"):
         late: whether the words of its keys are kept for late interaction.
         words: the numbers of keys with and without words. None if none are kept, in lists, in answers to PUT and PATCH,
             and for a key with a filter.
+        values: the numbers of documents whose values are encoded, and are not yet. None if the collection encodes no
+            values, in lists, and in answers to PUT and PATCH.
     """
 
     name: Annotated[str, NAME, Keyword("examples", ("library",))]
@@ -252,6 +268,7 @@ class CollectionInfo(Record, schema="CollectionAnswer"):
     notice: Annotated[str | None, ALWAYS_SENT] = None
     late: Annotated[bool, ALWAYS_SENT] = False
     words: Annotated[WordCounts | None, ALWAYS_SENT] = None
+    values: Annotated[ValueCounts | None, ALWAYS_SENT] = None
 
 
 class CollectionList(Record):

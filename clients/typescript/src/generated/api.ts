@@ -2137,6 +2137,11 @@ export interface components {
          *         "kept": 120,
          *         "waiting": 3
          *       },
+         *       "values": {
+         *         "encoded": 2,
+         *         "waiting": 0,
+         *         "failed": 0
+         *       },
          *       "documents": 2,
          *       "keyless": 0,
          *       "keys": 2,
@@ -2219,6 +2224,8 @@ export interface components {
             late: boolean;
             /** @description The numbers of keys with and without words. null if none are kept, in lists, in answers to PUT and PATCH, and for a key with a filter. */
             words: components["schemas"]["WordCounts"] | null;
+            /** @description The numbers of documents whose values are encoded, and are not yet. null if the collection encodes no values, in lists, and in answers to PUT and PATCH. */
+            values: components["schemas"]["ValueCounts"] | null;
         };
         /**
          * @description The settings that may change in an existing collection.
@@ -4383,7 +4390,7 @@ export interface components {
          * @example collection_not_found
          * @enum {string}
          */
-        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "outside_filter" | "host_refused" | "origin_refused" | "collection_not_found" | "alias_not_found" | "document_not_found" | "model_not_found" | "collection_conflict" | "alias_conflict" | "re_encoding_not_found" | "re_encoding_active" | "re_encoding_over" | "documents_exist" | "document_changed" | "length_required" | "body_too_large" | "too_much" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "quota_exceeded" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_missing" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "stopping" | "disk_full" | "access_log_unwritable" | "lab_closed" | "not_presenter" | "room_not_found" | "room_over" | "room_row_not_found" | "room_taken" | "question_over" | "room_full" | "rooms_full" | "listeners_full" | "model_not_trained" | "lab_busy" | "training_failed" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
+        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "outside_filter" | "host_refused" | "origin_refused" | "collection_not_found" | "alias_not_found" | "document_not_found" | "model_not_found" | "collection_conflict" | "alias_conflict" | "re_encoding_not_found" | "re_encoding_active" | "re_encoding_over" | "documents_exist" | "document_changed" | "length_required" | "body_too_large" | "too_much" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "quota_exceeded" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_missing" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "values_pending" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "stopping" | "disk_full" | "access_log_unwritable" | "lab_closed" | "not_presenter" | "room_not_found" | "room_over" | "room_row_not_found" | "room_taken" | "question_over" | "room_full" | "rooms_full" | "listeners_full" | "model_not_trained" | "lab_busy" | "training_failed" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
         /**
          * @description The map of a collection's queries, without its vectors.
          * @example {
@@ -5605,6 +5612,15 @@ export interface components {
              */
             estimated?: boolean;
         };
+        /** @description The documents of a collection that encodes values, those that the caller sees. */
+        ValueCounts: {
+            /** @description The number of documents with a key whose value has its vector. */
+            encoded: number;
+            /** @description The number of documents whose value is a text that is still to be encoded. */
+            waiting: number;
+            /** @description The number of documents whose value the encoder refuses. */
+            failed: number;
+        };
         /**
          * @description A merge patch (RFC 7396) of the contents of many documents. Fields left out stay unchanged, and so do keys.
          * @example {
@@ -5923,6 +5939,7 @@ export type SchemaUploadEnd = components['schemas']['UploadEnd'];
 export type SchemaUploadLine = components['schemas']['UploadLine'];
 export type SchemaUpserted = components['schemas']['Upserted'];
 export type SchemaUsage = components['schemas']['Usage'];
+export type SchemaValueCounts = components['schemas']['ValueCounts'];
 export type SchemaValuePatch = components['schemas']['ValuePatch'];
 export type SchemaVector = components['schemas']['Vector'];
 export type SchemaVectorAnswer = components['schemas']['VectorAnswer'];
@@ -6058,7 +6075,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `values_pending`: values that the answer needs are still being encoded: try again, or leave `output` and `value_vector` out; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -6357,7 +6374,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `values_pending`: values that the answer needs are still being encoded: try again, or leave `output` and `value_vector` out; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -6764,7 +6781,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `values_pending`: values that the answer needs are still being encoded: try again, or leave `output` and `value_vector` out; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -8823,7 +8840,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `values_pending`: values that the answer needs are still being encoded: try again, or leave `output` and `value_vector` out; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -8960,7 +8977,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `values_pending`: values that the answer needs are still being encoded: try again, or leave `output` and `value_vector` out; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */

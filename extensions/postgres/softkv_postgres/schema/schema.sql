@@ -30,7 +30,7 @@ CREATE TABLE softkv.collections (
     version bigint NOT NULL DEFAULT 0,   -- counts the writes
     next_row bigint NOT NULL DEFAULT 1,  -- a row number is never given twice
     late smallint, -- 1: the words of each key are kept; NULL: they are not
-    words_owner text COLLATE "C",  -- the process that makes those that are missing,
+    words_owner text COLLATE "C",  -- the process that makes missing words and values,
     words_renewed timestamptz      -- and when it last said so
 );
 
@@ -125,11 +125,13 @@ CREATE TABLE softkv.vectors (
     checksum bigint NOT NULL,
     key_vector bytea,   -- little-endian float32; NULL: the document has no key
     value_vector bytea, -- NULL: the key vector is the value
+    waiting smallint,   -- 0: the value is a text that is yet to be encoded; 1: its encoder refuses it; NULL: others
     PRIMARY KEY (collection, "row")
 );
 -- Floats do not get shorter.
 ALTER TABLE softkv.vectors ALTER COLUMN key_vector SET STORAGE EXTERNAL, ALTER COLUMN value_vector SET STORAGE EXTERNAL;
 CREATE INDEX vectors_by_document ON softkv.vectors (collection, document);
+CREATE INDEX vectors_waiting ON softkv.vectors (collection, document) WHERE waiting IS NOT NULL;
 
 -- The words of keys, for late interaction.
 CREATE TABLE softkv.words (

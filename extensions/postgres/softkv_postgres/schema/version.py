@@ -3,7 +3,8 @@
 Until the first release, schema.sql is edited in place. From then on, a change of it raises `SCHEMA` and brings a
 migration, which `prepare_schema` runs in its transaction. Those of versions 8 to 10 take no longer than one pass over
 the documents. They lead to version 11, which becomes the last one once `bigrams.write_missing` has filled the column
-`bigrams`. Version 13 has the table `words`, and `collections` a column for it.
+`bigrams`. Version 13 has the table `words`, and `collections` a column for it; version 14 the column
+`vectors.waiting`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from psycopg import Connection, Cursor, errors, sql
 from softkv_service.storage.conditions import FOLDED_CHARACTERS
 from softkv_service.storage.errors import DatabaseTooNew, DatabaseTooOld, StorageFailed
 
-SCHEMA, OLDEST = 13, 8
+SCHEMA, OLDEST = 14, 8
 """The version of schema.sql, and the oldest that is read. Builds before the first release created 1 to 7, too."""
 ADVISORY_LOCK = 0x736B7631
 """The advisory lock of the process that creates the tables: "skv1"."""
@@ -33,6 +34,10 @@ _ADD_WORDS = (
     'CREATE TABLE IF NOT EXISTS softkv.words (collection bigint NOT NULL, "row" bigint NOT NULL, words bytea NOT NULL,'
     ' checksum bigint NOT NULL, PRIMARY KEY (collection, "row"))',
     "ALTER TABLE softkv.words ALTER COLUMN words SET STORAGE EXTERNAL",
+)
+_ADD_WAITING = (
+    "ALTER TABLE softkv.vectors ADD COLUMN IF NOT EXISTS waiting smallint",
+    "CREATE INDEX IF NOT EXISTS vectors_waiting ON softkv.vectors (collection, document) WHERE waiting IS NOT NULL",
 )
 _FILLING, _FILLED = 11, 12
 
@@ -55,9 +60,9 @@ def prepare_schema(connection: Connection[Any], address: str) -> bool:
             _create(connection, address)
         for statement in _ADD_BIGRAMS if version == OLDEST else ():
             connection.execute(statement)
-        for statement in _ADD_WORDS if 0 < version < SCHEMA else ():
+        for statement in (*_ADD_WORDS, *_ADD_WAITING) if 0 < version < SCHEMA else ():
             connection.execute(statement)
-        if version == _FILLED:
+        if _FILLED <= version < SCHEMA:
             connection.execute("UPDATE softkv.state SET schema_version = %s", (SCHEMA,))
         if 0 < version < _FILLING:
             connection.execute(_EMPTY_UNFOLDED, (FOLDED_CHARACTERS,))

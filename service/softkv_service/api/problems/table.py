@@ -237,6 +237,13 @@ TABLE: dict[str, Refusal] = {
         repeat=True,
         advice="the option is [`allow_missing`](../guide/asking.md#missing-documents)",
     ),
+    "values_pending": Refusal(
+        503,
+        "values that the answer needs are still being encoded: try again, or leave `output` and `value_vector` out",
+        retrieval.ValuesPending,
+        repeat=True,
+        advice="see [values behind](../guide/values.md); `GET /v1/collections/{name}` says how many wait",
+    ),
     "collection_damaged": Refusal(
         503,
         "the stored collection differs from what was written: see /readyz",

@@ -61,7 +61,7 @@ router = json_router("/v1/collections", "attend", "lookup", "collection", "filte
 @router.post(
     "/{name}/attend",
     response_model=AttendAnswer | AttendAnswers,
-    responses=refusals(*WITH_BODY, *ANSWERING),
+    responses=refusals(*WITH_BODY, *ANSWERING, "values_pending"),
     response_description="An answer to `query`, or `results` for `queries`.",
     summary="Attend over every document of a collection",
 )
@@ -311,7 +311,7 @@ HEAVY_WEIGHTS = 1 << 17
 @sweep_router.post(
     "/{name}/sweep",
     response_model=SweepAnswer,
-    responses=refusals(*WITH_BODY, *ANSWERING),
+    responses=refusals(*WITH_BODY, *ANSWERING, "values_pending"),
     response_description="The most similar documents, and the weight of each at each temperature.",
     summary="Attend at many temperatures",
 )

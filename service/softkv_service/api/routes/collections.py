@@ -77,6 +77,7 @@ def _describe_record(
         "expire_after": format_duration(settings.expire_after),
         "late": settings.late,
         "words": None,
+        "values": None,
         "documents": visible.attendable,
         "keyless": visible.keyless,
         "keys": keys,
@@ -96,6 +97,10 @@ def _describe_in_full(collection: Collection) -> dict[str, Any]:
         described["re_encode"] = None if job is None else shape_job(job)
         if record.settings.late and is_unrestricted:
             described["words"] = reader.count_words(record.id)._asdict()
+        if record.settings.encoder is not None and record.settings.value_from == "value":
+            waiting, failed = map(len, reader.find_waiting_values(record.id))
+            encoded = collection.visible(record, reader).attendable - waiting - failed
+            described["values"] = {"encoded": encoded, "waiting": waiting, "failed": failed}
         costs = collection.costs(record, reader)
         if costs is not None:
             p99 = None if costs.p99_seconds is None else costs.p99_seconds * 1e3

@@ -27,7 +27,7 @@ FIELDS = ("key", "value", "metadata")
     "/collections/{name}/compare",
     dependencies=[takes("lookup"), reaches("collection"), filters("filtered")],
     response_model=Comparison,
-    responses=refusals(*WITH_BODY, *ANSWERING),
+    responses=refusals(*WITH_BODY, *ANSWERING, "values_pending"),
     response_description="The four answers.",
     summary="Answer one question in four ways",
 )

@@ -26,7 +26,7 @@ from softkv_service.api.routing import json_router, requires, takes
 from softkv_service.api.state import IdInPath, NameInPath, Running, instant_of
 from softkv_service.retrieval import InvalidContent, TooLarge
 from softkv_service.retrieval import documents as store
-from softkv_service.retrieval.collections import parse_filter
+from softkv_service.retrieval.collections import parse_filter, with_values
 from softkv_service.retrieval.documents import WriteResult
 from softkv_service.scheduling import BODIES, READS, WRITES
 from softkv_service.schemas.document import (
@@ -96,7 +96,7 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
 @router.post(
     "/query",
     response_model=DocumentPage,
-    responses=refusals(*WITH_BODY, *OF_DOCUMENTS),
+    responses=refusals(*WITH_BODY, *OF_DOCUMENTS, "values_pending"),
     response_description="A page of documents.",
     summary="List documents in order",
 )
@@ -108,16 +108,20 @@ async def query_documents(name: NameInPath, body: DocumentQuery, request: Reques
     await wait_if_heavy(request.scope, body.limit, MANY_DOCUMENTS)
     condition = parse_filter(body.filter, instant_of(request))
     order = None if body.order_by is None else Order(body.order_by.name, body.order_by.direction == "descending")
-    page = await READS.run(
-        store.page,
-        running.catalogue.collection(name),
-        ids=body.ids,
-        condition=condition,
-        cursor=body.cursor,
-        order=order,
-        limit=body.limit,
-        count=body.count,
-        vectors=required_detail(body.include) == "vectors",
+    collection = running.catalogue.collection(name)
+    page = await with_values(
+        collection,
+        lambda: READS.run(
+            store.page,
+            collection,
+            ids=body.ids,
+            condition=condition,
+            cursor=body.cursor,
+            order=order,
+            limit=body.limit,
+            count=body.count,
+            detail=required_detail(body.include),
+        ),
     )
 
     def shape_page() -> Any:
@@ -252,7 +256,7 @@ async def patch_document(
 @router.get(
     "/{id:path}",
     response_model=DocumentAnswer,
-    responses=refusals(*OF_DOCUMENTS, "document_not_found"),
+    responses=refusals(*OF_DOCUMENTS, "document_not_found", "values_pending"),
     response_description="The document.",
     summary="Read one document",
 )
@@ -270,7 +274,8 @@ async def get_document(
     vector_format: VectorFormat = "numbers",
 ) -> Response:
     """Return a stored document."""
-    document = await READS.run(store.get, running.catalogue.collection(name), id)
+    collection, needs_value = running.catalogue.collection(name), "value_vector" in (include or ())
+    document = await with_values(collection, lambda: READS.run(store.get, collection, id, value_vector=needs_value))
     return JSONAnswer(*shape([document], include or ("key", "value", "metadata"), vector_format))
 
 

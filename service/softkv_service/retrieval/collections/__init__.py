@@ -59,3 +59,4 @@ from softkv_service.retrieval.collections.snapshot import (
     describe_large_field,
     parse_filter,
 )
+from softkv_service.retrieval.collections.values import read_value_texts, require_values, with_values

@@ -6,7 +6,7 @@ transactions, shows a write after its commit, and reloads its keys if they may d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -22,13 +22,14 @@ from softkv_service.logs import log
 from softkv_service.request_trace import time_stage
 from softkv_service.retrieval.collections.costs import Costs, estimate_disk_bytes
 from softkv_service.retrieval.collections.expiry import NONE_EXPIRE, Clock, read_clock, read_expirations, with_expiry
-from softkv_service.retrieval.collections.keys_in_memory import KeysInMemory, LoadedCollections
+from softkv_service.retrieval.collections.keys_in_memory import NONE_WAIT, KeysInMemory, LoadedCollections
 from softkv_service.retrieval.collections.lookup_queue import LookupQueue, Plan, PlannedReading, QuestionTimes
 from softkv_service.retrieval.collections.maintenance import Compaction, Damage, retry_forever, start_background
 from softkv_service.retrieval.collections.restricted import Handle, without_ids
-from softkv_service.retrieval.collections.rows import KeyStorage, load_memory
+from softkv_service.retrieval.collections.rows import KeyStorage, concatenate_rows, load_memory, read_waiting
 from softkv_service.retrieval.collections.sealed import SealedBlocks
 from softkv_service.retrieval.collections.snapshot import Snapshot
+from softkv_service.retrieval.collections.values import with_values
 from softkv_service.retrieval.collections.writing import WriteTransaction
 from softkv_service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound
 from softkv_service.retrieval.verdict import KeyBackground, KeySample
@@ -44,6 +45,7 @@ from softkv_service.storage.records import (
     ExpiryRows,
     FeedbackRecord,
     Mode,
+    Vector,
 )
 
 T = TypeVar("T")
@@ -85,6 +87,9 @@ class Collection(Handle):
         clock: the clock by which documents expire.
     """
 
+    leaves_values = True
+    """Whether a write leaves values that are texts to be encoded later."""
+
     def __init__(
         self,
         record: CollectionRecord,
@@ -114,6 +119,7 @@ class Collection(Handle):
         self.storage = KeyStorage(originals, limits, codes_from=limits.exact_max_components)
         self.sealed = SealedBlocks(sealed, store, record.id, min_file_bytes=limits.min_file_bytes)
         self.in_memory = KeysInMemory(None if unread else self.storage.memory(record), clock, self.sample)
+        self._showing = Lock()  # held by the thread that shows values
         self._finding = Lock()  # held by the thread that finds a damaged file, which reloads the collection
         self._loaded = LoadedCollections() if loaded is None else loaded
         self._whole = self
@@ -194,10 +200,11 @@ class Collection(Handle):
         """Read the keys that left memory."""
         self.require_ready()
         with self._failing(), time_stage("storage"), self.reading_all() as (record, reader):
+            waiting = read_waiting(record, reader)
             memory = load_memory(record, reader, self.damage.note, self.sealed, self.storage)
             expirations = read_expirations(record, reader)
         memory.code()
-        self.in_memory.put(memory, expirations)
+        self.in_memory.put(memory, expirations, waiting)
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -217,9 +224,10 @@ class Collection(Handle):
         """
         keys = self.in_memory
         with self.reading_all() as (record, reader):
+            waiting = read_waiting(record, reader)
             memory = load_memory(record, reader, self.damage.note, self.sealed, self.storage)
             expirations = read_expirations(record, reader)
-        keys.replace(memory, expirations, keys.version + 1)
+        keys.replace(memory, expirations, waiting, keys.version + 1)
         self.trouble, self.ready = None, True
         memory.code()
         keys.masks.forget()
@@ -374,7 +382,14 @@ class Collection(Handle):
             yield snapshot.restrict(self.restriction.condition)
 
     async def ask(self, plan: Plan[T], size: int, read: int = 0, count: int = 1, *, lookup_only: bool = False) -> T:
-        """Ask the questions of a plan, which is built for a snapshot as the caller sees it; see `LookupQueue.ask`."""
+        """Ask the questions of a plan, which is built for a snapshot as the caller sees it; see `LookupQueue.ask`.
+
+        Raises:
+            ValuesPending: the plan needs more values that are yet to be encoded than this call encodes itself.
+        """
+        return await with_values(self, lambda: self._ask(plan, size, read, count, lookup_only=lookup_only))
+
+    async def _ask(self, plan: Plan[T], size: int, read: int, count: int, *, lookup_only: bool) -> T:
         condition = self.restriction.condition
         if condition is None:
             return await self.lookups.ask(plan, size, read, count, lookup_only=lookup_only)
@@ -397,13 +412,20 @@ class Collection(Handle):
                 self.damage.require_sound_keys()
                 reader = stack.enter_context(
                     self.store.reading(
-                        gather=lambda: (self.deleted, self.record, keys.present().view, keys.version, keys.expirations)
+                        gather=lambda: (
+                            self.deleted,
+                            self.record,
+                            keys.waiting,  # before the view
+                            keys.present().view,
+                            keys.version,
+                            keys.expirations,
+                        )
                     )
                 )
-            gone, record, view, version, expirations = reader.gathered
+            gone, record, waiting, view, version, expirations = reader.gathered
             if gone:
                 raise CollectionNotFound(self.name)
-            yield keys.snapshot(record, view, reader, version, expirations)
+            yield keys.snapshot(record, view, reader, version, expirations, waiting)
 
     def memory_snapshot(self) -> Snapshot | None:
         """Return a snapshot of what is in memory; None if that does not suffice. It never waits.
@@ -412,18 +434,18 @@ class Collection(Handle):
         """
         keys = self.in_memory
         reader = self.store.memory_reader(
-            lambda: (self.deleted, self.record, keys.view, keys.version, keys.expirations)
+            lambda: (self.deleted, self.record, keys.waiting, keys.view, keys.version, keys.expirations)
         )
         if reader is None or not self.ready or self.damage.errors:
             return None
-        gone, record, view, version, expirations = reader.gathered
+        gone, record, waiting, view, version, expirations = reader.gathered
         if gone or view is None or (expirations.first is not None and expirations.first <= keys.clock()):
             return None
         with suppress(SealedError):
             if not view.in_memory:
                 view.check_files()
             self._use()
-            return Snapshot(record, view, cast(Reader, reader), version, keys.masks, self.sample)
+            return Snapshot(record, view, cast(Reader, reader), version, keys.masks, self.sample, waiting=waiting)
         return None
 
     def current(self) -> Collection:
@@ -497,6 +519,37 @@ class Collection(Handle):
             return transaction.write(
                 documents, mode=mode, replacing=replacing, existing=existing, delete=delete, once=once
             )
+
+    def write_values(self, vectors: Mapping[int, Vector | None]) -> None:
+        """Store value vectors [d_v] of documents by their row numbers; `show_values` shows them.
+
+        Those that were deleted, or have their values already, are left out. None is for a text that the encoder
+        refuses.
+        """
+        with self.damage.recording(), self.store.writing(collection=self.record.id) as writer:
+            self.require_ready()
+            writer.write_values(self.record.id, vectors)
+
+    def show_values(self) -> None:
+        """Show the values that were stored since the last call, in the keys in memory; blocks.
+
+        Raises:
+            MemoryError: there is not enough memory for copies of the blocks that have them.
+        """
+        keys = self.in_memory
+        if not len(keys.waiting):
+            return
+        with self._showing, self.damage.recording(), self._in_use():
+            waiting = keys.waiting
+            with self.store.reading() as reader:
+                documents = np.setdiff1d(waiting, read_waiting(self.record, reader), assume_unique=True)
+                stored = np.intersect1d(documents, reader.rows_where(self.record.id), assume_unique=True)
+                batches = list(reader.vectors(self.record.id, documents=stored)) if len(stored) else []
+            rows = concatenate_rows(batches)
+            if rows is None or rows.values is None:
+                keys.change_waiting(documents, NONE_WAIT)
+            else:
+                keys.show_values(documents, rows.numbers, rows.values)
 
     def update(
         self,
@@ -623,12 +676,18 @@ class Collection(Handle):
         return record if record.name == self.name else replace(record, name=self.name)
 
     def show_after(
-        self, writer: Writer, *, add: Rows | None, removed: np.ndarray, expiring: ExpiryRows = NONE_EXPIRE
+        self,
+        writer: Writer,
+        *,
+        add: Rows | None,
+        removed: np.ndarray,
+        expiring: ExpiryRows = NONE_EXPIRE,
+        waiting: np.ndarray = NONE_WAIT,
     ) -> None:
         """Prepare the keys after a write, and show them and the new record after its commit; see `ShowAfter`."""
         record = self.with_name(writer.record(self.record.id))
         # Allocate memory now, while the write can still be refused, and not after the commit.
-        prepared = self.in_memory.prepare(add=add, removed=removed, expiring=expiring)
+        prepared = self.in_memory.prepare(add=add, removed=removed, expiring=expiring, waiting=waiting)
 
         def show() -> None:
             try:
@@ -695,7 +754,9 @@ class Collection(Handle):
             if self.in_memory.compact() or self._read_texts(memory.view):
                 return True
             idle = self.in_memory.version == self._idle_version
-            return self.sealed.check_next_originals(memory.view) or self.sealed.step(memory.view, complete=idle)
+            waiting = self.in_memory.waiting  # before the view
+            view = memory.view
+            return self.sealed.check_next_originals(view) or self.sealed.step(view, complete=idle, waiting=waiting)
         return False
 
     def _read_texts(self, view: View) -> bool:

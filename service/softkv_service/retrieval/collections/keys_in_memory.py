@@ -18,7 +18,9 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Protocol
 
-from softkv_attention.arrays import I64
+import numpy as np
+
+from softkv_attention.arrays import F32, I64
 from softkv_attention.lookup import Memory, Rows, View
 from softkv_service.retrieval.collections.expiry import NEVER, Clock, Expirations, UnexpiredViews
 from softkv_service.retrieval.collections.snapshot import Masks, Snapshot
@@ -26,6 +28,8 @@ from softkv_service.retrieval.verdict import KeySample
 from softkv_service.storage import Reader
 from softkv_service.storage.conditions import Visibility
 from softkv_service.storage.records import CollectionRecord, ExpiryRows
+
+NONE_WAIT: I64 = np.empty(0, dtype=np.int64)
 
 
 class Unloadable(Protocol):
@@ -107,6 +111,8 @@ class KeysInMemory:
         memory: the keys; None while they are not in memory.
         expirations: the documents that expire.
         version: the number of writes that are shown, or the store's version in a replica.
+        waiting: int64[n], ascending, the row numbers of documents whose values wait. It may have others, too, but no
+            view has a document whose value waits without it, if `waiting` is read before the view.
         masks: the cached masks of the current view.
         clock: the clock by which documents expire.
 
@@ -121,6 +127,7 @@ class KeysInMemory:
         self.clock = clock
         self.expirations: Expirations = NEVER
         self.version = 0
+        self.waiting: I64 = NONE_WAIT
         self.unloaded_count: int | None = None
         """The number of keys that left memory, if it is known."""
         self._sample = sample
@@ -129,6 +136,7 @@ class KeysInMemory:
         self._users = 0
         self._turn = Lock()
         self._loading = Lock()
+        self._waiting_turn = Lock()  # held while `waiting` changes
 
     @property
     def view(self) -> View | None:
@@ -172,9 +180,12 @@ class KeysInMemory:
         """Let the first call read the keys, which were never in memory."""
         self.memory, self.unloaded_count = None, None
 
-    def put(self, memory: Memory, expirations: Expirations) -> None:
+    def put(self, memory: Memory, expirations: Expirations, waiting: I64) -> None:
         """Have keys again that left memory; nothing was written since."""
-        self.expirations = expirations  # before the memory, which shows other calls that both are there
+        self.waiting, self.expirations = (
+            waiting,
+            expirations,
+        )  # before the memory, which shows other calls that both are there
         self.memory = memory
 
     def unload(self, allowed: Callable[[], bool]) -> bool:
@@ -190,20 +201,58 @@ class KeysInMemory:
             self._sample.forget()
             return True
 
-    def replace(self, memory: Memory, expirations: Expirations, version: int) -> None:
+    def replace(self, memory: Memory, expirations: Expirations, waiting: I64, version: int) -> None:
         """Show keys that were all read from the store at a version."""
+        with self._waiting_turn:
+            self.waiting = np.union1d(waiting, self.waiting)  # the view until now has the others
         self.expirations, self.memory, self.version = expirations, memory, version
+        with self._waiting_turn:
+            self.waiting = waiting
         self.masks.forget()
 
-    def prepare(self, *, add: Rows | None, removed: I64, expiring: ExpiryRows) -> Prepared:
+    def show_values(self, documents: I64, numbers: I64, values: F32) -> None:
+        """Show the values of documents that waited.
+
+        Args:
+            documents: int64[m], ascending, the row numbers of the documents; those of deleted ones, too.
+            numbers: int64[n], ascending, the row numbers of their keys.
+            values: float32[n, d_v], the value of each key.
+
+        Raises:
+            MemoryError: there is not enough memory.
+        """
+        memory = self.memory
+        if memory is None:
+            return
+        # Another change of the same blocks comes first.
+        while not memory.replace_values(numbers, values) and len(np.intersect1d(numbers, memory.view.numbers())):
+            pass
+        with self._waiting_turn:
+            if self.memory is memory:
+                self.waiting = np.setdiff1d(self.waiting, documents, assume_unique=True)
+        self.masks.forget()
+
+    def prepare(self, *, add: Rows | None, removed: I64, expiring: ExpiryRows, waiting: I64) -> Prepared:
         """Prepare the keys after a write; this allocates memory, and nothing is visible yet.
+
+        Args:
+            add: the rows to add; None for none.
+            removed: int64[r], the row numbers of documents to remove.
+            expiring: those of the new documents that expire.
+            waiting: int64[n], the row numbers of those whose values wait.
 
         Raises:
             MemoryError: there is not enough memory.
         """
         memory = self.present()
         staged = memory.stage(add=add, remove=removed)
-        return Prepared(self, memory, staged, self.expirations.after_write(expiring, removed))
+        return Prepared(self, memory, staged, self.expirations.after_write(expiring, removed), removed, waiting)
+
+    def change_waiting(self, removed: I64, added: I64) -> None:
+        """Leave documents with these row numbers int64[r] out of `waiting`, and add others int64[n]."""
+        if len(added) or (len(removed) and len(self.waiting)):
+            with self._waiting_turn:
+                self.waiting = np.union1d(np.setdiff1d(self.waiting, removed), added)
 
     def compact(self) -> bool:
         """Compact a part of the keys; return False if nothing was to be done."""
@@ -217,7 +266,13 @@ class KeysInMemory:
         return self._unexpired.at(view, expirations, now).view
 
     def snapshot(
-        self, record: CollectionRecord, view: View, reader: Reader, version: int, expirations: Expirations
+        self,
+        record: CollectionRecord,
+        view: View,
+        reader: Reader,
+        version: int,
+        expirations: Expirations,
+        waiting: I64,
     ) -> Snapshot:
         """Return the snapshot of a version at this instant, without expired documents."""
         if expirations.first is not None:
@@ -233,8 +288,9 @@ class KeysInMemory:
                     self.masks,
                     self._sample,
                     expired_until=shown.until,
+                    waiting=waiting,
                 )
-        return Snapshot(record, view, reader, version, self.masks, self._sample)
+        return Snapshot(record, view, reader, version, self.masks, self._sample, waiting=waiting)
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,9 +301,13 @@ class Prepared:
     memory: Memory
     staged: View
     expirations: Expirations
+    removed: I64
+    waiting: I64
 
     def show(self, version: int) -> None:
         """Make the keys visible, as those of a version."""
+        self.keys.change_waiting(NONE_WAIT, self.waiting)  # before the view has them
         self.memory.show(self.staged)
+        self.keys.change_waiting(self.removed, NONE_WAIT)
         self.keys.expirations, self.keys.version = self.expirations, version
         self.keys.masks.forget()

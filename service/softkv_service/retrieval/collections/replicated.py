@@ -19,8 +19,9 @@ from softkv_service.request_trace import time_stage
 from softkv_service.retrieval.collections.catalogue import Catalogue
 from softkv_service.retrieval.collections.collection import Collection
 from softkv_service.retrieval.collections.expiry import NONE_EXPIRE, Clock, Expirations, read_clock, read_expirations
+from softkv_service.retrieval.collections.keys_in_memory import NONE_WAIT
 from softkv_service.retrieval.collections.maintenance import start_background
-from softkv_service.retrieval.collections.rows import concatenate_rows, load_memory
+from softkv_service.retrieval.collections.rows import concatenate_rows, load_memory, read_waiting
 from softkv_service.retrieval.collections.snapshot import Snapshot
 from softkv_service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound, RetrievalError
 from softkv_service.scheduling import READS
@@ -71,10 +72,10 @@ class ReplicatedCollection(Collection):
         self.require_ready()
         with self.damage.recording():
             with time_stage("storage"):
-                record, view, version, expirations = self._newest()
+                record, view, version, expirations, waiting = self._newest()
             self.damage.require_sound_keys()
             with self._shared.reading_at(version) as reader:
-                yield self.in_memory.snapshot(record, view, reader, version, expirations)
+                yield self.in_memory.snapshot(record, view, reader, version, expirations, waiting)
 
     def behind(self, version: int) -> bool:
         """Return whether the keys in memory are of an older version than this version of the store."""
@@ -102,17 +103,18 @@ class ReplicatedCollection(Collection):
         """
         self._newest()
 
-    def _newest(self) -> tuple[CollectionRecord, View, int, Expirations]:
+    def _newest(self) -> tuple[CollectionRecord, View, int, Expirations, np.ndarray]:
         record, newest = self._now()
         keys = self.in_memory
         if keys.version < newest:
             self._catch_up(newest)
         with self._instant:
+            waiting = keys.waiting  # before the view
             view, version, (documents, keyless) = keys.present().view, keys.version, self._counts
             expirations = keys.expirations
         if version > newest:  # another thread caught up meanwhile, perhaps past the write that set the dimension
             record, _ = self._now()
-        return replace(record, documents=documents, keyless=keyless), view, version, expirations
+        return replace(record, documents=documents, keyless=keyless), view, version, expirations, waiting
 
     def _now(self) -> tuple[CollectionRecord, int]:
         self._require_existing()
@@ -133,17 +135,18 @@ class ReplicatedCollection(Collection):
                 self.reload("the log does not go back to its version")
                 raise CollectionLoading(self.name, self.trouble)
             with self._shared.reading_at(change.version) as reader:
+                waiting = read_waiting(self.record, reader)
                 batches = list(reader.vectors(self.record.id, first=change.first, damaged=self.damage.note))
                 expiring = NONE_EXPIRE
                 if change.first_expiry is not None:
                     expiring = reader.expiring(self.record.id, first=change.first)
-            self._show(change, concatenate_rows(batches), expiring)
+            self._show(change, concatenate_rows(batches), expiring, waiting[waiting >= change.first])
         self.tidy()
 
-    def _show(self, change: ChangeSummary, add: Rows | None, expiring: ExpiryRows) -> None:
+    def _show(self, change: ChangeSummary, add: Rows | None, expiring: ExpiryRows, waiting: np.ndarray) -> None:
         try:
             removed = change.removed[change.removed < change.first]
-            prepared = self.in_memory.prepare(add=add, removed=removed, expiring=expiring)
+            prepared = self.in_memory.prepare(add=add, removed=removed, expiring=expiring, waiting=waiting)
             with self._instant:
                 prepared.show(change.version)
                 self._counts = change.documents, change.keyless
@@ -164,10 +167,11 @@ class ReplicatedCollection(Collection):
             with self.damage.recording(), self._shared.reading() as reader:
                 record = self._read_record(reader)
                 version = reader.version(record.id)
+                waiting = read_waiting(record, reader)
                 memory = load_memory(record, reader, self.damage.note, self.sealed, self.storage)
                 expirations = read_expirations(record, reader)
             with self._instant:
-                self.in_memory.replace(memory, expirations, version)
+                self.in_memory.replace(memory, expirations, waiting, version)
                 self._counts = (record.documents, record.keyless)
                 self.record = record
             self.trouble, self.ready = None, True
@@ -179,7 +183,13 @@ class ReplicatedCollection(Collection):
         """Do nothing: writes during the reload are replayed from the log."""
 
     def show_after(
-        self, writer: Writer, *, add: Rows | None, removed: np.ndarray, expiring: ExpiryRows = NONE_EXPIRE
+        self,
+        writer: Writer,
+        *,
+        add: Rows | None,
+        removed: np.ndarray,
+        expiring: ExpiryRows = NONE_EXPIRE,
+        waiting: np.ndarray = NONE_WAIT,
     ) -> None:
         """Do nothing: the next query replays the write from the log, as it does for writes of other processes."""
 

@@ -83,6 +83,14 @@ class KeyStorage:
         )
 
 
+def read_waiting(record: CollectionRecord, reader: Reader) -> np.ndarray:
+    """Return int64[n], ascending, the row numbers of the documents whose values wait.
+
+    Where rows may get their values meanwhile, this is read before their vectors: it then has all whose vectors lack.
+    """
+    return np.sort(np.concatenate(reader.find_waiting_values(record.id)))
+
+
 def load_memory(
     record: CollectionRecord,
     reader: Reader,

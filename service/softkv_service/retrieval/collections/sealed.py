@@ -35,7 +35,7 @@ from softkv_service.logs import log
 from softkv_service.storage import KeySums
 from softkv_service.storage.conditions import Condition
 from softkv_service.storage.errors import StorageError
-from softkv_service.storage.records import CollectionRecord, RowNumbers
+from softkv_service.storage.records import NO_ROWS, CollectionRecord, RowNumbers
 
 _BATCH_ROWS = 2**17
 _SHORT_BATCH_ROWS = 2**10
@@ -421,7 +421,7 @@ class SealedBlocks:
         segments.sort(key=lambda segment: int(segment.numbers[0]))
         return RestoredRows(segments, matched.numbers, matched.documents) if segments else None
 
-    def step(self, view: View, *, complete: bool = False) -> bool:
+    def step(self, view: View, *, complete: bool = False, waiting: Array = NO_ROWS) -> bool:
         """Write the file of one block of keys that has none yet, and return whether a file was written.
 
         If every block has a file, remove the files of blocks that are gone. The result is also False if the disk is
@@ -431,6 +431,8 @@ class SealedBlocks:
             view: the collection's keys in memory.
             complete: whether no more rows are expected to be added to the view. Its last block is then written too,
                 unless a file has most of its rows.
+            waiting: int64[n], ascending, the row numbers of documents whose values are yet to be encoded. Their blocks
+                are left for later.
         """
         if self._directory is None:
             return False
@@ -438,7 +440,7 @@ class SealedBlocks:
             if self._gone:
                 return False
             for segment in sealable_segments(view, complete=complete):
-                if self._has_file(view, segment):
+                if self._has_file(view, segment) or _is_among(segment.owners, waiting).any():
                     continue
                 try:
                     return self._seal(view, segment)

@@ -15,7 +15,7 @@ import numpy as np
 
 from softkv_attention.arrays import F32, F64, I64
 from softkv_attention.lookup import AnyBias, AnyMask, AnyView, Bias, Filtered, KeySummary, Mask, RowSelection, View
-from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.retrieval.errors import InvalidContent, ValuesPending
 from softkv_service.retrieval.terms import (
     Explanation,
     FilterTerm,
@@ -510,6 +510,8 @@ class Snapshot:
         missing: a summary of the keys that the view lacks; None if it has all of them.
         expired_until: the last instant at which a document expired, in microseconds of Unix time; None if none has.
         evaluation: the callers that wait for filters of this snapshot.
+        waiting: int64[n], ascending, the row numbers of documents whose values are yet to be encoded, perhaps with
+            others that the view does not have.
     """
 
     record: CollectionRecord
@@ -521,6 +523,7 @@ class Snapshot:
     missing: KeySummary | None = None
     expired_until: int | None = None
     evaluation: Evaluation = ALONE
+    waiting: I64 = field(default_factory=lambda: NO_ROWS)
     _given: dict[bytes, AnyMask] = field(default_factory=dict, init=False, repr=False)
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
@@ -555,6 +558,19 @@ class Snapshot:
         if view is not None and mask is not None and self.restriction is not None:
             self.evaluation.check_reading(mask.n * (view.dimension or 0))
         return mask
+
+    def require_values(self, mask: AnyMask | None) -> None:
+        """Raise ValuesPending if the values of documents that pass a mask are yet to be encoded.
+
+        Args:
+            mask: the mask of the rows that a question attends to; None for all.
+        """
+        view = self.local_view
+        if len(self.waiting) and view is not None:
+            assert mask is None or isinstance(mask, Mask)
+            rows = np.intersect1d(self.waiting, view.document_numbers(mask), assume_unique=True)
+            if len(rows):
+                raise ValuesPending(self.record.name, rows)
 
     def mask(self, condition: Condition) -> AnyMask:
         """Return the mask of the rows that pass a condition, and that of a restricted snapshot.

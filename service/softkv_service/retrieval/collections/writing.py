@@ -15,7 +15,9 @@ import numpy as np
 
 from softkv_attention.lookup import Rows
 from softkv_service.retrieval.collections.expiry import NONE_EXPIRE, find_expiring
+from softkv_service.retrieval.collections.keys_in_memory import NONE_WAIT
 from softkv_service.retrieval.collections.rows import build_rows
+from softkv_service.retrieval.collections.values import find_waiting
 from softkv_service.retrieval.errors import DocumentChanged
 from softkv_service.storage import WHOLE, IdempotentWrite, Restriction, Writer
 from softkv_service.storage.conditions import Condition
@@ -27,7 +29,9 @@ BATCH = 1000  # documents whose texts an update holds in memory at a time
 class ShowAfter(Protocol):
     """Prepares the keys after a write, and registers with the writer that they are shown after its commit."""
 
-    def __call__(self, writer: Writer, *, add: Rows | None, removed: np.ndarray, expiring: ExpiryRows) -> None:
+    def __call__(
+        self, writer: Writer, *, add: Rows | None, removed: np.ndarray, expiring: ExpiryRows, waiting: np.ndarray
+    ) -> None:
         """Prepare the new keys.
 
         Args:
@@ -35,6 +39,7 @@ class ShowAfter(Protocol):
             add: the rows to add; None for none.
             removed: int64[n], the row numbers of documents to remove.
             expiring: those of the new documents that expire.
+            waiting: int64[n], the row numbers of those whose values wait.
         """
 
 
@@ -85,6 +90,7 @@ class WriteTransaction:
                 add=build_rows(change.added, documents) if documents else None,
                 removed=np.union1d(change.lost, deleted),
                 expiring=find_expiring(change.added, documents),
+                waiting=find_waiting(change.added, documents),
             )
         return change
 
@@ -108,7 +114,12 @@ class WriteTransaction:
         if added:
             self._within.check_quotas(writer)
             numbers = np.concatenate(added)
-            self._show(add=build_rows(numbers, written), removed=rows, expiring=find_expiring(numbers, written))
+            self._show(
+                add=build_rows(numbers, written),
+                removed=rows,
+                expiring=find_expiring(numbers, written),
+                waiting=find_waiting(numbers, written),
+            )
         return len(rows)
 
     def delete(
@@ -150,6 +161,13 @@ class WriteTransaction:
             writer.delete_copies(number, gone)
         self._show(add=add, removed=np.union1d(removed, gone), expiring=expiring)
 
-    def _show(self, *, add: Rows | None, removed: np.ndarray, expiring: ExpiryRows = NONE_EXPIRE) -> None:
-        self._show_after(self._writer, add=add, removed=removed, expiring=expiring)
+    def _show(
+        self,
+        *,
+        add: Rows | None,
+        removed: np.ndarray,
+        expiring: ExpiryRows = NONE_EXPIRE,
+        waiting: np.ndarray = NONE_WAIT,
+    ) -> None:
+        self._show_after(self._writer, add=add, removed=removed, expiring=expiring, waiting=waiting)
         self.changed = True

@@ -6,6 +6,7 @@ the same transaction. It is looked up twice: before encoding, and again under th
 
 from __future__ import annotations
 
+from softkv_service.retrieval.documents.backfill import Backfill
 from softkv_service.retrieval.documents.documents import (
     UploadResult,
     WriteResult,
@@ -22,7 +23,6 @@ from softkv_service.retrieval.documents.documents import (
 )
 from softkv_service.retrieval.documents.expiry import ExpirySweep
 from softkv_service.retrieval.documents.fields import decode_field_cursor, explain_filter, read_field_facts
-from softkv_service.retrieval.documents.missing_words import MissingWords
 from softkv_service.retrieval.documents.prepare import MAX_KEYS, MISSING, SentDocument, Split, prepare_documents
 from softkv_service.retrieval.documents.re_encoding import JobStatus, ReEncodings, read_last_job
 from softkv_service.retrieval.documents.seeding import Seeding

@@ -14,10 +14,17 @@ import numpy as np
 
 from softkv_attention.arrays import I64
 from softkv_service.encoding import TextRefused
-from softkv_service.retrieval.collections import MAX_COMPONENTS, Collection, count_components, get_known_facts
+from softkv_service.retrieval.collections import (
+    MAX_COMPONENTS,
+    Collection,
+    count_components,
+    get_known_facts,
+    require_values,
+)
 from softkv_service.retrieval.documents.fields import explain_filter
 from softkv_service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
 from softkv_service.retrieval.errors import CollectionMoved, DocumentChanged, DocumentNotFound, Flaw, InvalidContent
+from softkv_service.retrieval.options import DocumentDetail
 from softkv_service.scheduling import READS, WRITES
 from softkv_service.storage import IdempotentWrite
 from softkv_service.storage.conditions import Condition, Order, Position
@@ -134,12 +141,18 @@ async def upsert(
     if mode == "skip":
         existing = await READS.run(_existing, collection, [document.id for document in documents])
     while True:
+        other_precision = _has_other_precision(collection)
         prepared = await prepare_documents(
-            collection.encoders, collection.record, documents, pointers, existing=existing
+            collection.encoders,
+            collection.record,
+            documents,
+            pointers,
+            existing=existing,
+            values_later=collection.leaves_values and not other_precision,
         )
         written = partial(WriteResult.by, documents=documents, truncated=prepared.truncated, existing=existing)
         records = prepared.records
-        if _has_other_precision(collection):
+        if other_precision:
             records = await READS.run(
                 _keep_vectors, collection, records, {document.id: document for document in documents}
             )
@@ -159,6 +172,8 @@ async def upsert(
         except CollectionMoved:
             collection = await READS.run(collection.current)
             continue
+        if any(record.value_waits for record in records):
+            collection.encoders.left()
         return written(change)
 
 
@@ -259,12 +274,22 @@ def _group_by_line(error: InvalidContent) -> dict[int, list[Flaw]]:
     return flaws
 
 
-def get(collection: Collection, document_id: str) -> DocumentRecord:
-    """Return the document of that id, or raise DocumentNotFound."""
+def get(collection: Collection, document_id: str, *, value_vector: bool = False) -> DocumentRecord:
+    """Return the document of that id.
+
+    Args:
+        value_vector: whether the vector of its value is needed.
+
+    Raises:
+        DocumentNotFound: there is none.
+        ValuesPending: its value is yet to be encoded.
+    """
     with collection.reading() as (record, reader):
         document = reader.document(record.id, document_id)
     if document is None:
         raise DocumentNotFound(collection.name, document_id)
+    if value_vector:
+        require_values(collection.name, [document])
     return document
 
 
@@ -276,7 +301,7 @@ def page(
     cursor: str | None,
     limit: int,
     count: bool,
-    vectors: bool,
+    detail: DocumentDetail,
     order: Order | None = None,
 ) -> Page:
     """Return a page of up to `limit` documents in the order of their ids, or of a metadata field.
@@ -290,11 +315,12 @@ def page(
         cursor: the `next_cursor` of the page before; None for the first page.
         limit: the maximum number of documents.
         count: whether to count all documents with these ids that pass.
-        vectors: whether to read their vectors; then a page ends where they have MAX_COMPONENTS components.
+        detail: whether to read their vectors; then a page ends where they have MAX_COMPONENTS components.
         order: the order of the documents; None for that of their ids.
 
     Raises:
         InvalidContent: the cursor is not one of this order.
+        ValuesPending: vectors of values are needed that are yet to be encoded.
     """
     after = decode_position(cursor, order)
     with collection.reading() as (record, reader):
@@ -304,8 +330,10 @@ def page(
         elif limit and not isinstance(after, Position):
             texts = reader.page_of_texts(record.id, ids=ids, condition=condition, after=after, limit=limit + 1)
         documents: Sequence[StoredDocument | DocumentRecord] = texts[:limit]
-        if vectors:
-            documents = reader.documents(record.id, _rows_within(record, texts[:limit]))
+        if detail in ("vectors", "values"):
+            documents = records = reader.documents(record.id, _rows_within(record, texts[:limit]))
+            if detail == "values":
+                require_values(collection.name, records)
         passing = reader.count(record.id, ids=ids, condition=condition) if count else None
         is_empty = passing == 0 or (limit > 0 and after is None and not texts)
         warnings = [] if after else explain_filter(reader, record.id, condition, passes=not is_empty)
@@ -410,7 +438,9 @@ async def patch_document(
     for _ in range(ATTEMPTS):
         stored = await READS.run(get, collection, document_id)
         patched = _patch(collection.record, stored, changes)
-        prepared = await prepare_documents(collection.encoders, collection.record, [patched], [""])
+        prepared = await prepare_documents(
+            collection.encoders, collection.record, [patched], [""], values_later=collection.leaves_values
+        )
         written = partial(WriteResult.by, documents=[patched], truncated=prepared.truncated, existing=frozenset[str]())
         try:
             change = await WRITES.run(
@@ -421,6 +451,8 @@ async def patch_document(
         except CollectionMoved:
             collection = await READS.run(collection.current)
             continue
+        if prepared.records[0].value_waits:
+            collection.encoders.left()
         return written(change)
     raise DocumentChanged(document_id)
 
@@ -488,7 +520,7 @@ async def _update_documents(
         if not derived or _same(new, stored.value):
             return document
         is_whole_text = not stored.parts or new != stored.key
-        return replace(document, value_vector=vector if is_whole_text else None)
+        return replace(document, value_vector=vector if is_whole_text else None, value_waits=False)
 
     return await WRITES.run(collection.update, apply, ids=ids, condition=condition, once=once)
 
@@ -510,7 +542,8 @@ def _patch(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[st
         if len(stored.keys) and (text_stays or not encoded):
             keys = {"key_vectors": list(stored.keys)}
             parts = parts if "parts" in changes else stored.parts
-    value_vector = changes.get("value_vector", stored.value_vector if value_stays else None)
+    stored_value = stored.value_vector if value_stays and not stored.value_waits else None
+    value_vector = changes.get("value_vector", stored_value)
     expires = changes.get("expires", stored.expires)
     return SentDocument(id=stored.id, **merged, **keys, parts=parts, value_vector=value_vector, expires=expires)
 

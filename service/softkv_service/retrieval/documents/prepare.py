@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from softkv_service.encoding import EncodedText, Encoder, Encoders, TextRefused
+from softkv_service.encoding import MAX_CACHED_REQUEST, EncodedText, Encoder, Encoders, TextRefused
 from softkv_service.retrieval.collections import find_words_queue, get_encoding_queue
 from softkv_service.retrieval.errors import Flaw, InvalidContent
 from softkv_service.scheduling import BODIES, TEXTS
@@ -166,11 +166,13 @@ async def prepare_documents(
     pointers: Sequence[str],
     *,
     existing: frozenset[str] = frozenset(),
+    values_later: bool = False,
 ) -> PreparedDocuments:
     """Encode missing vectors and check the others; documents with ids in `existing` are left out before encoding.
 
     Args:
         pointers: the position of each document in the request, for errors.
+        values_later: whether values that are texts wait for `Backfill`, unless their vectors are known.
 
     Raises:
         InvalidContent: some documents have flaws, all of which the error has; or the encoder is not the collection's.
@@ -193,20 +195,28 @@ async def prepare_documents(
     ]
     texts = [] if record.settings.encoder is None else list({text: None for draft in drafts for text in draft.texts})
     key_texts = dict.fromkeys(text for draft in drafts for text in draft.key_texts)
+    waiting, waiting_cut = dict[str, Array](), None
+    if values_later:
+        values = list(dict.fromkeys(text for draft in drafts for text in draft.texts if text not in key_texts))
+        waiting, waiting_cut = await leave_values(encoders, record, values)
+        texts = [text for text in texts if text not in waiting]
     words = await encode_words(encoders, record, list(key_texts))
     try:
         vectors, truncated = await encode(encoders, record, [text for text in texts if text not in words])
     except TextRefused as error:
         reasons = {texts[i]: reason for i, reason in error.messages.items()}
         raise InvalidContent([flaw for draft in drafts for flaw in draft.text_flaws(reasons)]) from None
-    vectors |= {text: encoded.vector for text, encoded in words.items()}
+    vectors |= waiting | {text: encoded.vector for text, encoded in words.items()}
     if truncated is not None:
         truncated |= {text for text, encoded in words.items() if encoded.truncated}
+    if waiting and truncated is not None:
+        truncated = None if waiting_cut is None else truncated | waiting_cut
     await _run(many, lambda: _refuse(list(_vector_flaws(record, drafts, vectors))))
     cut = None
     if truncated is not None:
         cut = [draft.document.id for draft in drafts if truncated and not truncated.isdisjoint(draft.texts)]
-    return PreparedDocuments(await _run(many, lambda: [draft.record(vectors, words) for draft in drafts]), cut)
+    records = await _run(many, lambda: [draft.record(vectors, words, waiting) for draft in drafts])
+    return PreparedDocuments(records, cut)
 
 
 def _check(record: CollectionRecord, documents: Sequence[SentDocument], pointers: Sequence[str]) -> None:
@@ -264,6 +274,26 @@ async def encode(
     if encoded.truncated is None:
         return vectors, None
     return vectors, {text for text, cut in zip(texts, encoded.truncated, strict=True) if cut}
+
+
+async def leave_values(
+    encoders: Encoders, record: CollectionRecord, texts: list[str]
+) -> tuple[dict[str, Array], set[str] | None]:
+    """Check texts of values that are to be encoded later, except those whose vectors are in the encoder's cache.
+
+    Return zeros [d_v] for each, and those that the encoder will cut; None for these if the encoder does not tell.
+
+    Raises:
+        InvalidText: a text has a lone surrogate.
+        EncoderUnavailable: the encoder is still loading, or has failed.
+    """
+    if not texts:
+        return {}, set()
+    queue = await get_encoding_queue(encoders, record.settings)
+    cached = queue.cache.find(texts, "document") if len(texts) <= MAX_CACHED_REQUEST else {}
+    texts = [text for text in texts if text not in cached]
+    zeros = np.zeros(queue.encoder.dimension, dtype=np.float32)
+    return dict.fromkeys(texts, zeros), await queue.find_truncated(texts, "document")
 
 
 async def encode_words(encoders: Encoders, record: CollectionRecord, texts: list[str]) -> dict[str, EncodedText]:
@@ -384,7 +414,19 @@ class _Draft:
     def value_vector(self, vectors: Mapping[str, Array]) -> Array | None:
         return self.document.value_vector if self.value_text is None else vectors[self.value_text]
 
-    def record(self, vectors: Mapping[str, Array], words: Mapping[str, EncodedText] = {}) -> DocumentRecord:
+    def record(
+        self,
+        vectors: Mapping[str, Array],
+        words: Mapping[str, EncodedText] = {},
+        waiting: Container[str] = (),
+    ) -> DocumentRecord:
+        """Return the document for the store.
+
+        Args:
+            vectors: the vectors of encoded texts, by text; zeros for a value that waits.
+            words: the words of key texts.
+            waiting: the texts of values that wait.
+        """
         keys = self.keys(vectors)
         return DocumentRecord(
             id=self.document.id,
@@ -398,6 +440,7 @@ class _Draft:
             expires=None if self.document.expires is MISSING else self.document.expires,
             expires_sent=self.document.expires is not MISSING,
             words=pack_words(self.key_texts, words),
+            value_waits=self.value_text is not None and self.value_text in waiting,
         )
 
 

@@ -379,6 +379,8 @@ class Plan:
             options.text_terms,
         )
         mask = snapshot.passing(condition)
+        if options.output:
+            snapshot.require_values(mask)
         terms = [None] * len(self.queries) if self.terms is None else self.terms(snapshot)
         questions = [
             question(

@@ -101,6 +101,8 @@ async def compare_collection(collection: Collection, query: Query, options: Opti
         current = searched if snapshot.state == state else search(snapshot)
         condition = parse_filter(options.filter, options.now)
         measure, mask = partial(snapshot.own, condition), snapshot.passing(condition)
+        if options.output:
+            snapshot.require_values(mask)
         question = encoded.question(snapshot.record, measure, mask, keys_in(snapshot))
         question = replace(question, exact=snapshot.restriction is not None)
         # With several keys per document, the heaviest document need not be the nearest; at T = 0 it is.

@@ -11,7 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from softkv_attention.lookup import HALF, Answer, Coverage, Evidence, GroupShare, Policy, Verdict, judge
-from softkv_service.retrieval.collections import MAX_COMPONENTS, Snapshot, count_components, parse_filter
+from softkv_service.retrieval.collections import (
+    MAX_COMPONENTS,
+    Snapshot,
+    count_components,
+    parse_filter,
+    require_values,
+)
 from softkv_service.retrieval.documents import explain_filter
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.options import DocumentDetail, Options
@@ -99,7 +105,7 @@ class StoredDocuments:
 
     def documents(self, rows: Array) -> Sequence[Document | str]:
         """Return the documents with these row numbers, with the fields that are needed."""
-        if self.wants == "vectors":
+        if self.wants in ("vectors", "values"):
             return self._with_vectors(rows)
         if self.wants == "texts" or self.snapshot.view.facts.several:
             return self.snapshot.reader.texts(self.snapshot.record.id, rows)
@@ -109,7 +115,10 @@ class StoredDocuments:
         self._vectors.add(
             count_components(self.snapshot.record, self.snapshot.reader.texts(self.snapshot.record.id, rows))
         )
-        return self.snapshot.reader.documents(self.snapshot.record.id, rows)
+        documents = self.snapshot.reader.documents(self.snapshot.record.id, rows)
+        if self.wants == "values":
+            require_values(self.snapshot.record.name, documents)
+        return documents
 
     def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
         """Return for each document the one of its keys that is most similar to the query; None if it has only one key.

@@ -24,7 +24,7 @@ from softkv_service.storage.errors import (
 )
 from softkv_service.storage.fields import casefold
 from softkv_service.storage.sqlite.recovery import log_path, require_closed
-from softkv_service.storage.sqlite.schema.validation import PARTED_WORDS, find_version_of_words
+from softkv_service.storage.sqlite.schema.validation import is_older
 from softkv_service.storage.sqlite.schema.version import check, create, migrate
 
 # With less free space than this, an input/output error is taken for a full disk. SQLite has no code for
@@ -93,15 +93,15 @@ def open_database(path: Path, *, soon: bool = False) -> tuple[Connection, bool]:
     connection = connect(path)
     try:
         version = check(connection, path)
-        is_older = version > 0 and find_version_of_words(connection) < PARTED_WORDS
-        checked = not soon or is_older or path.stat().st_size <= CHECKED_AT_OPEN
+        to_migrate = version > 0 and is_older(connection)
+        checked = not soon or to_migrate or path.stat().st_size <= CHECKED_AT_OPEN
         if checked:
             require_sound(connection, path)
         if version and not has_log:
             require_closed(connection, path)
         if version == 0:
             create(connection)
-        elif is_older:
+        elif to_migrate:
             migrate(connection)
     except BaseException:
         connection.close()

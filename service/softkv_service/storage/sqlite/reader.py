@@ -62,6 +62,8 @@ class Reader(SQLReader):
     JOIN_VECTORS = 'JOIN vectors ON vectors.document = documents."row"'
     ON_WORDS = 'words ON words.id = vectors."row" << 8'
     ON_PARTS = 'words ON words.id BETWEEN vectors."row" << 8 AND (vectors."row" << 8) + 255'
+    # A few rows of a small index first, and then the document of each.
+    FROM_WAITING = 'vectors INDEXED BY vectors_waiting CROSS JOIN documents ON documents."row" = vectors.document'
 
     def __init__(
         self,

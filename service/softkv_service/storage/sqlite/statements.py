@@ -226,7 +226,7 @@ def _contains(text: str, part: str, ignore_case: bool) -> str:
 
 VECTOR_COLUMNS = (
     'vectors."row", vectors.document, vectors.first, vectors.last, vectors.key_vector, vectors.value_vector, '
-    "vectors.checksum"
+    "vectors.waiting, vectors.checksum"
 )
 
 

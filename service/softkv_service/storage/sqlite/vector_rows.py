@@ -21,6 +21,7 @@ _AT_ONCE = """\
 SELECT count(*), count(key_vector), count(value_vector), min(length(key_vector)), max(length(key_vector)),
        min(length(value_vector)), max(length(value_vector)), group_concat("row"), group_concat(document),
        group_concat(checksum), group_concat(coalesce(first, -1)), group_concat(coalesce(last, -1)),
+       group_concat(coalesce(waiting, -1)),
        CAST(group_concat(CAST(key_vector AS TEXT), '') AS BLOB),
        CAST(group_concat(CAST(value_vector AS TEXT), '') AS BLOB)
 FROM (SELECT * FROM vectors WHERE {0} ORDER BY "row")"""
@@ -42,7 +43,7 @@ _BEGUN = """\
 SELECT count(*), coalesce(sum("row" & 4294967295), 0)
 FROM documents WHERE "row" BETWEEN ? AND ? AND +collection = ? AND keys > 0"""
 
-_COLUMNS = ('"row"', "document", "first", "last", "key_vector", "value_vector", "checksum")
+_COLUMNS = ('"row"', "document", "first", "last", "key_vector", "value_vector", "waiting", "checksum")
 
 
 def insert(connection: Connection, rows: RowNumbers, documents: Sequence[DocumentRecord]) -> None:
@@ -97,10 +98,10 @@ def _at_once(connection: Connection, rows: Sequence[int]) -> KeyRows | None:
         {"documents": format_numbers(rows), "first": rows[0], "last": rows[-1]},
     ).fetchone()
     count, n_keys, n_values = row[:3]
-    numbers, owners, checksums, firsts, lasts = (parse_numbers(text) for text in row[7:12])
+    numbers, owners, checksums, firsts, lasts, waiting = (parse_numbers(text) for text in row[7:13])
     lengths = BlobLengths(n_keys, *row[3:5]), BlobLengths(n_values, *row[5:7])
     return decode_together(
-        VectorColumns(count, numbers, owners, checksums, firsts, lasts, *lengths, row[12], row[13]), rows
+        VectorColumns(count, numbers, owners, checksums, firsts, lasts, waiting, *lengths, row[13], row[14]), rows
     )
 
 

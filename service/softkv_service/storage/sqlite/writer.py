@@ -26,10 +26,10 @@ from softkv_service.storage.records import (
 )
 from softkv_service.storage.restricted import upsert_visible
 from softkv_service.storage.serialisation import SETTINGS_COLUMNS, feedback_row, settings_row
-from softkv_service.storage.sql import SQLWriter
+from softkv_service.storage.sql import ResultRows, SQLWriter
 from softkv_service.storage.sqlite import document_rows, full_text, vector_rows, word_rows
 from softkv_service.storage.sqlite.reader import Reader
-from softkv_service.storage.sqlite.statements import format_numbers, marks
+from softkv_service.storage.sqlite.statements import VECTOR_COLUMNS, format_numbers, marks
 from softkv_service.storage.writes import Upsert
 
 
@@ -95,9 +95,10 @@ class Writer(SQLWriter, Reader):
         job = self.re_encoding(collection)
         return job is not None and job.active
 
-    def claim_words(self, collection: int, owner: str) -> bool:
-        """Return whether the collection keeps words; no other process can make them, since none can open the file."""
-        return self.record(collection).settings.late
+    def claim_backfill(self, collection: int, owner: str) -> bool:
+        """Return True: no other process can make words and values, since none can open the file."""
+        self.record(collection)
+        return True
 
     def keep_copies(self, shadow: int, sources: RowNumbers, change: Change) -> None:
         """Record the documents from which those of a write to a shadow were made, int64[n] in order."""
@@ -164,6 +165,17 @@ class Writer(SQLWriter, Reader):
 
     def _insert_words(self, collection: int, entries: Sequence[tuple[int, bytes, int]]) -> None:
         word_rows.insert_missing(self._connection, entries)
+
+    def _waiting_rows(self, collection: int, documents: Sequence[int]) -> ResultRows:
+        statement = (
+            f'SELECT {VECTOR_COLUMNS} FROM vectors JOIN documents ON documents."row" = vectors.document'
+            " WHERE waiting IS NOT NULL AND document IN (SELECT value FROM json_each(?)) AND +collection = ?"
+        )
+        return self._connection.execute(statement, (format_numbers(documents), collection)).fetchall()
+
+    def _update_values(self, collection: int, entries: Sequence[tuple[bytes | None, int | None, int, int]]) -> None:
+        statement = 'UPDATE vectors SET (value_vector, waiting, checksum) = (?, ?, ?) WHERE "row" = ?'
+        self._connection.executemany(statement, entries)
 
     def _delete_words(self, collection: int) -> None:
         self._connection.execute(

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from softkv_attention.lookup import Limits, Memory, Rows
+from softkv_attention.lookup import Limits, Memory, Question, Rows, answers
 from softkv_attention.lookup.memory.blocks import BlockFormat
-from softkv_attention.lookup.memory.compaction import apply_replacements, compact
+from softkv_attention.lookup.memory.compaction import apply_replacements, compact, replace_values
 
 LIMITS = Limits(block_rows=64)
 LAST_TOO = replace(LIMITS, removed_in_last=8)
@@ -123,3 +123,43 @@ def test_rows_written_during_compaction_follow_the_new_block():
     expected = np.array([*range(20, 25), *range(26, 31), 32])
     np.testing.assert_array_equal(segment.numbers[alive], expected)
     np.testing.assert_array_equal(segment.keys[alive], keys_of(expected))
+
+
+def test_other_values_are_in_copies_and_answers_are_those_of_a_memory_that_had_them():
+    numbers, rng = np.arange(150), np.random.default_rng(0)
+    keys, values = rng.normal(size=(150, 3)).astype(np.float32), rng.normal(size=(150, 4)).astype(np.float32)
+    changed = np.array([3, 70, 71, 140])
+    lacking = values.copy()
+    lacking[changed] = 0
+    memory, complete = Memory("dot", limits=LIMITS), Memory("dot", limits=LIMITS)
+    memory.publish(add=Rows(numbers, keys, lacking))
+    complete.publish(add=Rows(numbers, keys, values))
+    for one in (memory, complete):
+        one.publish(remove=np.array([5, 140]))
+    before = memory.view
+    assert memory.replace_values(np.append(changed, 999), np.append(values[changed], values[:1], axis=0))
+    question = Question(np.array([0.5, -1.0, 0.25]), 1.0)
+    (ours,), (expected,), (old,) = (answers(view, [question]) for view in (memory.view, complete.view, before))
+    np.testing.assert_allclose(ours.output, expected.output, rtol=0, atol=1e-6)
+    assert np.abs(old.output - expected.output).max() > 1e-3
+    shown = np.concatenate([segment.values[live_rows(segment)] for segment in memory.view.segments])
+    assert np.array_equal(shown, np.delete(values, [5, 140], axis=0))
+    assert not memory.replace_values(np.array([140, 999]), values[:2])
+
+
+def test_rows_written_while_values_are_copied_stay():
+    memory = of_blocks(20, own_values=(0,))
+    layout = BlockFormat("dot", limits=LIMITS)
+    copies = replace_values(memory.view, np.array([4]), np.ones((1, 3), np.float32), layout)
+    memory.publish(add=Rows(np.arange(20, 30), keys_of(np.arange(20, 30)), keys_of(np.arange(20, 30))))
+    memory.publish(remove=np.array([7]))
+    segments = apply_replacements(copies, memory.view.segments, layout)
+    assert segments is not None
+    (segment,) = segments
+    assert segment.n == 29
+    assert segment.values[4].tolist() == [1, 1, 1]
+    assert segment.values[-1].tolist() == keys_of(np.array([29]))[0].tolist()
+
+
+def live_rows(segment):
+    return slice(None) if segment.live is None else segment.live

@@ -33,6 +33,7 @@ def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, co
         "expire_after": None,
         "late": False,
         "words": None,
+        "values": {"encoded": 0, "waiting": 0, "failed": 0},
         "documents": 0,
         "keyless": 0,
         "keys": 0,

@@ -22,7 +22,7 @@ def test_pages_meet_and_count_the_passing_documents(collection):
     odd = parse_filter({"field": "metadata.odd", "operator": "==", "value": True})
     seen, cursor = [], None
     while True:
-        page = store.page(collection, ids=None, condition=odd, cursor=cursor, limit=7, count=True, vectors=False)
+        page = store.page(collection, ids=None, condition=odd, cursor=cursor, limit=7, count=True, detail="texts")
         seen += [document.id for document in page.documents]
         assert page.count == 30
         if page.next_cursor is None:
@@ -40,7 +40,9 @@ def test_a_page_with_vectors_ends_before_they_are_too_many(collection, monkeypat
         monkeypatch.setattr(documents, "MAX_COMPONENTS", most)
         pages, cursor, more = [], None, True
         while more:
-            page = store.page(collection, ids=None, condition=None, cursor=cursor, limit=40, count=False, vectors=True)
+            page = store.page(
+                collection, ids=None, condition=None, cursor=cursor, limit=40, count=False, detail="vectors"
+            )
             pages.append([document.id for document in page.documents])
             assert all(document.keys.shape == (1, width // 2) for document in page.documents)
             more, cursor = page.next_cursor is not None, page.next_cursor

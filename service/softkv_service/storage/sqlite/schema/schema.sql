@@ -101,10 +101,13 @@ CREATE TABLE vectors (
     last INTEGER,
     checksum INTEGER NOT NULL,
     key_vector BLOB, -- little-endian float32; NULL: the document has no key
-    value_vector BLOB -- NULL: the key vector is the value
+    value_vector BLOB, -- NULL: the key vector is the value
+    waiting INTEGER -- 0: the value is a text that is yet to be encoded; 1: its encoder refuses it; NULL: it has a vector
 ) STRICT;
 
 CREATE INDEX vectors_by_document ON vectors (document);
+
+CREATE INDEX vectors_waiting ON vectors (document) WHERE waiting IS NOT NULL;
 
 -- The words of keys, for late interaction, in parts that fill pages (service/softkv_service/storage/sqlite/word_rows.py).
 CREATE TABLE words (

@@ -25,6 +25,9 @@ _STATISTICS = {("table", "sqlite_stat1"), ("table", "sqlite_stat4")}
 NO_WORDS, WHOLE_WORDS, PARTED_WORDS = 11, 12, 13
 """Versions: the last one without a table `words`, that in which a row has all words of a key, and that with parts."""
 
+WITH_WAITING = 14
+"""The version from which on the table `vectors` has the column `waiting`, and an index on it."""
+
 WHOLE_WORDS_TABLE = """\
 CREATE TABLE words (
     "row" INTEGER PRIMARY KEY REFERENCES vectors ("row") ON DELETE CASCADE,
@@ -49,7 +52,9 @@ def require_own_schema(connection: sqlite3.Connection, path: Path) -> None:
     have none.
     """
     actual = _read_schema(connection)
-    differences = list(_differences(actual, _softkv_schema(find_version_of_words(connection))))
+    differences = list(
+        _differences(actual, _softkv_schema(find_version_of_words(connection), waiting=has_waiting(connection)))
+    )
     if not differences:  # only then is `collections` certainly a table
         collections = connection.execute(f"SELECT id, documents <= {full_text.MAX_UNINDEXED} FROM collections")
         differences = list(_full_text_differences(actual, collections))
@@ -78,7 +83,19 @@ def find_version_of_words(connection: sqlite3.Connection) -> int:
     return WHOLE_WORDS if "row" in columns and version <= WHOLE_WORDS else PARTED_WORDS
 
 
-def _softkv_schema(version_of_words: int) -> Schema:
+def has_waiting(connection: sqlite3.Connection) -> bool:
+    """Return whether the vectors of a file have the column `waiting`, which it may lack only in an older version."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    named = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'vectors_waiting'").fetchone()
+    return version >= WITH_WAITING or named is not None
+
+
+def is_older(connection: sqlite3.Connection) -> bool:
+    """Return whether a file lacks what `migrate` adds."""
+    return find_version_of_words(connection) < PARTED_WORDS or not has_waiting(connection)
+
+
+def _softkv_schema(version_of_words: int, *, waiting: bool) -> Schema:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(read_script())
         if version_of_words < PARTED_WORDS:
@@ -87,6 +104,8 @@ def _softkv_schema(version_of_words: int) -> Schema:
             connection.executescript(WHOLE_WORDS_TABLE)
         if version_of_words == NO_WORDS:
             connection.execute("ALTER TABLE collections DROP COLUMN late")
+        if not waiting:
+            connection.executescript("DROP INDEX vectors_waiting; ALTER TABLE vectors DROP COLUMN waiting")
         return _read_schema(connection)
 
 

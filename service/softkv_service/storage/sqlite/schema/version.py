@@ -4,7 +4,8 @@ Until the first release, schema.sql is edited in place. From then on, a change o
 migration, which `open_database` runs after `check`, in one transaction. Version 10 has the tables of 9, and full-text
 indexes with bigrams; those of 11 have folded letters, too. `full_text.replace_older` builds them in the background.
 Version 12 has the table `words`, and `collections` a column for it. Version 13 has the rows of `words` in parts. From
-version 11 and earlier, `migrate` adds the table; from 12, it copies it.
+version 11 and earlier, `migrate` adds the table; from 12, it copies it. Version 14 has the column
+`vectors.waiting` with its index.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from softkv_service.storage.sqlite.schema.validation import (
     PARTED_WORDS,
     WHOLE_WORDS,
     find_version_of_words,
+    has_waiting,
     read_script,
     require_own_schema,
 )
 from softkv_service.storage.sqlite.statements import all_or_none
 
-SCHEMA, OLDEST = 13, 9
+SCHEMA, OLDEST = 14, 9
 """The version of schema.sql, and the oldest that is read. Builds before the first release wrote 1 to 8, too."""
 APPLICATION_ID = 0x736B7631
 """Marks the file as softkv's in its header: "skv1"."""
@@ -74,6 +76,11 @@ def migrate(connection: Connection) -> None:
                 ' ORDER BY "row"'
             )
             connection.execute("DROP TABLE whole_words")
+        if not has_waiting(connection):
+            connection.execute("ALTER TABLE vectors ADD COLUMN waiting INTEGER")
+            for statement in _statements(read_script()):
+                if "CREATE INDEX vectors_waiting" in statement:
+                    connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 

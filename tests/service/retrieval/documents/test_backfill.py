@@ -16,7 +16,7 @@ import pytest
 
 from softkv_service.encoding import DEFAULT_MODEL, Encoder, Encoders, LoadingEncoder, load_encoder
 from softkv_service.retrieval.collections import Catalogue, Collection, SharedCatalogue
-from softkv_service.retrieval.documents import MissingWords, SentDocument, Split, upsert
+from softkv_service.retrieval.documents import Backfill, SentDocument, Split, upsert
 from softkv_service.scheduling import CALLER
 from softkv_service.storage import SQLiteStore, Store
 from softkv_service.storage.records import KeptWords
@@ -89,7 +89,7 @@ async def test_they_are_those_of_each_text_and_part(store: Store, model: Encoder
             (long,) = reader.page(collection.record.id, ids=["long"])
         keys = 70 + long.n_keys
         assert count(collection) == KeptWords(0, keys)
-        await MissingWords(catalogue).fill()
+        await Backfill(catalogue).fill()
         assert count(collection) == KeptWords(keys, 0)
         words = read(collection)
         expected = await encode(catalogue, [text(i) for i in range(70)])
@@ -102,16 +102,16 @@ async def test_a_text_that_changes_meanwhile_wins(
 ) -> None:
     async with serving(store, model) as catalogue:
         collection = await filled(catalogue, 5)
-        real = MissingWords._encode
+        real = Backfill._encode
 
-        async def change_then_encode(self: MissingWords, *arguments: Any) -> Any:
+        async def change_then_encode(self: Backfill, *arguments: Any) -> Any:
             words = await real(self, *arguments)
             await upsert(collection, [SentDocument("001", "another text")], ["/0"])
             await asyncio.to_thread(collection.delete, ids=["002"])
             return words
 
-        monkeypatch.setattr(MissingWords, "_encode", change_then_encode)
-        await MissingWords(catalogue).fill()
+        monkeypatch.setattr(Backfill, "_encode", change_then_encode)
+        await Backfill(catalogue).fill()
         assert read(collection)["001"] == await encode(catalogue, ["another text"])
         assert count(collection).waiting == 0
         assert "002" not in read(collection)
@@ -133,7 +133,7 @@ async def test_steady_uploads_do_not_starve_them(store: Store, model: Encoder) -
         uploads = [asyncio.create_task(upload(caller)) for caller in range(3)]
         try:
             async with asyncio.timeout(60):
-                await MissingWords(catalogue, patience_seconds=0.2).fill()
+                await Backfill(catalogue, patience_seconds=0.2).fill()
         finally:
             for task in uploads:
                 task.cancel()
@@ -146,7 +146,7 @@ async def test_nothing_is_made_without_the_setting(store: Store, model: Encoder)
     async with serving(store, model) as catalogue:
         collection = await filled(catalogue, 5)
         catalogue.change("c", {"late": False})
-        await MissingWords(catalogue).fill()
+        await Backfill(catalogue).fill()
         assert count(collection).kept == 0
 
 
@@ -155,10 +155,10 @@ KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from softkv_service.encoding import DEFAULT_MODEL, load_encoder
-from softkv_service.retrieval.documents import MissingWords
+from softkv_service.retrieval.documents import Backfill
 from softkv_service.storage import SQLiteStore
 from softkv_service.storage.sqlite.writer import Writer
-from tests.service.retrieval.documents.test_missing_words import serving
+from tests.service.retrieval.documents.test_backfill import serving
 
 batches = 0
 
@@ -174,7 +174,7 @@ Writer.write_words = write_words
 async def fill():
     with SQLiteStore.open(Path(sys.argv[1])) as store:
         async with serving(store, load_encoder(DEFAULT_MODEL)) as catalogue:
-            await MissingWords(catalogue).fill()
+            await Backfill(catalogue).fill()
 
 asyncio.run(fill())
 """
@@ -192,6 +192,6 @@ async def test_after_a_kill_the_next_start_goes_on(tmp_path: Path, model: Encode
         async with serving(store, model) as catalogue:
             collection = catalogue.collection("c")
             assert count(collection).kept == 128
-            await MissingWords(catalogue).fill()
+            await Backfill(catalogue).fill()
             assert count(collection).waiting == 0
             assert list(store.check()) == []
