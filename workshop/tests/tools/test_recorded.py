@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 
 import numpy as np
 import pytest
 
+from softkv_service.encoding import DEFAULT_MODEL, load_encoder
 from workshop.tools.recorded import FOLDER, read, script, unpack_weights
 from workshop.tools.recorded.kinds import PICTURE, text, unpack
 from workshop.tools.recorded.learning import SOURCES, learn
 from workshop.tools.recorded.pairs import pairs
 from workshop.tools.recorded.pictures import SHOWN
 from workshop.tools.recorded.trace import TEXTS, trace
+from workshop.tools.recorded.zoom import QUESTION, calls
 
 MOST_BYTES = 60_000
-MOST_BYTES_OF = {"writing": 130_000}
-"""Of the language model, which is loaded where it writes."""
+MOST_BYTES_OF = {"writing": 130_000, "zoom": 140_000}
+"""Of the language model, which is loaded where it writes, and of the zoom, whose numbers are whole."""
 STEPS = 5
 """The number of steps of a training that a test repeats: rounding then moves a weight by a few thousandths at most."""
 
@@ -32,7 +35,7 @@ def test_a_file_is_small_and_reads_as_it_was_written(name):
 
 
 def test_each_recording_has_its_file():
-    assert {"translation", "dates", "pictures", "pairs", "trace", "kinds"} <= set(RECORDED)
+    assert {"translation", "dates", "pictures", "pairs", "trace", "kinds", "zoom"} <= set(RECORDED)
 
 
 @pytest.mark.parametrize("name", ["translation", pytest.param("dates", marks=pytest.mark.thorough)])
@@ -121,6 +124,20 @@ def test_the_beginning_of_the_pairs_matches_the_record():
         assert kept["loss"] == pytest.approx(now["loss"], abs=5e-3)
         np.testing.assert_allclose(*(unpack_weights(s["weights"], n, n) for s in (kept, now)), atol=2.5 / 255)
     assert recorded["steps"][-1]["right"] == 1
+
+
+def test_the_recorded_zoom_has_the_encoders_vector_and_heads_by_their_moves():
+    recorded = read("zoom")
+    paths = [path for path, _ in calls()]
+    assert [name.split(" ", 1)[0] for name in recorded["answers"]] == paths
+    trace, _, answer = recorded["answers"].values()
+    searched = np.frombuffer(base64.b64decode(trace["vector"]["searched"]["base64"]), "<f4")
+    now = load_encoder(DEFAULT_MODEL).encode([QUESTION], "query").vectors[0]
+    np.testing.assert_allclose(searched, now, atol=2e-3)  # another precision
+    moves = [head["moved"] for head in recorded["left"]["heads"]]
+    assert (len(moves), moves) == (72, sorted(moves, reverse=True))
+    weights = {match["id"]: match["weight"] for match in answer["matches"]}
+    assert recorded["left"]["before"] == pytest.approx(weights, abs=1e-3)
 
 
 def test_the_recorded_trace_is_the_encoders():

@@ -12,6 +12,7 @@ from workshop.tools.recorded.pictures import pictures
 from workshop.tools.recorded.sharing import sharing
 from workshop.tools.recorded.trace import trace
 from workshop.tools.recorded.writing import writing
+from workshop.tools.recorded.zoom import zoom
 
 RECORDINGS = {
     **LEARNING,
@@ -21,6 +22,7 @@ RECORDINGS = {
     "trace": trace,
     "kinds": kinds,
     "writing": writing,
+    "zoom": zoom,
 }
 
 

@@ -1,5 +1,6 @@
 /** The tab Ask: a question with its options, the answer as weights, what it rests on, and the same call as a program. */
 
+import { deeper, isAlone } from "../shared/assets.js";
 import { isForeign } from "../shared/foreign.js";
 import { choices, fill, h, put } from "../shared/element.js";
 import { count, effective, fixed, percent, temperatureText } from "../shared/numbers.js";
@@ -337,7 +338,8 @@ function mount(host, context) {
    * @param {any} came the service's answer
    * @param {import("./question.js").Body} given the question
    */
-  function draw(came, { rerank }) {
+  function draw(came, given) {
+    const { rerank } = given;
     const { evidence, certificate, matches } = came;
     shown = came;
     /** A document of the reason: its key, and its id behind. @param {string} _ @param {string} id */
@@ -372,7 +374,7 @@ function mount(host, context) {
       came.applied ? say("applied", { defaults: JSON.stringify(came.applied) }) : "",
     ];
     const told = facts.filter(Boolean).map((fact) => h("p.soft", {}, fact));
-    fill(notes, told);
+    fill(notes, told, zoomLink(given));
     drawResults();
     drawGroups(groupsOf(came));
   }
@@ -380,6 +382,18 @@ function mount(host, context) {
   /** The order and the columns of the list, as the address names them. */
   function listedBy() {
     return [context.said.get("sort"), context.said.get("show")].join();
+  }
+
+  /**
+   * A link to every number between the question and its weights.
+   * @param {import("./question.js").Body} given
+   */
+  function zoomLink({ query, ...options }) {
+    if (typeof query !== "string" || !collection || isAlone()) return null;
+    const { name, encoder } = collection;
+    const said = { q: query, collection: name, model: encoder ?? "", ask: JSON.stringify(options), back: window.location.hash.slice(1) };
+    const parts = Object.entries(said).map(([part, text]) => `${part}=${encodeURIComponent(text)}`);
+    return h("p", {}, h("a", { id: "zoom", href: `${deeper()}#zoom&${parts.join("&")}` }, say("zoom")));
   }
 
   /** The rows of the answer in the order that the reader chose. */

@@ -7,7 +7,7 @@ import { Editor } from "./editor.js";
 import { readersOf } from "./client.js";
 import { bodyOf, conditionsOf, parsed, Unreadable } from "./question.js";
 import { lines, paths, text } from "./text.js";
-import { wordsMet } from "./words-met.js";
+import { wordsMet } from "../shared/words-met.js";
 import words from "./document.json";
 
 /** @typedef {import("./explorer.js").Collection} Collection */

@@ -2,7 +2,7 @@
 
 import { h } from "./element.js";
 
-/** A pattern that a head's weight may follow. @typedef {"before" | "next" | "self" | "start" | "end"} Pattern */
+/** A pattern that a head's weight may follow. @typedef {"before" | "next" | "self" | "start" | "end" | "word" | "alike"} Pattern */
 
 /** The minimum share of a head's weight that makes a pattern. */
 const MOST = 0.45;
@@ -43,10 +43,12 @@ export class HeadMap {
    * Draw all heads.
    * @param {ArrayLike<number>[][]} attention
    * @param {number} n
+   * @param {(layer: number, head: number) => string} [tell] what a head does
    */
-  take(attention, n) {
+  take(attention, n, tell) {
     for (const [i, row] of this.#buttons.entries()) {
       for (const [j, button] of row.entries()) {
+        if (tell) button.setAttribute("aria-label", (button.title = tell(i, j)));
         const canvas = /** @type {HTMLCanvasElement} */ (button.firstChild);
         [canvas.width, canvas.height] = [n, n];
         const pen = canvas.getContext("2d");
@@ -57,6 +59,15 @@ export class HeadMap {
         pen.putImageData(pixels, 0, 0);
       }
     }
+  }
+
+  /**
+   * Tint the heads by how much each moved an answer.
+   * @param {{layer: number, head: number, moved: number}[]} left
+   */
+  tint(left) {
+    const most = Math.max(...left.map(({ moved }) => moved));
+    for (const { layer, head, moved } of left) this.#buttons[layer][head].style.setProperty("--moved", `${Math.round((100 * moved) / most)}%`);
   }
 
   /**
@@ -127,9 +138,11 @@ function placeOf(target) {
  *
  * @param {ArrayLike<number>} weights [n, n]
  * @param {number} n
- * @returns {{pattern: Pattern, share: number, isMixed: boolean}} `isMixed`: the share is too small to speak of one
+ * @param {string[]} texts of the words, some of which may stand twice
+ * @returns {{pattern: Pattern, share: number, word: string, isMixed: boolean}} `word`: the one inside the sentence that is looked at
+ *   most; `isMixed`: the share is too small to speak of one
  */
-export function patternOf(weights, n) {
+export function patternOf(weights, n, texts) {
   const mean = (/** @type {(i: number) => number} */ to) => {
     let [sum, count] = [0, 0];
     for (let i = 0; i < n; i++) {
@@ -140,14 +153,19 @@ export function patternOf(weights, n) {
     }
     return count ? sum / count : 0;
   };
+  const columns = Array.from({ length: n }, (_, j) => mean(() => j));
+  const inside = columns.slice(1, -1);
+  const most = Math.max(0, ...inside);
   /** @type {[Pattern, number][]} */
   const shares = [
     ["before", mean((i) => i - 1)],
     ["next", mean((i) => i + 1)],
     ["self", mean((i) => i)],
-    ["start", mean(() => 0)],
-    ["end", mean(() => n - 1)],
+    ["start", columns[0]],
+    ["end", columns[n - 1]],
+    ["word", most],
+    ["alike", mean((i) => texts.findIndex((text, j) => j !== i && text === texts[i]))],
   ];
   const [pattern, share] = shares.reduce((best, one) => (one[1] > best[1] ? one : best));
-  return { pattern, share, isMixed: share < MOST };
+  return { pattern, share, word: texts[inside.indexOf(most) + 1], isMixed: share < MOST };
 }

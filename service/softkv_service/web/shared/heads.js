@@ -44,7 +44,7 @@ export class Heads {
   take(trace) {
     this.#trace = trace;
     this.lines.take(trace.tokens);
-    this.#map.take(trace.attention, trace.tokens.length);
+    this.#map.take(trace.attention, trace.tokens.length, (layer, head) => this.#sentence(layer, head));
   }
 
   /**
@@ -59,6 +59,16 @@ export class Heads {
     const n = this.#trace.tokens.length;
     const weights = this.#trace.attention[layer][head];
     this.lines.draw(weights, Math.max(0, Math.min(n - 1, word)));
-    this.#told.textContent = headPattern(this.#say, { ...this.#name(layer, head), weights, tokens: n });
+    this.#told.textContent = this.#sentence(layer, head);
+  }
+
+  /**
+   * Describe the pattern of a head.
+   * @param {number} layer
+   * @param {number} head
+   */
+  #sentence(layer, head) {
+    const { tokens, attention } = /** @type {Trace} */ (this.#trace);
+    return headPattern(this.#say, { ...this.#name(layer, head), weights: attention[layer][head], tokens });
   }
 }

@@ -58,11 +58,11 @@ export function nothingFits(say, { keys, answer: { weights, nullWeight, heaviest
  * Describe where a head looks, on average over the words.
  *
  * @param {Say} say
- * @param {{layer: number, head: number, weights: ArrayLike<number>, tokens: number}} shown layer and head from 1; weights [tokens, tokens]
+ * @param {{layer: number, head: number, weights: ArrayLike<number>, tokens: string[]}} shown layer and head from 1; weights [tokens, tokens]
  */
 export function headPattern(say, { layer, head, weights, tokens }) {
-  const { pattern, share, isMixed } = patternOf(weights, tokens);
-  const told = say(`pattern.${pattern}`, { share: percent(share) });
+  const { pattern, share, word, isMixed } = patternOf(weights, tokens.length, tokens);
+  const told = say(`pattern.${pattern}`, { share: percent(share), word });
   return `${say("place", { layer, head })} · ${isMixed ? say("pattern.mixed", { pattern: told }) : told}`;
 }
 

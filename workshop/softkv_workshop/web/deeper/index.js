@@ -18,7 +18,8 @@ import { pairs } from "./pictures/pairs.js";
 import { patches } from "./pictures/patches.js";
 import { regression } from "./pictures/regression.js";
 import { similarities } from "./pictures/similarities.js";
+import { zoom } from "./pictures/zoom.js";
 
-const PICTURES = [four, regression, certificate, similarities, lowRank, patches, captions, networks, pairs];
+const PICTURES = [four, regression, certificate, similarities, lowRank, zoom, patches, captions, networks, pairs];
 
 void exportedPage().then((exported) => new Story([contents(PICTURES), ...PICTURES], exported, true).begin());

@@ -16,7 +16,7 @@ from tests.running import RunningService
 from tests.thorough import thorough
 
 PICTURES = (
-    *("four", "regression", "certificate", "similarities", "low-rank", "patches", "captions", "networks"),
+    *("four", "regression", "certificate", "similarities", "low-rank", "zoom", "patches", "captions", "networks"),
     "pairs",
 )
 PANELS = """() => [...document.querySelectorAll('.panel')].map((panel) => ({

@@ -12,6 +12,7 @@ from tests.thorough import thorough
 
 VIEWS = [
     "deeper#pictures",
+    "deeper#zoom",
     "deeper#patches",
     "deeper#networks&task=reverse",
     "deeper#four",

@@ -263,13 +263,14 @@ def test_the_pattern_of_a_head_has_its_share() -> None:
     trace = read("trace")
     texts = json.loads(PICTURES.read_text(encoding="utf-8"))
     text = next(one for one in trace["texts"] if one["text"] == "The dog chased the cat across the street")
-    n = len(text["tokens"])
+    tokens = [token["text"] for token in text["tokens"]]
+    n = len(tokens)
     weights = unpack_weights(text["weights"], trace["layers"], trace["heads"], n, n)
     for language, words in texts.items():
         heads = list(product(range(trace["layers"]), range(trace["heads"])))
         states = [
             {"sentence": "headPattern", "language": language, "words": words, "T": 1}
-            | {"layer": i + 1, "head": j + 1, "weights": weights[i, j].ravel().tolist(), "tokens": n}
+            | {"layer": i + 1, "head": j + 1, "weights": weights[i, j].ravel().tolist(), "tokens": tokens}
             for i, j in heads
         ]
         shown = json.loads(checked(node(ROOT, SCRIPT, given=json.dumps({"states": states, "characters": CHARACTERS}))))
@@ -281,6 +282,7 @@ def test_the_pattern_of_a_head_has_its_share() -> None:
                 "self": np.diagonal(one).mean(),
                 "start": one[:, 0].mean(),
                 "end": one[:, -1].mean(),
+                "word": one[:, 1:-1].mean(axis=0).max(),
             }
             place, pattern = picture["text"].split(" · ")
             assert place == words["place"].format(layer=i + 1, head=j + 1)
@@ -289,7 +291,8 @@ def test_the_pattern_of_a_head_has_its_share() -> None:
                 mixed = words["pattern.mixed"].removesuffix("{pattern}")
                 assert pattern.startswith(mixed)
                 pattern = pattern.removeprefix(mixed)
-            before, after = words[f"pattern.{largest}"].split("{share}")
+            word = tokens[1 + one[:, 1:-1].mean(axis=0).argmax()]
+            before, after = words[f"pattern.{largest}"].replace("{word}", word).split("{share}")
             assert pattern.startswith(before)
             assert pattern.endswith(after)
             assert close(pattern[len(before) : len(pattern) - len(after)], shares[largest])

@@ -1,10 +1,10 @@
 /** The words that met: each word of the question, joined by a thread to the word of a key that is most similar to it. */
 
-import { each, h } from "../shared/element.js";
-import { fixed } from "../shared/numbers.js";
-import { s } from "../shared/svg.js";
+import { each, h } from "./element.js";
+import { fixed } from "./numbers.js";
+import { s } from "./svg.js";
 
-/** @typedef {import("../shared/words.js").Say} Say */
+/** @typedef {import("./words.js").Say} Say */
 /**
  * @typedef {object} Pair as the service explains it; places count code points
  * @property {string} word of the question

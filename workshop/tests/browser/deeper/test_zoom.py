@@ -1,0 +1,141 @@
+"""The zoom from a question to its row: its numbers are those of the service's calls."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.browser.conftest import PHONE
+
+QUESTION = "where do birds fly in winter"
+READY = "() => document.querySelectorAll('.zoomed .strip').length > 12 && document.querySelector('.terms .formula')"
+OF_ROW = "section[aria-labelledby='zoom-answer'] tr.chosen"
+
+
+def post(origin: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = httpx.post(f"{origin}{path}", json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number.replace("−", "-")) for number in re.findall(r"[−-]?\d+(?:\.\d+)?", text)]
+
+
+def test_the_recorded_question_needs_no_model(visit: Any) -> None:
+    opened = visit("deeper")
+    called = list[str]()
+    opened.page.on("request", lambda request: called.append(request.url))
+    opened.page.goto(f"{opened.origin}/deeper#zoom")
+    opened.page.reload()
+    opened.page.wait_for_function(READY)
+    opened.page.wait_for_selector(OF_ROW)
+    assert opened.page.locator(".movers button").count() == 3
+    assert not [url for url in called if "/v1/" in url]
+
+
+@pytest.mark.parametrize(("layer", "head", "i", "j"), [(1, 3, 1, 4), (6, 12, 5, 0)])
+def test_a_cell_has_the_numbers_of_the_trace(visit: Any, layer: int, head: int, i: int, j: int) -> None:
+    opened = visit(f"deeper#zoom&q={quote(QUESTION)}&layer={layer}&head={head}&i={i}&j={j}&dim=7")
+    page = opened.page
+    page.wait_for_function(READY)
+    include = ["logits", "query", "key", "hidden_states", "neurons"]
+    body = {"text": QUESTION, "purpose": "query", "layers": [layer - 1], "heads": [head - 1], "include": include}
+    trace = post(opened.origin, "/v1/trace", body)
+    query, key = np.array(trace["query"])[0, 0, i], np.array(trace["key"])[0, 0, j]
+    logit, weight = trace["logits"][0][0][i][j], trace["attention"][0][0][i][j]
+    said = numbers(page.locator(".terms .formula").first.inner_text().split("=", 1)[1])
+    assert said[:3] == pytest.approx([query @ key, 32, logit], abs=5e-4)
+    assert said[3] == pytest.approx(100 * weight, abs=0.5)
+    row = page.locator(f".head-of .of-row tbody tr:nth-child({j + 1}) td").all_inner_texts()
+    assert float(row[2]) == pytest.approx(weight, abs=5e-5)
+    states = np.array(trace["hidden_states"])[0, :, i, 7]
+    told = numbers(page.locator("section[aria-labelledby='zoom-row'] > .formula").inner_text())
+    shown = [told[1], told[2], told[5], told[6], told[7]]
+    assert shown == pytest.approx(list(states), abs=5e-5)
+    neurons = page.locator(".neurons tbody th").all_inner_texts()
+    assert [int(index) for index in neurons] == trace["neurons"]["index"][0][i]
+
+
+def test_the_weights_are_those_of_attend(visit: Any) -> None:
+    opened = visit(f"deeper#zoom&q={quote(QUESTION)}")
+    page = opened.page
+    page.wait_for_selector(OF_ROW)
+    answer = post(opened.origin, "/v1/collections/library/attend", {"query": QUESTION, "top_k": 8})
+    best = answer["matches"][0]
+    cells = page.locator(f"{OF_ROW} td").all_inner_texts()
+    assert float(cells[0].replace("−", "-")) == pytest.approx(best["similarity"], abs=5e-5)
+    assert numbers(cells[1])[0] == pytest.approx(100 * best["weight"], abs=0.5)
+    said = numbers(page.locator("section[aria-labelledby='zoom-answer'] .formula").inner_text().split("=", 1)[1])
+    assert said[0] == pytest.approx(best["similarity"], abs=1e-4)
+
+
+def test_a_head_is_left_out_and_chosen(visit: Any) -> None:
+    opened = visit(f"deeper#zoom&q={quote(QUESTION)}")
+    page = opened.page
+    page.wait_for_selector(OF_ROW)
+    page.click("#leave-out")
+    page.wait_for_selector(".movers button", timeout=60_000)
+    layer, head, moved = numbers_of_movers(page.locator(".movers p").inner_text())
+    body = {"text": QUESTION, "purpose": "query", "include": ["vector", "without_head"], "heads": [0]}
+    trace = post(opened.origin, "/v1/trace", body)
+    queries = [trace["vector"]["embedding"], trace["without_head"][layer - 1][head - 1]]
+    before, after = post(opened.origin, "/v1/collections/library/attend", {"queries": queries, "top_k": 110})["results"]
+    weights = [{match["id"]: match["weight"] for match in answer["matches"]} for answer in (before, after)]
+    change = sum(abs(weights[0][name] - weights[1][name]) for name in weights[0])
+    change += abs(before["evidence"]["null_weight"] - after["evidence"]["null_weight"])
+    assert moved <= 100 * change / 2 + 0.5
+    page.locator(".movers button").first.click()
+    page.wait_for_function(f"() => location.hash.includes('head={head}') || {head} === 7")
+    assert page.locator(".head-map [aria-pressed='true']").get_attribute("data-place") == f"{layer - 1},{head - 1}"
+
+
+def numbers_of_movers(text: str) -> tuple[int, int, float]:
+    head, layer, moved = numbers(text)[:3]
+    return int(layer), int(head), moved
+
+
+def test_two_sentences_part_layer_by_layer(visit: Any) -> None:
+    texts = ["the bank of the river", "the bank lends money"]
+    opened = visit(f"deeper#zoom&q={quote(texts[0])}&second={quote(texts[1])}&i=2")
+    page = opened.page
+    page.wait_for_selector("section[aria-labelledby='zoom-two'] table")
+    ends = list[np.ndarray]()
+    for text in texts:
+        body = {"text": text, "purpose": "query", "layers": [5], "heads": [0], "include": ["hidden_states"]}
+        ends.append(np.array(post(opened.origin, "/v1/trace", body)["hidden_states"])[0, -1, 2])
+    cosine = ends[0] @ ends[1] / np.linalg.norm(ends[0]) / np.linalg.norm(ends[1])
+    cells = page.locator("section[aria-labelledby='zoom-two'] tbody tr:last-child td").all_inner_texts()
+    assert numbers(cells[0])[0] == pytest.approx(cosine, abs=5e-4)
+
+
+def test_the_explorer_leads_there_and_back(visit: Any) -> None:
+    opened = visit(f"explore#collection=library&q={quote(QUESTION)}&t=0.1")
+    page = opened.page
+    page.wait_for_selector("#zoom")
+    weight = float(page.locator("[data-weight]").first.get_attribute("data-weight"))
+    page.click("#zoom")
+    page.wait_for_selector(OF_ROW)
+    assert numbers(page.locator(f"{OF_ROW} td").nth(1).inner_text())[0] == pytest.approx(100 * weight, abs=0.5)
+    page.click("#zoom-back")
+    page.wait_for_selector("[data-weight]")
+    assert float(page.locator("[data-weight]").first.get_attribute("data-weight")) == pytest.approx(weight)
+
+
+@pytest.mark.parametrize("size", [PHONE, (320, 640)])
+def test_a_small_screen_needs_no_scroll_sideways_and_keys_choose_a_cell(visit: Any, size: tuple[int, int]) -> None:
+    page = visit("deeper#zoom", size).page
+    page.wait_for_function(READY)
+    page.wait_for_selector(OF_ROW)
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    page.locator(".cells [aria-pressed='true']").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowLeft")
+    label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert label == page.locator(".cells [aria-pressed='true']").get_attribute("aria-label")
+    assert label.startswith("“pu” looks at “rring”: ")
