@@ -340,6 +340,17 @@ def test_a_long_column_is_proposed_where_texts_are_encoded_and_all_cells_are_tex
     assert read("t.json", json.dumps([{"title": "a", "text": spread(9)}]))["mapping"]["joined"] == []
 
 
+@pytest.mark.parametrize(
+    "cell", [f"[{', '.join(['0.1'] * 20)}]", f"[{' '.join(['0.1'] * 20)}]", '{"a": "b c d e f g h i j"}']
+)
+def test_vectors_and_objects_are_no_texts_to_join_as_in_python(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "t.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["id", "title", "numbers"], ["a", "Opening", cell], ["b", "Closing", cell]])
+    assert read("t.csv", path.read_bytes())["mapping"]["joined"] == []
+    assert not any("joins both" in notice for notice in open_table(path, key="title").notices)
+
+
 def digits(text: str) -> list[str]:
     return re.findall(r"\d+", text)
 

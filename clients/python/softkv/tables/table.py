@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -35,6 +36,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "value_vector": to_vector,
 }
 _VECTORS = {"key_vector", "value_vector"}
+_VECTOR = re.compile(r"\s*(?:array\()?[\[(]+\s*[-+.\d]")
+"""The beginning of a vector in a text, as NumPy prints it."""
 _NAMES_OF_VECTORS = {"embedding", "embeddings", "vector", "vectors", "emb"}
 _AS_METADATA = (METADATA, to_json)
 SAMPLE_ROWS, LONGER, LONG = 100, 2, 8
@@ -199,12 +202,14 @@ class Table:
         """Note that the keys have short texts and another column long ones, which could be joined to them."""
         fields = self._fields or {}
         rows = 0
-        words = {column: 0 for column, field in fields.items() if field in ("key", "value", METADATA)}
+        types = {column: type_.kind for column, type_ in self._types.items()}
+        texts_of = [column for column in fields if types.get(column, "text") == "text"]
+        words = {column: 0 for column in texts_of if fields[column] in ("key", "value", METADATA)}
         for _, cells in islice(self._content.rows(), SAMPLE_ROWS):
             rows += 1
             texts = {} if isinstance(cells, str) else {name: cell for name, cell in cells.items() if name in words}
             for column, cell in texts.items():
-                words[column] += len(cell.split()) if isinstance(cell, str) else 0
+                words[column] += len(cell.split()) if isinstance(cell, str) and not _VECTOR.match(cell) else 0
         key = next((column for column, field in fields.items() if field == "key"), None)
         longest = max(words, key=lambda column: words[column], default=None)
         if key is None or longest is None or words[longest] < max(LONGER * words[key], LONG * rows) or not words[key]:

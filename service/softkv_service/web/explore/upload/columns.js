@@ -58,6 +58,8 @@ const PACKED_TEXT = /\.(csv|tsv|tab|txt)\.(gz|bz2|xz|zst)$/i;
 /** A word between the spaces that Python knows. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: four of these spaces are control characters
 const WORD = /[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
+/** The beginning of a vector in a text, as NumPy prints it. */
+const VECTOR = /^\s*(?:array\()?[[(]+\s*[-+.\d]/;
 /** The most combinations of filled columns that are counted, and the most codes that are compared. */
 const [COMBINATIONS, CODES] = [2000, 1_000_000];
 const CODE = /^(?=.*\d)(?=.*\p{L})\S{1,40}$/u;
@@ -112,7 +114,7 @@ export async function survey(table, signal, told) {
         let column = columns.get(name);
         if (!column) columns.set(name, (column = blank(name, table.decimals)));
         note(column, column.noted ? column.noted.note(/** @type {string} */ (cell), row.line) : cell, typeof cell === "string" ? cell.length : 0);
-        if (rows <= SAMPLE && typeof cell === "string") column.words += cell.match(WORD)?.length ?? 0;
+        if (rows <= SAMPLE && typeof cell === "string" && !VECTOR.test(cell)) column.words += cell.match(WORD)?.length ?? 0;
       }
       const combination = JSON.stringify(names);
       filled?.set(combination, (filled.get(combination) ?? 0) + 1);
