@@ -1,4 +1,4 @@
-"""The gain of late interaction on questions by hand: the same keys, title and text, without it and with it.
+"""The gain of late interaction on questions by hand: the same keys, title and text, without it and by default.
 
     python -m benchmarks.late --nouns data.noun
 
@@ -88,11 +88,11 @@ def list_without_answers(questions: list[str]) -> list[tuple[str, tuple[str, ...
     return [(question, ()) for question in questions]
 
 
-def ask(collection: Any, asking: Questions, rerank: dict[str, Any] | None) -> dict[str, list[Result]]:
-    """Ask all questions, and return the service's results, by its kind."""
+def ask(collection: Any, asking: Questions, **options: Any) -> dict[str, list[Result]]:
+    """Ask all questions with these options, and return the service's results, by its kind."""
     results = {}
     for kind, questions in asking.questions.items():
-        answers = collection.attend([text for text, _ in questions], top_k=10, rerank=rerank, include=[])
+        answers = collection.attend([text for text, _ in questions], top_k=10, include=[], **options)
         results[kind] = [
             Result(
                 [rank for rank, match in enumerate(answer.matches) if match.id in right],
@@ -169,7 +169,7 @@ def main() -> None:
         with Client.local(folder) as client:
             for one in sets:
                 collection = client.collection(one.name)
-                before, after = ask(collection, one, None), ask(collection, one, {"model": "late"})
+                before, after = ask(collection, one, ignore_defaults=["rerank"]), ask(collection, one)
                 table.add_row(*row(one.name, before, after))
                 together[one.blind].append((before, after))
     for blind, pairs in together.items():

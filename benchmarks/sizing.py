@@ -110,7 +110,7 @@ def main() -> None:
         empty = service.memory()
         with service.client() as client:
             client.put("/v1/collections/sized", json={"encoder": None, "dimension": WIDTH}).raise_for_status()
-            client.put("/v1/collections/texts", json={}).raise_for_status()
+            client.put("/v1/collections/texts", json={"late": False}).raise_for_status()
             fill(client, chosen.documents)
         service.wait_until_idle()
         memory = (service.memory() - empty) * 1024 / chosen.documents

@@ -52,7 +52,7 @@ class Softkv(Store):
 
     def fill(self, documents: Documents) -> None:
         """See `Store`."""
-        settings = {} if self._encoder else {"encoder": None, "dimension": documents.keys.shape[1]}
+        settings = {"late": False} if self._encoder else {"encoder": None, "dimension": documents.keys.shape[1]}
         with self.server.client() as client:
             client.put(COLLECTION, json=settings).raise_for_status()
             answer = client.post(
@@ -70,8 +70,8 @@ class Softkv(Store):
         return [self._way(self.name, vectors, filters)]
 
     def asked_with(self, texts: Sequence[str]) -> Way:
-        """Return the way with texts, which the service encodes."""
-        return self._way(f"{self.name}, texts", texts, [None])
+        """Return the way with texts, which the service encodes, without late interaction."""
+        return self._way(f"{self.name}, texts, late off", texts, [None])
 
     def livez(self) -> Way:
         """Return the way to ask whether it runs, which needs no data."""

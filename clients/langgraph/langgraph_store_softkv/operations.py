@@ -276,9 +276,10 @@ def _by_similarity(
     """Return the matches in the order of their best text, as LangGraph's stores do.
 
     An answer is in the order of weights, and an item with several texts has the weight of all of them. With options
-    that change which items have how much weight, that order stays.
+    that change which items have how much weight, and with late interaction, that order stays.
     """
-    if answer.keys == answer.documents or not options.keys() <= _ORDERED_BY_SIMILARITY:
+    is_ordered = options.keys() <= _ORDERED_BY_SIMILARITY and answer.certificate.reranked is None
+    if answer.keys == answer.documents or not is_ordered:
         return answer.matches
     swept = yield from queries.sweep(
         source.place,

@@ -80,9 +80,15 @@ class CollectionSource:
         return _picture(query, [_row(match) for match in swept.matches], swept.matches, swept.documents, moments)
 
     def answer(self, query: Any, temperature: float, null: Null) -> Answer:
-        """Return the service's answer."""
+        """Return the service's answer, without late interaction, which the picture does not have."""
         arguments = self._arguments(null)
-        attended: Answer = self._collection.attend(query, temperature=min(temperature, HOTTEST), **arguments)
+        ignored = arguments.pop("ignore_defaults", None) or []
+        attended: Answer = self._collection.attend(
+            query,
+            temperature=min(temperature, HOTTEST),
+            ignore_defaults=ignored is True or [*ignored, "rerank"],
+            **arguments,
+        )
         return attended
 
     def _arguments(self, null: Null) -> dict[str, Any]:

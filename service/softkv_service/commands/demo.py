@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,9 +69,14 @@ def _show(bar: Progress, task: TaskID, written: int, total: int) -> None:
 
 def _load(demo: Demo, collection: Collection, report: Callable[[int, int], None]) -> dict[str, int]:
     """Write the documents that the collection lacks; call `report` with the number done and the total."""
+    from softkv import NotFound
     from softkv.commands.remote import existing_ids
 
-    collection.create(**demo.settings, exist_ok=True)
+    settings = dict(demo.settings)
+    with suppress(NotFound):
+        collection.info()
+        settings.pop("late", None)  # which callers may have changed
+    collection.create(**settings, exist_ok=True)
     documents = list(demo.documents())
     loaded = 0
     for start in range(0, len(documents), _BATCH):

@@ -64,7 +64,8 @@ class Demo:
     """A demo collection: its settings and the source of its documents.
 
     Attributes:
-        settings: fields of `PUT /v1/collections/{name}`.
+        settings: fields of `PUT /v1/collections/{name}`. `late` is false: the page, the class and the documentation
+            explain the weights of these collections by similarities alone.
         documents: returns a new iterator at each call. It yields documents for `POST …/documents` (id, key, value,
             metadata), always in the same order, and reads or makes nothing before the first one.
         language: that of its texts. Collections in another language than English are loaded by name alone.
@@ -84,15 +85,18 @@ class Demo:
         return load_vectors(self.name, checksum)
 
 
+PLAIN: dict[str, Any] = {"late": False}
 DEMOS: dict[str, Demo] = {
     demo.name: demo
     for demo in (
-        Demo("library", "A card catalogue: what a card says, and the book it leads to", {}, partial(_lines, "library")),
-        Demo("videos", "A video search: titles and descriptions, and the video", {}, partial(_lines, "videos")),
-        Demo("python", "The standard library: what a name does, and how it is called", {}, standard_library),
+        Demo(
+            "library", "A card catalogue: what a card says, and the book it leads to", PLAIN, partial(_lines, "library")
+        ),
+        Demo("videos", "A video search: titles and descriptions, and the video", PLAIN, partial(_lines, "videos")),
+        Demo("python", "The standard library: what a name does, and how it is called", PLAIN, standard_library),
         # The encoder reads most characters as one unknown token, so their names stand for them.
-        Demo("unicode", "Unicode: a character's name, and the character", {"value_from": "key"}, characters),
-        Demo("library-zh", "书库：卡片上的主题，和它引向的书", {}, partial(_lines, "library-zh"), "zh"),
+        Demo("unicode", "Unicode: a character's name, and the character", {**PLAIN, "value_from": "key"}, characters),
+        Demo("library-zh", "书库：卡片上的主题，和它引向的书", PLAIN, partial(_lines, "library-zh"), "zh"),
     )
 }
 ENGLISH = [name for name, demo in DEMOS.items() if demo.language == "en"]

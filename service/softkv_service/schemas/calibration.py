@@ -64,7 +64,8 @@ class CalibrateRequest(Wire):
     rerank: RerankModel | None = Field(
         None,
         description="A reranker whose weight is fitted too, with a null key and confidences for questions that have "
-        "it. Each question must be a text, and it reads 100,000 documents at most.",
+        "it. Each question must be a text, and it reads 100,000 documents at most. Left out: late interaction with the "
+        "weight 1 if the collection has `late` and each question is a text; otherwise none.",
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"questions": EXAMPLE}]})

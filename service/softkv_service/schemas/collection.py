@@ -62,10 +62,11 @@ class CollectionSettings(Wire):
         description="The time after which a new document expires, counted from its write, unless it has an `expires` "
         "of its own. Left out or null: never.",
     )
-    late: bool = Field(
-        False,
-        description="Whether the words of each key are kept, so that late interaction does not encode the texts of "
-        "documents again. For encoders with which its gain was measured.",
+    late: bool | None = Field(
+        None,
+        description="Late interaction: whether the words of each key are kept, and read by questions that send no "
+        "`rerank`. Left out: true if the encoder is `late` in `GET /v1/encoders` and the similarity is cosine or dot, "
+        "otherwise false.",
     )
 
     model_config = ConfigDict(
@@ -101,8 +102,8 @@ class CollectionChange(Wire):
     )
     late: bool | None = Field(
         None,
-        description="Whether the words of each key are kept for late interaction. Those that are missing are made in "
-        "the background; false deletes all. Left out: unchanged.",
+        description="Late interaction: whether the words of each key are kept, and read by questions that send no "
+        "`rerank`. Those that are missing are made in the background; false deletes all. Left out: unchanged.",
     )
 
     model_config = ConfigDict(

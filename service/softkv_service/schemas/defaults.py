@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_serializer
+from pydantic import BeforeValidator, ConfigDict, Field, field_serializer, field_validator
+from pydantic_core import PydanticCustomError
 
+from softkv_service.encoding import LATE
 from softkv_service.schemas.document import Include, MatchInclude
 from softkv_service.schemas.filter import FilterField
 from softkv_service.schemas.terms import BiasField, FullTextField, Rerank, StoredBias
@@ -29,8 +31,8 @@ class Defaults(Wire):
     )
     rerank: Rerank | None = Field(
         None,
-        description="A reranker or late interaction, if every query is a text that it reads, and the temperature and "
-        "the normaliser allow it. It has no effect on other questions.",
+        description="A reranker, if every query is a text that it reads, and the temperature and the normaliser allow "
+        "it. It has no effect on other questions. Late interaction is `late` of the collection.",
     )
     top_k: int | None = Field(
         None, ge=0, le=MAX_TOP_K, description="Matches to return, unless the question has `top_p`."
@@ -38,6 +40,16 @@ class Defaults(Wire):
     include: Annotated[list[MatchInclude], InParts] | None = Field(
         None, description="Fields of a match to return, as far as the call has them."
     )
+
+    @field_validator("rerank")
+    @classmethod
+    def _check_rerank(cls, rerank: Rerank | None) -> Rerank | None:
+        if rerank is not None and rerank.model == LATE:
+            raise PydanticCustomError(
+                "late",
+                'wanted a reranker, got "late", which is no default: send "late": true beside defaults, not in them',
+            )
+        return rerank
 
     @field_serializer("rerank")
     def _as_sent(self, rerank: Rerank | None) -> dict[str, Any] | None:
@@ -47,7 +59,6 @@ class Defaults(Wire):
         json_schema_extra={
             "examples": [
                 {"filter": {"field": "metadata.draft", "operator": "!=", "value": True}, "top_k": 5},
-                {"rerank": {"model": "late"}},
                 {"bias": {"field": "metadata.year", "half_life": 20}, "full_text": 0.5, "include": ["value"]},
             ]
         }
@@ -87,7 +98,8 @@ RerankOrNull = Annotated[
     Field(
         description="A reranker reads the best documents, and adds weight · its logit to their logits, inside the "
         "softmax; or late interaction does, with their words. Needs a query that is a text, softmax, and a temperature "
-        "that is a number. Left out: the collection's default, or none. null: none."
+        "that is a number. Left out: the collection's default; without one, late interaction if the collection has "
+        "`late`, and the question and the calibration allow it. null: none."
     ),
 ]
 MATCH_FIELDS: list[MatchInclude] = ["value", "key", "metadata"]

@@ -47,10 +47,12 @@ def test_a_question_is_looked_at_twice_unless_the_box_is_off(explore: Explore, w
     assert shown(page) == weights(writer, **LATE)
     assert "looked twice at 5 documents, word by word" in page.inner_text(".notes")
     page.click("#twice")
-    has(page, "rerank", 0)
+    has(page, '"rerank": null')
     page.wait_for_function("() => !document.querySelector('.notes').textContent.includes('twice')")
-    assert page.evaluate(SENT) == {"query": QUESTION}
-    assert shown(page) == weights(writer) != weights(writer, **LATE)
+    assert page.evaluate(SENT) == {"query": QUESTION, "rerank": None}
+    assert shown(page) == weights(writer, rerank=None) != weights(writer, **LATE)
+    page.click("#code-python")
+    has(page, 'ignore_defaults=["rerank"]')
     assert "twice=0" in page.url
     again = explore(page.url[page.url.index("#") :]).page
     first_is(again, "b1")
@@ -90,11 +92,12 @@ def test_a_very_long_question_is_looked_at_once(explore: Explore, writer: httpx.
 
 
 def test_a_calibration_without_it_keeps_its_confidences(explore: Explore, writer: httpx.Client) -> None:
-    writer.put(WALL, json={}).raise_for_status()
+    writer.put(WALL, json={"late": False}).raise_for_status()
     rows = [{"id": subject, "key": f"a book about {subject}"} for subject in SUBJECTS]
     writer.post(f"{WALL}/documents", json={"documents": rows}).raise_for_status()
     questions = {"questions": labelled(), "apply": True}
     assert writer.post(f"{WALL}/calibrate", json=questions).json()["reason"] is None
+    writer.patch(WALL, json={"late": True}).raise_for_status()
     page = explore("#collection=books&q=buying tea").page
     page.wait_for_selector("#results .match[data-id=tea]")
     assert not page.is_checked("#twice")
@@ -122,7 +125,7 @@ def test_a_service_with_a_reranker_has_a_choice(explore: Explore, tmp_path: Path
         assert shown(page) == weights(client, rerank={"depth": 50})
         assert "twice=1" in page.url
         page.uncheck("#twice")
-        has(page, "rerank", 0)
+        has(page, '"rerank": null')
         cold = explore(f"{ASKED}&t=0&twice=1", origin=service.url).page
         first_is(cold, "b1")
         assert cold.is_checked("#twice")

@@ -174,7 +174,7 @@ EVERY_FIELD = [
     _new(similarity="scaled_dot", dimension=4, encoder=None, value_dimension=3, temperature=0.2, value_from="value"),
     _new(similarity="gaussian", encoder=None, null=-0.5),
     _new(defaults={"filter": BIAS[-1]["filter"], "bias": BIAS, "full_text": 0.5, "top_k": 5, "include": MATCH_FIELDS}),
-    Call("patch_collection", {"defaults": {"full_text": "auto", "rerank": {"model": "late"}}}),
+    Call("patch_collection", {"defaults": {"full_text": "auto", "rerank": {"depth": 5}}}),
     *(_new(encoder=None, expire_after=after) for after in ("30d", 3600, None)),
     _new(late=True),
     Call("list_collections", query={"prefix": "v", "limit": 1, "cursor": "bGlicmFyeQ=="}),

@@ -17,7 +17,8 @@ def test_the_collections_in_their_order():
     assert list(DEMOS) == NAMES
     assert NAMES[:4] == ENGLISH
     assert all(demo.name == name and demo.title for name, demo in DEMOS.items())
-    assert DEMOS["unicode"].settings == {"value_from": "key"}
+    assert DEMOS["unicode"].settings == {"value_from": "key", "late": False}
+    assert all(demo.settings["late"] is False for demo in DEMOS.values())  # pages explain their weights in one line
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -235,8 +235,8 @@ class CollectionInfo(Record, schema="CollectionAnswer"):
         expired: the number of documents that have expired, and are absent, but are not deleted yet; 0 for a key
             with a filter.
         projection: the map of its queries, which was trained on labelled pairs; None without one.
-        notice: what changed by an upgrade of the service, and what to do; None if nothing did.
-        late: whether the words of its keys are kept for late interaction.
+        notice: what is to do about its calibration, because the service was upgraded or `late` set; None if nothing.
+        late: late interaction: whether the words of its keys are kept, and read by questions that send no `rerank`.
         words: the numbers of keys with and without words. None if none are kept, in lists, in answers to PUT and PATCH,
             and for a key with a filter.
         values: the numbers of documents whose values are encoded, and are not yet. None if the collection encodes no

@@ -69,7 +69,8 @@ def create(
         null: the default similarity of "none of these".
         defaults: options of queries that do not send their own: `filter`, `bias`, `full_text`, `top_k` and `include`.
         expire_after: the time after which a new document expires: seconds, or a text such as "30d"; `None`: never.
-        late: whether the words of each key are kept for late interaction.
+        late: late interaction: whether the words of each key are kept, and read by questions without `rerank`. Left
+            out: where the encoder is for it.
         exist_ok: accept an existing collection that has these settings, also one that an alias names.
 
     Returns:
@@ -141,7 +142,8 @@ def change(
         defaults: options of queries that do not send their own, in place of all defaults until now: `filter`, `bias`,
             `full_text`, `top_k` and `include`. `None` removes them.
         expire_after: the time after which documents written from now on expire; `None`: never.
-        late: whether the words of each key are kept; those that are missing are made behind. `False` deletes them.
+        late: late interaction: whether the words of each key are kept, and read by questions without `rerank`. Those
+            that are missing are made in the background; `False` deletes them.
 
     Returns:
         The `CollectionInfo` after the change.

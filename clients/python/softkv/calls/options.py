@@ -12,9 +12,12 @@ from softkv.validation import is_list_like
 Bias: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """One term of a bias in the service's JSON, or a list of terms. A `filter` may be an expression as `F.year >= 1990`."""
 
-DefaultName: TypeAlias = Literal["filter", "bias", "full_text", "top_k", "include"]
+DefaultName: TypeAlias = Literal["filter", "bias", "full_text", "rerank", "top_k", "include"]
 IgnoredDefaults: TypeAlias = bool | Sequence[DefaultName]
-DEFAULT_NAMES: tuple[DefaultName, ...] = ("filter", "bias", "full_text", "top_k", "include")
+DEFAULT_NAMES: tuple[DefaultName, ...] = ("filter", "bias", "full_text", "rerank", "top_k", "include")
+"""The defaults of a question; that of `rerank` is also late interaction, where the collection has it."""
+SWEPT_DEFAULTS: tuple[DefaultName, ...] = ("filter", "bias", "full_text", "top_k", "include")
+"""The defaults that a sweep has."""
 COMPARED_DEFAULTS: tuple[DefaultName, ...] = ("filter", "top_k")
 """The defaults that a comparison has."""
 

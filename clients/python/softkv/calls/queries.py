@@ -26,7 +26,7 @@ from softkv.answers.calibration import Calibration, LabelSource
 from softkv.answers.documents import Document, encode_fields
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Plan, ServiceCache
 from softkv.calls.collections import Null
-from softkv.calls.options import COMPARED_DEFAULTS, Bias, IgnoredDefaults, encode_bias, null_fields
+from softkv.calls.options import COMPARED_DEFAULTS, SWEPT_DEFAULTS, Bias, IgnoredDefaults, encode_bias, null_fields
 from softkv.calls.service import get_limit
 from softkv.filters import Field, Where, encode_field_option
 from softkv.problems import Reply, invalid_value, invalid_value_at, unexpected_argument
@@ -149,7 +149,7 @@ class AttendOptions(TypedDict, total=False):
         Mapping[str, Any] | None,
         Option(
             'a reranker that reads the best documents and adds to their logits, as {"model": "marco", "depth": 50}, or '
-            '{"model": "late"} for their words. docs/guide/reranking.md explains its fields.',
+            '{"model": "late"} for their words; None: as the collection has it. docs/guide/reranking.md explains it.',
             group="Weights",
             command_meaning="a reranker that reads the best documents, 50 if left out, and adds to their logits. {} is "
             "the first reranker, and late compares the words of the question and of ten documents.",
@@ -213,7 +213,7 @@ class AttendOptions(TypedDict, total=False):
         IgnoredDefaults,
         Option(
             "True to ask without the defaults of the collection, or the names of those to leave out, as "
-            '["filter", "bias"].',
+            '["filter", "rerank"]; "rerank" also stands for late interaction.',
             command_meaning="ask without the defaults of the collection.",
         ),
     ]
@@ -433,7 +433,7 @@ def sweep(
         )
         | terms
     )
-    options |= null_fields(ignore_defaults, options)
+    options |= null_fields(ignore_defaults, options, SWEPT_DEFAULTS)
     content = encode_json({"query": encode_query(query, "/query"), "temperatures": values, **options})
     return Call("POST", f"{collection.path}/sweep", parse, content=content)
 
@@ -457,6 +457,7 @@ def calibrate(
             `give_feedback`.
         apply: store the calibration in the collection if it improves on the current one.
         rerank: a reranker whose weight is fitted too, as {"model": "marco", "depth": 50}; every query is then a text.
+            None: late interaction if the collection has it and every query is a text, otherwise none.
 
     Returns:
         A `Calibration` with the fitted values, and the losses before and after.

@@ -23,8 +23,6 @@ ADVICE: Mapping[type[softkv.Error], str] = {
     softkv.ServiceFailed: "Tell the user; the service's log has the cause.",
     softkv.TimedOut: "It may have been done: look before you call again, or tell the user that the service is slow.",
 }
-LATE_DEPTH, MAX_LATE_QUESTION = 10, 10_000
-"""The documents that late interaction reads if `depth` is left out, and the most characters of its question."""
 UNEXPECTED = "this server failed on the call, and its log has the cause: try something else, or tell the user"
 
 
@@ -80,22 +78,6 @@ class Library:
             return bool(await self.client.rerankers())
         except softkv.Error:
             return False
-
-    async def late_rerank(self, target: AsyncCollection, question: str) -> dict[str, str] | None:
-        """Return late interaction as the field `rerank` of a question; None if it is not for the question.
-
-        A calibration without it has confidences of the plain weights alone, so that its questions are asked without it.
-        """
-        info = await target.info()
-        compares = info.similarity in ("cosine", "dot") and info.temperature > 0 and len(question) <= MAX_LATE_QUESTION
-        if info.encoder is None or not compares:
-            return None
-        if info.calibration is not None:
-            fitted = info.calibration.rerank
-            if fitted is None or (fitted["model"], fitted["depth"]) != ("late", LATE_DEPTH):
-                return None
-        is_late = any(encoder.late for encoder in await self.client.encoders() if encoder.name == info.encoder)
-        return {"model": "late"} if is_late else None
 
     async def may_write(self) -> bool:
         """Return whether the caller may write; if the service does not answer now, True, since the call will tell."""

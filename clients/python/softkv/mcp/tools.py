@@ -224,7 +224,7 @@ async def ask(
             top_k=top_k,
             where=where_filter(where),
             group_by=group_by or None,
-            rerank={} if rerank else await library.late_rerank(target, question),
+            rerank={} if rerank else None,
             include=["key", "value", "metadata"],
         )
     return _answer_result(answer) | ({"groups": _group_results(answer)} if group_by else {})

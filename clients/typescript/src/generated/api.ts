@@ -1506,7 +1506,7 @@ export interface components {
             full_text?: number | "auto" | components["schemas"]["FullTextQuery"] | null;
             /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
-            /** @description A reranker reads the best documents, and adds weight · its logit to their logits, inside the softmax; or late interaction does, with their words. Needs a query that is a text, softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
+            /** @description A reranker reads the best documents, and adds weight · its logit to their logits, inside the softmax; or late interaction does, with their words. Needs a query that is a text, softmax, and a temperature that is a number. Left out: the collection's default; without one, late interaction if the collection has `late`, and the question and the calibration allow it. null: none. */
             rerank?: components["schemas"]["Rerank"] | null;
             /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
@@ -2016,7 +2016,7 @@ export interface components {
              * @default false
              */
             apply?: boolean;
-            /** @description A reranker whose weight is fitted too, with a null key and confidences for questions that have it. Each question must be a text, and it reads 100,000 documents at most. */
+            /** @description A reranker whose weight is fitted too, with a null key and confidences for questions that have it. Each question must be a text, and it reads 100,000 documents at most. Left out: late interaction with the weight 1 if the collection has `late` and each question is a text; otherwise none. */
             rerank?: components["schemas"]["RerankModel"];
         };
         /** @description The reranker of a calibration. Questions with it have confidences, and a null key of their own. */
@@ -2218,9 +2218,9 @@ export interface components {
             expired: number;
             /** @description The map of its queries, which was trained on labelled pairs; null without one. */
             projection: components["schemas"]["KeptProjection"] | null;
-            /** @description What changed by an upgrade of the service, and what to do; null if nothing did. */
+            /** @description What is to do about its calibration, because the service was upgraded or `late` set; null if nothing. */
             notice: string | null;
-            /** @description Whether the words of its keys are kept for late interaction. */
+            /** @description Late interaction: whether the words of its keys are kept, and read by questions that send no `rerank`. */
             late: boolean;
             /** @description The numbers of keys with and without words. null if none are kept, in lists, in answers to PUT and PATCH, and for a key with a filter. */
             words: components["schemas"]["WordCounts"] | null;
@@ -2252,7 +2252,7 @@ export interface components {
             projection?: null;
             /** @description Options of queries that do not send their own, in place of all defaults until now. Left out: unchanged; null: none. */
             defaults?: components["schemas"]["Defaults"] | null;
-            /** @description Whether the words of each key are kept for late interaction. Those that are missing are made in the background; false deletes all. Left out: unchanged. */
+            /** @description Late interaction: whether the words of each key are kept, and read by questions that send no `rerank`. Those that are missing are made in the background; false deletes all. Left out: unchanged. */
             late?: boolean;
         };
         /** @description The costs of a collection: memory, disk, and the times of its questions. */
@@ -2314,10 +2314,7 @@ export interface components {
             defaults?: components["schemas"]["Defaults"];
             /** @description The time after which a new document expires, counted from its write, unless it has an `expires` of its own. Left out or null: never. */
             expire_after?: components["schemas"]["Duration"] | null;
-            /**
-             * @description Whether the words of each key are kept, so that late interaction does not encode the texts of documents again. For encoders with which its gain was measured.
-             * @default false
-             */
+            /** @description Late interaction: whether the words of each key are kept, and read by questions that send no `rerank`. Left out: true if the encoder is `late` in `GET /v1/encoders` and the similarity is cosine or dot, otherwise false. */
             late?: boolean;
         };
         /**
@@ -2830,11 +2827,6 @@ export interface components {
          *       "top_k": 5
          *     }
          * @example {
-         *       "rerank": {
-         *         "model": "late"
-         *       }
-         *     }
-         * @example {
          *       "bias": {
          *         "field": "metadata.year",
          *         "half_life": 20
@@ -2852,7 +2844,7 @@ export interface components {
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
             /** @description λ of full text, if every query is a text; or an object with a text of its own. `"auto"`: the λ of the calibration, if there is one. */
             full_text?: number | "auto" | components["schemas"]["FullTextQuery"];
-            /** @description A reranker or late interaction, if every query is a text that it reads, and the temperature and the normaliser allow it. It has no effect on other questions. */
+            /** @description A reranker, if every query is a text that it reads, and the temperature and the normaliser allow it. It has no effect on other questions. Late interaction is `late` of the collection. */
             rerank?: components["schemas"]["Rerank"];
             /** @description Matches to return, unless the question has `top_p`. */
             top_k?: number;

@@ -21,7 +21,7 @@ from softkv_service.api.routing import collection_behind, json_router
 from softkv_service.api.state import NameInPath, Running, instant_of
 from softkv_service.retrieval import InvalidContent
 from softkv_service.retrieval.calibration import Rerank
-from softkv_service.retrieval.collections import Collection, get_known_facts
+from softkv_service.retrieval.collections import Collection
 from softkv_service.retrieval.documents import decode_cursor, encode_cursor
 from softkv_service.retrieval.options import (
     DEFAULT_TOP_K,
@@ -196,7 +196,7 @@ def parse_query(sent: Any) -> Query:
 
 
 def with_defaults(body: Body, collection: Collection, queries: Sequence[Query]) -> tuple[Body, Mapping[str, Any]]:
-    """Return a question with the defaults of the collection that it does not override, and these defaults.
+    """Return a question with what the collection settles that it does not override, and the defaults among this.
 
     Args:
         body: the question as it was sent.
@@ -206,14 +206,11 @@ def with_defaults(body: Body, collection: Collection, queries: Sequence[Query]) 
     Raises:
         InvalidContent: its filter is too large together with the default.
     """
-    record = collection.record
-    if record.settings.defaults is None:
+    settings = collection.record.settings
+    if settings.defaults is None and not settings.late:
         return body, {}
     sent = {name: getattr(body, name) for name in body.model_fields_set}
-    facts = get_known_facts(collection.encoders, record.settings)
-    compares_words = record.settings.encoder is not None and (facts is None or facts.late is not None)
-    taken = type(body).model_fields.keys()
-    effect = apply_defaults(record, sent, taken, queries, compares_words=compares_words)
+    effect = apply_defaults(collection, sent, type(body).model_fields.keys(), queries)
     options = dict(effect.options)
     if "rerank" in options:
         options["rerank"] = RerankOptions.model_validate(options["rerank"])

@@ -32,7 +32,7 @@ from softkv_service.retrieval.collections import (
 )
 from softkv_service.retrieval.documents import decode_cursor, encode_cursor
 from softkv_service.retrieval.queries import format_defaults, read_defaults
-from softkv_service.retrieval.verdict import LOST_CALIBRATION, NullBackground, describe_null
+from softkv_service.retrieval.verdict import LATE_WAITS, LOST_CALIBRATION, NullBackground, describe_null, late_waits
 from softkv_service.scheduling import READS, WRITES
 from softkv_service.schemas.collection import MAX_FIELDS, CollectionChange, CollectionSettings, FieldsQuery
 from softkv_service.schemas.instants import format_duration
@@ -85,7 +85,7 @@ def _describe_record(
         "ready": collection.ready,
         "costs": None,
         "re_encode": None,
-        "notice": LOST_CALIBRATION if settings.has_lost_calibration else None,
+        "notice": LOST_CALIBRATION if settings.has_lost_calibration else LATE_WAITS if late_waits(settings) else None,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from softkv_service.retrieval.calibration.confidence import Curve, weight_logits
 from softkv_service.retrieval.calibration.evaluation import (
+    Bought,
     Evaluation,
     Gain,
     Metric,
@@ -24,6 +25,7 @@ from softkv_service.retrieval.calibration.profile import (
 )
 from softkv_service.retrieval.calibration.record import (
     NO_TERMS,
+    USUAL_LATE,
     VERSION,
     Calibration,
     LabelSource,

@@ -350,22 +350,24 @@ def evaluate(
 
 
 class RerankEvaluation(NamedTuple):
-    """The result of an evaluation of a reranker; both are None if it does not gain.
+    """The result of an evaluation of a reranker; all are None if it does not gain.
 
     Attributes:
         fit: the fit with the reranker, whose index of λ is that of the reranker's weight.
         after: its metrics on held-out questions.
+        bought: what the labels bought with it.
     """
 
-    fit: Fit | None
-    after: Metrics | None
+    fit: Fit | None = None
+    after: Metrics | None = None
+    bought: Bought | None = None
 
 
 def evaluate_reranked(profiles: Profiles, groups: Array, off_topic: OffTopic | None = None) -> RerankEvaluation:
     """Fit a reranker's weight as λ is fitted, and measure on held-out questions whether it gains.
 
     What it says of the best document is also one more feature of the curve. If only that gains, because the log-loss
-    falls by more than its standard error, its weight is 0.
+    falls by more than its standard error, its weight is 0. If one weight alone is to try, it need not gain.
 
     Args:
         profiles: tables of the reranked weights, at one temperature, with a reranker's weights in place of λ.
@@ -376,9 +378,14 @@ def evaluate_reranked(profiles: Profiles, groups: Array, off_topic: OffTopic | N
     validation = CrossValidation.run(profiles, folds, weighting)
     plain, fit = validation.fit_all(profiles, weighting)
     if fit is not None:
-        return RerankEvaluation(fit, Metrics.of(validation.words, validation.refused[1]))
+        return RerankEvaluation(
+            fit, Metrics.of(validation.words, validation.refused[1]), Bought.measure(validation.words)
+        )
+    result = RerankEvaluation(
+        plain, Metrics.of(validation.plain, validation.refused[0]), Bought.measure(validation.plain)
+    )
+    if len(profiles.words) == 1:
+        return result
     unread = CrossValidation.run(replace(profiles, score=np.zeros_like(profiles.score)), folds, weighting)
     fell, error = Metric.mean(log_losses(unread.plain) - log_losses(validation.plain)).pair
-    if fell <= error:
-        return RerankEvaluation(None, None)
-    return RerankEvaluation(plain, Metrics.of(validation.plain, validation.refused[0]))
+    return RerankEvaluation() if fell <= error else result

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias
 
+from softkv_service.encoding import LATE
 from softkv_service.retrieval.calibration.abstention import ErrorBound
 from softkv_service.retrieval.calibration.confidence import Curve
 from softkv_service.retrieval.calibration.fit import Variant
@@ -44,6 +45,10 @@ class Rerank:
     def reads_as(self, other: Rerank | None) -> bool:
         """Return whether the other one is the same model, which reads as many documents."""
         return other is not None and (self.model, self.depth) == (other.model, other.depth)
+
+
+USUAL_LATE = Rerank(LATE, 10)
+"""Late interaction of questions that do not send their own depth."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,11 @@ class Calibration:
     def nearest_variant(self, terms: TextTerms) -> Variant:
         """Return the parameters that were fitted for these terms, or else for those of them that were fitted."""
         return self.variant(terms) or self.variant(replace(terms, reranker=None)) or self.plain
+
+    @property
+    def has_late(self) -> bool:
+        """Whether it was fitted with late interaction, as questions have it that send no `rerank`, and this counts."""
+        return self.reranked is not None and USUAL_LATE.reads_as(self.rerank)
 
     def describe_other_reranker(self, terms: TextTerms) -> str | None:
         """Return the difference between a question's reranker and the fitted one.

@@ -285,9 +285,9 @@ async def resolve_settings(encoders: Encoders, fields: Mapping[str, Any]) -> Col
     settings = replace(settings, **{k: fields[k] for k in ("temperature", "null") if fields.get(k) is not None})
     check_temperature(settings)
     if fields.get("late"):
-        settings = replace(settings, late=True)
         await require_late(encoders, settings)
-    return settings
+    keeping = replace(settings, late=fields.get("late", True))
+    return keeping if await find_words_queue(encoders, keeping) is not None else settings
 
 
 def choose_encoder(encoders: Encoders, name: str | None, pointer: str = "/encoder") -> LoadingEncoder | None:

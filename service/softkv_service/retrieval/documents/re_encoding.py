@@ -32,6 +32,7 @@ from softkv_service.retrieval.collections import (
     default_temperature,
     estimate_disk_bytes,
     get_encoding_queue,
+    get_known_facts,
     get_model_queue,
 )
 from softkv_service.retrieval.documents.prepare import draft_again
@@ -615,7 +616,8 @@ class _Run:
             original = writer.record(self._collection).settings
             # A caller may have changed these during the job.
             settings = replace(settings, defaults=original.defaults, expire_after=original.expire_after)
-            settings = replace(settings, late=settings.late and original.late)
+            facts = get_known_facts(self._catalogue.encoders, settings)
+            settings = replace(settings, late=original.late and facts is not None and facts.is_late)
             settings = replace(settings, null=choose_null(original, job.null))
             self._catalogue.replace_collection(writer, job, settings)
         log.info("re-encoded", collection=shadow.name, encoder=job.to, documents=shadow.record.documents)

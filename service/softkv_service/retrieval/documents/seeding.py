@@ -136,7 +136,10 @@ class Seeding:
         documents = await asyncio.to_thread(lambda: [SentDocument(**document) for document in seed.documents()])
         if not progress.answers:
             await self._encoder()
-        await self._catalogue.create(seed.name, seed.settings)
+        settings = dict(seed.settings)
+        if any(collection.name == seed.name for collection in self._catalogue.collections()):
+            settings.pop("late", None)  # which callers may have changed
+        await self._catalogue.create(seed.name, settings)
         ids = await asyncio.to_thread(self._catalogue.collection(seed.name).ids)
         missing = [document for document in documents if document.id not in ids]
         progress.answers = not missing

@@ -18,6 +18,8 @@ from softkv_service.retrieval.calibration import (
     FULL_TEXT_WEIGHTS,
     LATE_WEIGHTS,
     RERANK_WEIGHTS,
+    USUAL_LATE,
+    Bought,
     Calibration,
     DocumentKeys,
     Evaluation,
@@ -38,6 +40,7 @@ from softkv_service.retrieval.projection import read_projection
 from softkv_service.retrieval.queries import (
     Array,
     ReadTerm,
+    asks_with_late,
     check_complete,
     check_queries,
     check_texts,
@@ -102,6 +105,7 @@ class CalibrationResult:
     Attributes:
         calibration: the calibration that would be stored.
         assessed: the metrics of the calibration.
+        bought: what the labels bought, as the collection's questions are asked.
         reranked: the fit with a reranker, and its metrics; None without one.
         applied: whether the calibration was stored.
         reason: why the calibration is not worth storing; None if it is.
@@ -110,6 +114,7 @@ class CalibrationResult:
 
     calibration: Calibration
     assessed: Evaluation
+    bought: Bought
     reranked: RerankEvaluation | None
     applied: bool
     reason: str | None
@@ -135,7 +140,8 @@ async def calibrate_collection(
         source: where the questions come from.
         now: the time, in seconds of Unix time.
         apply: whether to store the result if it improves the answers.
-        reranker: the reranker whose weight is fitted too; None without one. Its own weight does not matter.
+        reranker: the reranker whose weight is fitted too; its own weight does not matter. None for late interaction
+            with the weight 1 if the collection's questions have it and are texts, otherwise without one.
 
     Raises:
         InvalidContent: too few or too many questions, or a question that does not fit the collection.
@@ -157,12 +163,16 @@ async def calibrate_collection(
         )
     if reranker is not None:
         reranker = replace(resolve_rerank(record, collection.encoders, reranker), weight=1.0)
-    undecided = 0
+    undecided, weights = 0, weights_of(reranker)
     if source == "feedback":
         labels = await READS.run(read_labels, collection)
         questions, undecided = _from_feedback(record, labels), labels.undecided
-        if reranker is not None:
-            questions = [question for question in questions if isinstance(question.query, str)]
+        texts = [question for question in questions if isinstance(question.query, str)]
+        if reranker is not None or (texts and asks_with_late(collection, [texts[0].query])):
+            questions = texts
+    is_usual = reranker is None and asks_with_late(collection, [question.query for question in questions])
+    if is_usual:
+        reranker, weights = replace(USUAL_LATE, weight=1.0), LATE_WEIGHTS[1:]
     numbered, left_out = await READS.run(_leave_unknown_out, collection, questions)
     if source == "feedback":
         numbered = numbered[-MAX_LABELS:]
@@ -172,7 +182,7 @@ async def calibrate_collection(
         _check_questions(record, distinct)
         labelled = [question for _, question in distinct]
         check_labels(labelled, left_out, source=source, again=again, undecided=undecided)
-        job = _CalibrationJob(collection, record, keys, distinct, reranker)
+        job = _CalibrationJob(collection, record, keys, distinct, reranker, weights)
         fits = await job.run()
     except InvalidContent as error:
         raise _name_feedback(error, questions) if source == "feedback" else error from None
@@ -187,7 +197,11 @@ async def calibrate_collection(
     if apply and reason is None:
         changes = {"temperature": calibration.temperature, "null": calibration.null, "calibration": calibration.text()}
         await WRITES.run(partial(catalogue.change, name, changes, of=record))
-    return CalibrationResult(calibration, assessed, fits.reranked, apply and reason is None, reason, tuple(left_out))
+    bought = fits.reranked.bought if is_usual and fits.reranked is not None else None
+    is_applied = apply and reason is None
+    return CalibrationResult(
+        calibration, assessed, bought or assessed.bought, fits.reranked, is_applied, reason, tuple(left_out)
+    )
 
 
 def _read_record(collection: Collection) -> CollectionRecord:
@@ -231,6 +245,7 @@ class _CalibrationJob:
         keys: the number of its keys.
         questions: different questions, with their indices in the request.
         reranker: the reranker whose weight is fitted too; None without one.
+        weights: those of its weights that are tried.
     """
 
     collection: Collection
@@ -238,11 +253,12 @@ class _CalibrationJob:
     keys: int
     questions: Sequence[NumberedQuestion]
     reranker: Rerank | None
+    weights: tuple[float, ...]
 
     async def run(self) -> _Fits:
         """Ask the collection all questions, and fit to their profiles; see `calibrate_collection`."""
         vectors = await _encode(self.collection, self.record, self.questions)
-        tables = _Tables(self.record.settings.temperature, self.keys, self._words, self.reranker)
+        tables = _Tables(self.record.settings.temperature, self.keys, self._words, self.weights)
         await self._fill(tables, vectors)
         groups = group_neighbours(np.stack(vectors))
         evaluation = await self._evaluate(tables, groups)
@@ -298,8 +314,7 @@ class _CalibrationJob:
         self, tables: _Tables, groups: Array, reranker: Rerank, temperature: float
     ) -> RerankEvaluation:
         """Fit the weight of the reranker at one temperature, and measure what that gains."""
-        weights = weights_of(reranker)
-        made = await profile_off_topic(self.collection, self.record, self.keys, weights, reranker, temperature)
+        made = await profile_off_topic(self.collection, self.record, self.keys, self.weights, reranker, temperature)
         off_topic = made and made.at(temperature)
         return await ARRAYS.run(lambda: evaluate_reranked(tables.reranked.build().at(temperature), groups, off_topic))
 
@@ -318,7 +333,7 @@ class _CalibrationJob:
         present = sum(bool(question.ids) for _, question in self.questions)
         rerank, fit = self.reranker, fits.reranked and fits.reranked.fit
         if rerank is not None:
-            rerank = replace(rerank, weight=0.0 if fit is None else weights_of(rerank)[fit.cell[0]])
+            rerank = replace(rerank, weight=0.0 if fit is None else self.weights[fit.cell[0]])
         return Calibration(
             documents=self.record.attendable,
             encoder=settings.encoder,
@@ -344,12 +359,12 @@ class _Tables:
         temperature: the collection's temperature.
         keys: the number of its keys.
         words: the λ (weights of full text) to try.
-        reranker: the reranker to try; None without one.
+        weights: the weights of a reranker to try.
     """
 
-    def __init__(self, temperature: float, keys: int, words: tuple[float, ...], reranker: Rerank | None) -> None:
+    def __init__(self, temperature: float, keys: int, words: tuple[float, ...], weights: tuple[float, ...]) -> None:
         self.plain = ProfileBuilder(temperature, keys, words)
-        self.reranked = ProfileBuilder(temperature, keys, weights_of(reranker), scored=True)
+        self.reranked = ProfileBuilder(temperature, keys, weights, scored=True)
         self.nulls = list[float | Background | None]()
 
     def add_reranked(self, similarities: Sequence[_QuestionSimilarities], heads: Sequence[ReadTerm]) -> None:

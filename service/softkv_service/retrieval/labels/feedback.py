@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from softkv_service.retrieval.collections import Collection
 from softkv_service.retrieval.documents import decode_cursor, encode_cursor
 from softkv_service.retrieval.errors import Flaw, InvalidContent
 from softkv_service.retrieval.options import Options
-from softkv_service.retrieval.queries import Array, Match, apply_defaults, attend_collection
+from softkv_service.retrieval.queries import Array, Match, apply_defaults, attend_collection, read_rerank
 from softkv_service.scheduling import WRITES
 from softkv_service.storage import IdempotentWrite, Reader
 from softkv_service.storage.records import FeedbackRecord, JSONText
 
-SHAPING = ("filter", "bias", "full_text")
+SHAPING = ("filter", "bias", "full_text", "rerank")
 """The defaults of a collection that shape which documents are first."""
 
 QUESTIONS_AT_ONCE = 64
@@ -111,8 +111,7 @@ def _is_part(collection: Collection) -> bool:
 
 async def _observe(collection: Collection, judgements: Sequence[Judgement], now: int) -> list[JSONText | None]:
     """Return the collection's first match of each question, as JSON; None if the caller sees only a part of it."""
-    usual = apply_defaults(collection.record, {}, SHAPING, [judgement.query for judgement in judgements]).options
-    answers = await _ask(collection, judgements, Options(top_k=1, reads="ids", now=now, **usual))
+    answers = await _ask(collection, judgements, Options(top_k=1, reads="ids", now=now))
     if _is_part(collection):
         return [None] * len(judgements)
     firsts = [matches[0].id if matches else None for matches in answers]
@@ -124,7 +123,11 @@ async def _ask(collection: Collection, judgements: Sequence[Judgement], options:
     for start in range(0, len(judgements), QUESTIONS_AT_ONCE):
         batch = judgements[start : start + QUESTIONS_AT_ONCE]
         queries, pointers = [one.query for one in batch], [f"{one.pointer}/query" for one in batch]
-        matches += [result.matches for result in await attend_collection(collection, queries, options, pointers)]
+        usual = dict(apply_defaults(collection, {}, SHAPING, queries).options)
+        if "rerank" in usual:
+            usual["rerank"] = read_rerank(usual["rerank"])
+        results = await attend_collection(collection, queries, replace(options, **usual), pointers)
+        matches += [result.matches for result in results]
     return matches
 
 

@@ -11,7 +11,14 @@ from __future__ import annotations
 from softkv_service.retrieval.queries.arrays import MAX_LOGITS, Arrays, attend_over_arrays
 from softkv_service.retrieval.queries.attend import attend_collection, read_query_heads
 from softkv_service.retrieval.queries.compare import ComparisonResult, TimedSearch, compare_collection, compare_rows
-from softkv_service.retrieval.queries.defaults import AppliedDefaults, apply_defaults, format_defaults, read_defaults
+from softkv_service.retrieval.queries.defaults import (
+    AppliedDefaults,
+    apply_defaults,
+    asks_with_late,
+    format_defaults,
+    read_defaults,
+    read_rerank,
+)
 from softkv_service.retrieval.queries.highlight import MAX_SENTENCES
 from softkv_service.retrieval.queries.leave_one_out import MAX_WORDS, leave_words_out
 from softkv_service.retrieval.queries.query_parts import MAX_REQUEST_PARTS, Query, QueryPart, WeightedSum, find_words

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
-from softkv_service.encoding import LATE
-from softkv_service.retrieval.calibration import Calibration, Rerank
-from softkv_service.retrieval.collections import COMPARED_BY
+from softkv_service.retrieval.calibration import USUAL_LATE, Calibration, Rerank
+from softkv_service.retrieval.collections import Collection, get_known_facts
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.queries.query_parts import find_words
 from softkv_service.retrieval.queries.question import fits_full_text
-from softkv_service.retrieval.queries.rerank import LATE_DEPTH, MAX_RERANK_QUERY, most_documents
+from softkv_service.retrieval.queries.rerank import DEFAULT_DEPTH, MAX_RERANK_QUERY, most_documents
 from softkv_service.storage.conditions import Combination, Condition, parse_condition
 from softkv_service.storage.errors import InvalidCondition
 from softkv_service.storage.records import CollectionRecord
@@ -56,44 +55,40 @@ def read_defaults(text: str) -> Mapping[str, Any]:
 
 
 def apply_defaults(
-    record: CollectionRecord,
-    sent: Mapping[str, Any],
-    taken: Collection[str],
-    queries: Sequence[Any],
-    *,
-    compares_words: bool = True,
+    collection: Collection, sent: Mapping[str, Any], taken: Container[str], queries: Sequence[Any]
 ) -> AppliedDefaults:
-    """Return the options that a request has because of the collection's defaults.
+    """Return the options that a request has because of the collection's defaults, and of its setting `late`.
 
     An option of the request wins over the default, and None takes the default away. Only filters are joined. A default
     that the request's other options rule out has no effect.
 
     Args:
-        record: the collection's record.
+        collection: the collection.
         sent: the options that the request has, None included.
         taken: the options that a request of this kind may have.
         queries: its queries: texts, vectors [d], or weighted sums.
-        compares_words: whether late interaction is for the encoder of the collection, as far as it is known.
 
     Raises:
         InvalidContent: the filter is too large together with the default.
     """
-    if record.settings.defaults is None:
-        return AppliedDefaults()
-    stored = read_defaults(record.settings.defaults)
+    record = collection.record
+    stored = {} if record.settings.defaults is None else read_defaults(record.settings.defaults)
     options = {name: default for name, default in stored.items() if name in taken and name not in sent}
+    texts = [find_words(query) for query in queries]
     if _rules_out_terms(sent):
         options.pop("bias", None)
         options.pop("full_text", None)
         options.pop("rerank", None)
-    if "rerank" in options and not _may_rerank(record, sent, options["rerank"], queries, compares_words):
-        del options["rerank"]
-    queries = [find_words(query) for query in queries]
-    if "full_text" in options and not _has_words(record, options["full_text"], queries):
+    if "full_text" in options and not _has_words(record, options["full_text"], texts):
         del options["full_text"]
+    if "rerank" in options and not _may_rerank(options["rerank"], queries):
+        del options["rerank"]
     if sent.get("top_p") is not None:
         options.pop("top_k", None)
     applied = dict(options)
+    has_reranker = "rerank" not in taken or "rerank" in sent or "rerank" in stored
+    if record.settings.late and not has_reranker and _may_compare_words(collection, {**options, **sent}, queries):
+        options["rerank"] = {"model": USUAL_LATE.model, "depth": USUAL_LATE.depth}
     if "filter" in stored and sent.get("filter") is not None:
         applied = {"filter": stored["filter"], **applied}
         options["filter"] = _join_filters(stored["filter"], sent["filter"])
@@ -105,24 +100,51 @@ def _rules_out_terms(sent: Mapping[str, Any]) -> bool:
     return sent.get("temperature") == "auto" or sent.get("normaliser", "softmax") != "softmax"
 
 
-def _may_rerank(
-    record: CollectionRecord,
-    sent: Mapping[str, Any],
-    default: Mapping[str, Any],
-    queries: Sequence[Any],
-    compares_words: bool,
+def read_rerank(default: Mapping[str, Any]) -> Rerank:
+    """Return the reranker of a default."""
+    return Rerank(default.get("model"), default.get("depth", DEFAULT_DEPTH), default.get("weight", "auto"))
+
+
+def _may_rerank(default: Mapping[str, Any], queries: Sequence[Any]) -> bool:
+    """Return whether a default of a reranker can read these queries."""
+    rerank = read_rerank(default)
+    return _are_texts(queries) and len(queries) * rerank.depth <= most_documents(rerank)
+
+
+def _are_texts(queries: Sequence[Any]) -> bool:
+    return all(isinstance(query, str) and len(query) <= MAX_RERANK_QUERY for query in queries)
+
+
+def asks_with_late(
+    collection: Collection, queries: Sequence[Any], temperature: float | Literal["auto"] | None = None
 ) -> bool:
-    """Return whether a default of a reranker, or of late interaction, can read these queries."""
-    rerank = Rerank(default.get("model"), default.get("depth", LATE_DEPTH))
-    if not all(isinstance(query, str) and len(query) <= MAX_RERANK_QUERY for query in queries):
+    """Return whether these queries have late interaction unless they say otherwise, by the collection's settings alone.
+
+    Args:
+        collection: the collection.
+        queries: texts, vectors [d], or weighted sums.
+        temperature: that of the queries; None for the collection's.
+    """
+    settings = collection.record.settings
+    is_cold = (settings.temperature if temperature is None else temperature) == 0
+    if not settings.late or is_cold or not _are_texts(queries):
         return False
-    if len(queries) * rerank.depth > most_documents(rerank):
+    facts = get_known_facts(collection.encoders, settings)
+    return facts is None or facts.is_late
+
+
+def _may_compare_words(collection: Collection, options: Mapping[str, Any], queries: Sequence[Any]) -> bool:
+    """Return whether queries without `rerank` have late interaction, by the other options of the request, too.
+
+    Late interaction divides all addends. So questions with a bias or full text are without, and these mean what they
+    say. So are those to a collection whose calibration was fitted without it, and these keep their confidences.
+    """
+    if options.get("bias") or options.get("full_text") or _rules_out_terms(options):
         return False
-    if rerank.model != LATE:
-        return True
-    temperature = sent.get("temperature")
-    is_cold = (record.settings.temperature if temperature is None else temperature) == 0
-    return compares_words and not is_cold and record.settings.similarity in COMPARED_BY
+    if not asks_with_late(collection, queries, options.get("temperature")):
+        return False
+    calibration = Calibration.read(collection.record.settings.calibration)
+    return calibration is None or calibration.has_late
 
 
 def _has_words(record: CollectionRecord, default: Any, queries: Sequence[Any]) -> bool:

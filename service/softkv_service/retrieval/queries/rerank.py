@@ -10,7 +10,7 @@ import numpy as np
 
 from softkv_attention.lookup import Answer
 from softkv_service.encoding import LATE, Encoders, EncodingQueue, Reranker, TextRefused, write_pair
-from softkv_service.retrieval.calibration import Calibration, Rerank
+from softkv_service.retrieval.calibration import USUAL_LATE, Calibration, Rerank
 from softkv_service.retrieval.collections import Snapshot
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.options import Options
@@ -29,7 +29,7 @@ MAX_RERANK_QUERY = 10_000
 
 DEFAULT_RERANK_WEIGHT = 1.0
 
-DEFAULT_DEPTH, LATE_DEPTH = 50, 10
+DEFAULT_DEPTH, LATE_DEPTH = 50, USUAL_LATE.depth
 """The number of documents that a reranker reads, and late interaction."""
 
 

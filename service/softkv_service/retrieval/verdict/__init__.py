@@ -31,9 +31,11 @@ from softkv_service.retrieval.verdict.null import (
     resolve_null,
 )
 from softkv_service.retrieval.verdict.reason import (
+    LATE_WAITS,
     LOST_CALIBRATION,
     OUTSIDE_CALIBRATION,
     UNCALIBRATED,
     describe_labels,
     explain_verdict,
+    late_waits,
 )

@@ -16,7 +16,7 @@ from softkv_service.encoding import LATE
 from softkv_service.retrieval.calibration import Calibration, LabelSource
 from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.verdict.labels import ConfidenceModel, explain_mismatch
-from softkv_service.storage.records import CollectionRecord
+from softkv_service.storage.records import CollectionRecord, CollectionSettings
 
 MAX_ID_CHARACTERS = 60
 HOTTEST = 1e15
@@ -32,12 +32,22 @@ LOST_CALIBRATION = (
     "a calibration that was made of the collection's own texts is not read any more, so min_confidence has no effect "
     "until labels calibrate it"
 )
+LATE_WAITS = (
+    "the calibration was fitted without late interaction, so questions are asked without it until the collection is "
+    "calibrated again"
+)
 OUTSIDE_CALIBRATION = "the collection's calibration does not hold here, because {}"
 UNSETTLED = "The verdict lies within the error of the weights: a smaller max_error settles it."
 ALIKE = "Several documents that say nearly the same share the weight"
 NULL = "“none of these”"
 
 _LEAST_SHOWN = 0.01  # smaller shares are given as "less than 1 %"
+
+
+def late_waits(settings: CollectionSettings) -> bool:
+    """Return whether a calibration without late interaction keeps questions of a collection with `late` from it."""
+    calibration = Calibration.read(settings.calibration) if settings.late else None
+    return calibration is not None and not calibration.has_late
 
 
 class WeightedMatch(Protocol):
@@ -156,8 +166,8 @@ def _describe_match(first: WeightedMatch, answer: Answer, verdict: Verdict, opti
     """
     similarity, level = first.similarity, answer.evidence.null_similarity
     reranker = options.text_terms.reranker
-    reads = "the reranker" if reranker is None or reranker.model != LATE else "its words"
-    added = {"full text": options.full_text, "the bias": options.bias, reads: reranker}
+    is_reranked = reranker is not None and reranker.model != LATE  # which changes the mass of the documents
+    added = {"full text": options.full_text, "the bias": options.bias, "the reranker": is_reranked}
     names = [name for name, option in added.items() if option]
     if names:
         described = f"The best match has similarity {similarity:.3g}, before the addends of {' and '.join(names)}"

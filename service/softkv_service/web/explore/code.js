@@ -25,8 +25,9 @@ function path(collection) {
 
 /** The clients read a key from the environment: it is in no program. @param {Call} call */
 export function python({ origin, collection, body }) {
-  const { query, filter, ...options } = body;
-  const all = filter === undefined ? options : { ...options, where: filter };
+  const { query, filter, rerank, ...options } = body;
+  const look = rerank === null ? { ignore_defaults: ["rerank"] } : rerank ? { rerank } : {};
+  const all = { ...options, ...look, ...(filter === undefined ? {} : { where: filter }) };
   const named = Object.entries(all).map(([name, value]) => `${name}=${literal(value)}`);
   return [
     "from softkv import Client",

@@ -188,7 +188,7 @@ function mount(host, context) {
   async function without(attend, query, wording, of) {
     const some = wording.slice(0, MOST_WORDS);
     const queries = [query, ...some.map(({ start, end }) => (query.slice(0, start) + query.slice(end)).trim())];
-    const asked = { queries, filter: { field: "id", operator: "==", value: of }, null: false, top_k: 1, include: [] };
+    const asked = { queries, filter: { field: "id", operator: "==", value: of }, null: false, rerank: null, top_k: 1, include: [] };
     const { results } = await api.post(attend, asked);
     const [whole, ...others] = results.map((/** @type {any} */ one) => one.matches[0]?.similarity ?? null);
     return whole === null ? null : some.map((word, i) => ({ word: word.text, moved: whole - others[i] }));

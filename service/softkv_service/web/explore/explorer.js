@@ -38,6 +38,7 @@ import { speaker } from "./speaker.js";
  * @property {number} expired
  * @property {number | null} keys
  * @property {boolean} ready
+ * @property {boolean} [late] whether questions without `rerank` have late interaction
  * @property {boolean} [own] in an exported page: whether the reader made it
  */
 

@@ -16,7 +16,7 @@ import { onTheWire } from "../shared/scale.js";
  * @property {any} [filter]
  * @property {number} [full_text]
  * @property {any[]} [bias]
- * @property {{model?: string, depth?: number}} [rerank]
+ * @property {{model?: string, depth?: number} | null} [rerank]
  * @property {{field: string, groups: number, documents: number}} [group_by]
  * @property {string[]} [include]
  */
@@ -72,6 +72,7 @@ export function bodyOf(said, collection, readers) {
   if (Array.isArray(bias) && bias.length) body.bias = bias;
   const { by } = secondLook(said, collection, readers);
   if (by) body.rerank = by === "late" ? { model: "late" } : { depth: DEPTH };
+  else if (collection.late) body.rerank = null;
   const field = said.get("group");
   if (field) body.group_by = { field, groups: GROUPS, documents: 0 };
   if (own?.include || body.rerank) body.include = ["key", "value", "metadata", ...(body.rerank ? ["explanation"] : [])];
@@ -81,8 +82,8 @@ export function bodyOf(said, collection, readers) {
 /**
  * The model that looks at the best documents of a question twice, "" for none, and all that could.
  *
- * Late interaction does unless the address says otherwise. A calibration without it has confidences of the plain weights
- * alone, so that its questions are looked at once.
+ * Late interaction does where the collection has it, as in any other call, unless the address says otherwise. A
+ * calibration without it has confidences of the plain weights alone, so that its questions are looked at once.
  *
  * @param {Said} said
  * @param {Collection} collection
@@ -98,7 +99,8 @@ export function secondLook(said, { encoder, similarity, calibration, ...collecti
   const among = [...(isLate ? /** @type {const} */ (["late"]) : []), ...(hasReranker ? /** @type {const} */ (["1"]) : [])];
   const chosen = said.get("twice");
   const asked = among.find((one) => one === chosen);
-  const isUsual = isLate && chosen !== OFF && (!calibration || (calibration.rerank?.model === "late" && calibration.rerank.depth === LATE_DEPTH));
+  const isUsual =
+    isLate && collection.late && chosen !== OFF && (!calibration || (calibration.rerank?.model === "late" && calibration.rerank.depth === LATE_DEPTH));
   return { by: asked ?? (isUsual ? "late" : ""), among };
 }
 

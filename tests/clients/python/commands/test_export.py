@@ -45,7 +45,7 @@ def stored(client: httpx.Client, name: str, *include: str) -> Any:
 
 def settings(client: httpx.Client, name: str) -> dict[str, Any]:
     info: dict[str, Any] = client.get(f"/v1/collections/{name}").json()
-    return {field: setting for field, setting in info.items() if field not in ("name", "costs")}
+    return {field: setting for field, setting in info.items() if field not in ("name", "costs", "words")}
 
 
 def answer(client: httpx.Client, name: str, query: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.explore.test_calibrate import SUBJECTS, labelled
+from tests.browser.explore.test_calibrate import SUBJECTS
 from tests.running import RunningService
 from tests.speaking import Speaker, Way
 
@@ -120,57 +120,25 @@ def test_a_reranker_is_offered_by_a_service_that_has_one(
     assert "reranker" in http.refused("ask", collection=library, question="pets that purr", rerank=True)
 
 
-def test_ask_compares_words_where_the_encoder_is_for_it(http: Way, library: str, service: RunningService) -> None:
-    asked = {"question": "pets that purr", "top_k": 10}
-    wall = f"/v1/collections/{library}"
-    with service.client() as client:
-
-        def weights(**fields: Any) -> dict[str, float]:
-            body = {"query": "pets that purr", "include": [], **fields}
-            return {
-                match["id"]: match["weight"] for match in client.post(f"{wall}/attend", json=body).json()["matches"]
-            }
-
-        def told() -> dict[str, float]:
-            matches = http.call("ask", collection=library, **asked)["matches"]
-            return {match["id"]: match["weight"] for match in matches}
-
-        assert told() == pytest.approx(weights(rerank={"model": "late"}), abs=1e-9)
-        assert told() != pytest.approx(weights(), abs=1e-3)
-        before = client.get(wall).json()["temperature"]
-        client.patch(wall, json={"temperature": 0}).raise_for_status()  # no weights are shared again
-        try:
-            assert told() == weights()
-        finally:
-            client.patch(wall, json={"temperature": before}).raise_for_status()
-
-
-def test_ask_keeps_the_confidences_of_a_calibration(http: Way, service: RunningService) -> None:
-    """A calibration without late interaction has none for weights with it."""
-    wall, question = (
-        "/v1/collections/mcp-labelled",
-        {"collection": "mcp-labelled", "question": "buying tea", "top_k": 1},
-    )
+def test_ask_compares_words_where_the_collection_does(http: Way, service: RunningService) -> None:
+    wall, asked = "/v1/collections/mcp-words", {"collection": "mcp-words", "question": "pets that purr", "top_k": 10}
+    documents = [{"id": subject, "key": f"a book about {subject}"} for subject in SUBJECTS]
     with service.client() as client:
         client.put(wall, json={}).raise_for_status()
         try:
-            documents = [{"id": subject, "key": f"a book about {subject}"} for subject in SUBJECTS]
             client.post(f"{wall}/documents", json={"documents": documents}).raise_for_status()
-            assert "confidence" not in http.call("ask", **question)["matches"][0]
-            labels = {"questions": labelled(), "apply": True}
-            assert client.post(f"{wall}/calibrate", json=labels).json()["reason"] is None
-            plain = client.post(f"{wall}/attend", json={"query": "buying tea"}).json()["matches"][0]
-            match = http.call("ask", **question)["matches"][0]
-            assert match["confidence"] == pytest.approx(plain["confidence"], abs=1e-9)
-            client.patch(wall, json={"calibration": None}).raise_for_status()
-            late_labels = labels | {"rerank": {"model": "late"}}
-            assert client.post(f"{wall}/calibrate", json=late_labels).json()["reason"] is None
-            late = client.post(f"{wall}/attend", json={"query": "buying tea", "rerank": {"model": "late"}}).json()[
-                "matches"
-            ][0]
-            match = http.call("ask", **question)["matches"][0]
-            assert match["weight"] == pytest.approx(late["weight"], abs=1e-9)
-            assert match["confidence"] == pytest.approx(late["confidence"], abs=1e-9)
+
+            def weights(**fields: Any) -> Any:
+                body = {"query": "pets that purr", "include": [], **fields}
+                matches = client.post(f"{wall}/attend", json=body).json()["matches"]
+                return pytest.approx({match["id"]: match["weight"] for match in matches}, abs=1e-9)
+
+            def told() -> dict[str, float]:
+                return {match["id"]: match["weight"] for match in http.call("ask", **asked)["matches"]}
+
+            assert told() == weights(rerank={"model": "late"}) != weights(rerank=None)
+            client.patch(wall, json={"late": False}).raise_for_status()
+            assert told() == weights(rerank=None)
         finally:
             client.delete(wall)
 

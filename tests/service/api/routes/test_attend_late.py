@@ -34,7 +34,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 @pytest.fixture(scope="module")
 def client(running: RunningService) -> Iterator[httpx.Client]:
     with running.client(event_hooks={"response": [DESCRIBED.keeps]}) as client:
-        client.put(WALL, json={})
+        client.put(WALL, json={"late": False})
         documents = [
             {"id": f"{i:02}", "key": key, "metadata": {"year": i, "even": i % 2 == 0}} for i, key in enumerate(KEYS)
         ]
@@ -180,7 +180,7 @@ def test_each_query_has_a_head_of_its_own(client: httpx.Client) -> None:
 
 def test_all_parts_of_a_long_text_count_and_the_best_one_is_read(client: httpx.Client) -> None:
     name = "/v1/collections/long"
-    client.put(name, json={})
+    client.put(name, json={"late": False})
     text = ". ".join(["the walls of Rome and its seven hills"] * 6 + ["a cat needs sleep and milk"] * 9)
     split = {"tokens": 40, "overlap": 5}
     client.put(f"{name}/documents/long", json={"key": text, "split": split}).raise_for_status()
@@ -259,34 +259,76 @@ def test_weight_zero_changes_nothing(client: httpx.Client) -> None:
     assert weights(ask(client, rerank={"model": "late", "weight": 0})) == pytest.approx(weights(ask(client)), abs=1e-12)
 
 
-def test_a_calibration_is_fitted_with_it(client: httpx.Client) -> None:
-    name = "/v1/collections/labelled"
-    client.put(name, json={})
-    documents = [{"id": str(i), "key": key} for i, key in enumerate(KEYS)]
-    client.post(f"{name}/documents", json={"documents": documents}).raise_for_status()
-    labels = [{"query": f"{key} or so, {n}", "id": str(i)} for i, key in enumerate(KEYS) for n in range(2)]
-    labels += [{"query": f"the capital of country {n}", "id": None} for n in range(12)]
-    body = {"questions": labels, "rerank": {"model": "late"}, "apply": True}
-    result = client.post(f"{name}/calibrate", json=body)
-    assert result.status_code == 200, result.text
-    stored = result.json()["rerank"]
+LABELS = [
+    *({"query": f"{key} or so, {n}", "id": f"{i:02}"} for i, key in enumerate(KEYS) for n in range(2)),
+    *({"query": f"the capital of country {n}", "id": None} for n in range(12)),
+]
+
+
+def create(client: httpx.Client, name: str, **settings: Any) -> str:
+    wall = f"/v1/collections/{name}"
+    assert client.put(wall, json=settings).status_code == 201
+    documents = [{"id": f"{i:02}", "key": key} for i, key in enumerate(KEYS)]
+    client.post(f"{wall}/documents", json={"documents": documents}).raise_for_status()
+    return wall
+
+
+def calibrate(client: httpx.Client, wall: str, **body: Any) -> dict[str, Any]:
+    answer = client.post(f"{wall}/calibrate", json={"questions": LABELS, "apply": True} | body)
+    assert answer.status_code == 200, answer.text
+    result: dict[str, Any] = answer.json()
+    assert result["applied"], result["reason"]
+    return result
+
+
+def test_a_calibration_may_decide_whether_it_counts(client: httpx.Client) -> None:
+    stored = calibrate(client, create(client, "labelled", late=False), rerank={"model": "late"})["rerank"]
     assert (stored["model"], stored["depth"]) == ("late", 10)
     assert stored["weight"] in (0, 1)
 
 
-def test_a_collection_may_have_it_as_a_default(client: httpx.Client) -> None:
-    name = "/v1/collections/usual"
-    created = client.put(name, json={"defaults": {"rerank": {"model": "late"}}})
-    assert created.json()["defaults"] == {"rerank": {"model": "late"}}
-    documents = [{"id": f"{i:02}", "key": key} for i, key in enumerate(KEYS)]
-    client.post(f"{name}/documents", json={"documents": documents}).raise_for_status()
-    usual, plain = ask(client, name), ask(client, name, rerank=None)
-    assert usual["applied"] == {"rerank": {"model": "late"}}
-    assert usual["certificate"]["reranked"] == 10
-    assert "applied" not in plain
+def test_a_calibration_of_a_collection_that_has_it_is_fitted_with_it(client: httpx.Client) -> None:
+    wall = create(client, "labelled-words")
+    result = calibrate(client, wall)
+    assert result["rerank"] == {"model": "late", "depth": 10, "weight": 1}
+    assert result["reranked"] is not None
+    answer = ask(client, wall)
+    assert answer["certificate"]["reranked"] == 10
+    assert answer["matches"][0]["confidence"] is not None
+    assert client.get(wall).json()["notice"] is None
+    searched = ask(client, wall, full_text="auto")  # has confidences without it alone
+    assert "reranked" not in searched["certificate"]
+    assert searched["matches"][0]["confidence"] is not None
+
+
+def test_vectors_among_the_labels_are_fitted_without_it(client: httpx.Client) -> None:
+    wall = create(client, "labelled-vectors")
+    vector = {"query": [0.1] * 384, "id": None}
+    assert calibrate(client, wall, questions=[*LABELS, vector])["rerank"] is None
+
+
+def test_a_calibration_without_late_interaction_keeps_its_confidences(client: httpx.Client) -> None:
+    wall = create(client, "switched", late=False)
+    calibrate(client, wall)
+    before = ask(client, wall)
+    changed = client.patch(wall, json={"late": True}).json()
+    assert "calibrated again" in changed["notice"]
+    waiting = ask(client, wall)
+    assert weights(waiting) == weights(before)
+    assert waiting["matches"][0]["confidence"] == before["matches"][0]["confidence"]
+    client.patch(wall, json={"calibration": None})
+    assert client.get(wall).json()["notice"] is None
+    assert ask(client, wall)["certificate"]["reranked"] == 10
+
+
+def test_new_collections_of_texts_have_it(client: httpx.Client) -> None:
+    wall = create(client, "usual")
+    assert client.get(wall).json()["late"]
+    usual, plain = ask(client, wall), ask(client, wall, rerank=None)
+    assert "applied" not in usual
     check(usual, plain)
-    assert weights(ask(client, name, **LATE)) == weights(usual)
-    many = client.post(f"{name}/attend", json={"queries": [QUERY, "a walk"]}).json()
+    assert weights(ask(client, wall, **LATE)) == weights(usual)
+    many = client.post(f"{wall}/attend", json={"queries": [QUERY, "a walk"]}).json()
     assert [answer["certificate"]["reranked"] for answer in many["results"]] == [10, 10]
     ruled_out: list[dict[str, Any]] = [
         {"temperature": 0},
@@ -295,12 +337,36 @@ def test_a_collection_may_have_it_as_a_default(client: httpx.Client) -> None:
         {"query": [0.1] * 384},
         {"query": [{"text": "a cat"}, {"text": "a dog", "weight": -0.5}]},
         {"query": "cat " * 2501},
+        {"full_text": 0.5},
+        {"bias": {"filter": {"field": "id", "operator": "==", "value": "01"}, "addend": 1}},
     ]
     for options in ruled_out:
-        answer = client.post(f"{name}/attend", json={"query": QUERY} | options)
+        answer = client.post(f"{wall}/attend", json={"query": QUERY} | options)
         assert answer.status_code == 200, answer.text
         assert "reranked" not in answer.json()["certificate"]
-        assert "applied" not in answer.json()
-    cleared = client.patch(name, json={"defaults": None}).json()
-    assert cleared["defaults"] is None
-    assert weights(ask(client, name)) == weights(plain)
+    client.patch(wall, json={"late": False})
+    assert weights(ask(client, wall)) == weights(plain)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"late": False}, {"encoder": None, "dimension": 2}, {"similarity": "gaussian"}, {"similarity": "scaled_dot"}],
+)
+def test_other_collections_are_without_late_interaction(client: httpx.Client, settings: dict[str, Any]) -> None:
+    wall = "/v1/collections/without"
+    client.delete(wall)
+    assert client.put(wall, json=settings).json()["late"] is False
+
+
+def test_an_empty_collection_has_an_answer(client: httpx.Client) -> None:
+    wall = "/v1/collections/empty"
+    assert client.put(wall, json={}).json()["late"]
+    answer = client.post(f"{wall}/attend", json={"query": QUERY}).json()
+    assert (answer["matches"], answer["evidence"]["verdict"]) == ([], "none")
+
+
+def test_late_interaction_among_the_defaults_is_refused(client: httpx.Client) -> None:
+    refused = client.put("/v1/collections/other", json={"defaults": {"rerank": {"model": "late"}}})
+    (flaw,) = refused.json()["errors"]
+    assert (refused.status_code, flaw["pointer"]) == (422, "/defaults/rerank")
+    assert '"late": true beside defaults' in flaw["detail"]

@@ -39,7 +39,7 @@ def running(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 @pytest.fixture(scope="module")
 def client(running: RunningService) -> Iterator[httpx.Client]:
     with running.client(event_hooks={"response": [DESCRIBED.keeps]}) as client:
-        client.put(WALL, json={})
+        client.put(WALL, json={"late": False})
         documents = [{"id": str(i), "key": key, "metadata": {"year": i}} for i, key in enumerate(KEYS)]
         client.post(f"{WALL}/documents", json={"documents": documents}).raise_for_status()
         yield client

@@ -12,7 +12,7 @@ EXPLAINED = {"top_k": 10, "include": ["explanation"]}
 @pytest.fixture(scope="module")
 def path(client):
     path = "/v1/collections/words"
-    client.put(path, json={})
+    client.put(path, json={"late": False})
     documents = [{"id": f"t{i}", "key": text} for i, text in enumerate(TEXTS)]
     client.post(f"{path}/documents", json={"documents": documents})
     yield path

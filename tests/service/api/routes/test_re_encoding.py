@@ -183,3 +183,23 @@ def test_a_disk_without_space_for_a_second_copy_is_a_507(
     full = client.post(f"{path}/re-encode", json={"encoder": "new"})
     assert (full.status_code, full.json()["code"]) == (507, "disk_full")
     assert client.get(path).json()["re_encode"] is None
+
+
+def test_late_may_be_switched_meanwhile(tmp_path: Path) -> None:
+    file = tmp_path / "encoders.toml"
+    tables = (f'[encoders.{name}]\nmodel = "all-MiniLM-L6-v2"\nprecision = "{name}"\n' for name in ("int16", "float32"))
+    file.write_text("".join(('default = "int16"\n', *tables)))
+    path = "/v1/collections/docs"
+    with RunningService(data_dir=tmp_path / "data", encoders=file) as running, running.client() as client:
+        running.wait_until_ready()
+        for before in (False, True):
+            client.delete(path)
+            client.put(path, json={"encoder": "int16", "late": before}).raise_for_status()
+            fill(client, range(500))
+            client.post(f"{path}/re-encode", json={"encoder": "float32"}).raise_for_status()
+            client.patch(path, json={"late": not before}).raise_for_status()
+            assert client.get(path).json()["re_encode"]["state"] == "running"
+            assert ended(client, path)["state"] == "done"
+            moved = client.get(path).json()
+            assert (moved["encoder"], moved["late"]) == ("float32", not before)
+            assert moved["words"] is None or sum(moved["words"].values()) == 500

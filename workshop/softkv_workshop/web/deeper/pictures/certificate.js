@@ -116,7 +116,7 @@ export const certificate = {
         if (!collections.length) return status.show(say("empty"));
         source.value = collection().name;
         const path = `/v1/collections/${encodeURIComponent(collection().name)}/attend`;
-        const request = { query: state.q, temperature: onTheWire(state.t), top_k: SHOWN, include: ["key"] };
+        const request = { query: state.q, temperature: onTheWire(state.t), top_k: SHOWN, include: ["key"], rerank: null };
         const exact = await api.post(path, { ...request, ...STOPS[0].allows, top_k: 2 * SHOWN }, signal);
         /** @type {Answer[]} */
         const answers = [];
