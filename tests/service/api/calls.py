@@ -369,7 +369,7 @@ EVERY_FIELD = [
         query={"file": "a.csv", "no_header": True, "columns": ["id,key"], "join": " ", "member": "a.csv"},
     ),
     Call("trace", {"text": "a", "causal": True, "include": ["query", "key", "value"], "vector_format": "base64"}),
-    Call("trace", {"text": "a", "model": "all-MiniLM-L6-v2", "vector_format": "numbers"}),
+    Call("trace", {"text": "a", "model": "all-MiniLM-L6-v2", "purpose": "document", "vector_format": "numbers"}),
     Call(
         "trace",
         {
