@@ -129,11 +129,12 @@ class ValuesPending(RetrievalError):
     """An answer needs vectors of values that are still being encoded.
 
     Attributes:
+        name: the collection.
         rows: int64[n], the row numbers of the documents, all of which the caller may see.
     """
 
     def __init__(self, name: str, rows: NDArray[np.int64]) -> None:
-        self.rows = rows
+        self.name, self.rows = name, rows
         documents = "1 document" if len(rows) == 1 else f"{len(rows):,} documents"
         super().__init__(
             f"the values of {documents} of collection {name!r} that this call needs are still being encoded: try again "

@@ -370,6 +370,8 @@ def parse_collection_info(content: Mapping[str, Any]) -> CollectionInfo:
     """Parse the response with a collection's information."""
     calibration = parse_kept_calibration(content.get("calibration"))
     costs = None if content.get("costs") is None else CollectionCosts.read(content["costs"])
+    words = None if content.get("words") is None else WordCounts.read(content["words"])
+    values = None if content.get("values") is None else ValueCounts.read(content["values"])
     re_encode = None if content.get("re_encode") is None else ReEncoding.read(content["re_encode"])
     background, projection = parse_background(content["background"]), parse_projection_info(content.get("projection"))
     return CollectionInfo.read(
@@ -379,6 +381,8 @@ def parse_collection_info(content: Mapping[str, Any]) -> CollectionInfo:
         costs=costs,
         re_encode=re_encode,
         projection=projection,
+        words=words,
+        values=values,
     )
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from softkv import CollectionInfo, Document
 
 _ENDINGS = (".ndjson", ".jsonl")
-# A few megabytes of vectors at a time.
-_PAGE = 500
+# A call encodes the values of 256 documents that still wait, see docs/guide/values.md.
+_PAGE = 250
 
 
 def export(

@@ -78,18 +78,19 @@ async def with_values(collection: WithValues, call: Callable[[], Awaitable[T]]) 
         try:
             return await call()
         except ValuesPending as error:
-            if len(error.rows) > MAX_ENCODED:
-                raise
+            # Some may be in the store, and not be shown yet.
+            texts = await READS.run(_read_waiting, collection, error.rows)
+            if len(texts) > MAX_ENCODED:
+                raise ValuesPending(error.name, np.array(list(texts))) from None
             try:
-                await _encode(collection, error.rows)
+                await _encode(collection, texts)
             except (EncoderMissing, EncoderUnavailable, EncodingError) as reason:
                 raise error from reason
     return await call()
 
 
-async def _encode(collection: WithValues, rows: I64) -> None:
-    """Encode the values of documents with these row numbers, and show them."""
-    texts = await READS.run(_read_waiting, collection, rows)
+async def _encode(collection: WithValues, texts: Mapping[int, str]) -> None:
+    """Encode values of documents by their row numbers, and show them."""
     if texts:
         queue = await get_encoding_queue(collection.encoders, collection.record.settings)
         distinct = list(dict.fromkeys(texts.values()))
@@ -108,6 +109,7 @@ async def _encode(collection: WithValues, rows: I64) -> None:
 
 
 def _read_waiting(collection: WithValues, rows: I64) -> dict[int, str]:
+    """Return the texts of the values of those of some documents that wait in the store, by row number."""
     with collection.store.reading() as reader:
         waiting = np.intersect1d(rows, np.concatenate(reader.find_waiting_values(collection.record.id)))
         texts = read_value_texts(reader, collection.record.id, waiting)
