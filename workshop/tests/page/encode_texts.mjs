@@ -16,8 +16,11 @@ const vectors = await encoder.encode(encoded);
 const traces = [];
 for (const { text, pair, causal: isCausal } of traced) {
   const { spans, layers } = await encoder.trace(text, { pair, isCausal });
-  traces.push({ spans, layers });
+  const [first] = layers;
+  const inside = { written: encoder.network.written(first, 0, 3), neurons: encoder.network.neurons(first, 0, 8) };
+  traces.push({ spans, layers: layers.map(({ scores: _, outputs: __, ...layer }) => layer), ...inside });
 }
 const tokens = texts.map((text) => encoder.tokeniser.read(text).map(({ id, start, end }) => ({ id, text: text.slice(start, end) })));
 const numbers = (_, value) => (ArrayBuffer.isView(value) ? Array.from(value, (number) => (Number.isFinite(number) ? number : null)) : value);
-console.log(JSON.stringify({ shares, tokens, counts: texts.map((text) => encoder.count(text)), vectors, traces }, numbers));
+const without = await encoder.withoutHeads(traced[0].text);
+console.log(JSON.stringify({ without, shares, tokens, counts: texts.map((text) => encoder.count(text)), vectors, traces }, numbers));

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softkv_attention.transformer import strongest_neurons
 from softkv_service.datasets import DEMOS
 from softkv_service.encoding import Encoder, load_encoder
-from softkv_service.encoding.tracing import read_pair, trace_layers, traceable
+from softkv_service.encoding.tracing import read_pair, trace_layers, trace_without_heads, traceable
+from softkv_service.retrieval.queries.trace import HIDDEN_STATES
 from softkv_workshop.page.model import write_model
 from softkv_workshop.page.recording import TEXTS
 from tools.node import ROOT, checked, node
@@ -132,6 +134,36 @@ def test_each_layer_computes_the_numbers_of_the_service(encoder: Encoder, page: 
             ("layer", layer.change),
         ):
             np.testing.assert_allclose(heads["changes"][name], expected, rtol=0.1)
+        for states, name in zip(heads["states"], HIDDEN_STATES, strict=True):
+            assert is_near(np.array(states).reshape(n, -1), getattr(layer, name), 0.1), name
+
+
+def is_near(actual: Any, expected: Any, most: float) -> bool:
+    """Return whether a matrix misses another one by at most a share of its size."""
+    return bool(np.linalg.norm(actual - expected) < most * np.linalg.norm(expected))
+
+
+@pytest.mark.parametrize("number", range(len(TRACED)))
+def test_a_head_writes_and_neurons_are_found_as_the_service_does(encoder: Encoder, page: Any, number: int) -> None:
+    asked, trace = TRACED[number], page["traces"][number]
+    model, tokens = traceable(encoder), read_pair(encoder, asked["text"], asked["pair"])
+    (layer,) = trace_layers(model, tokens, layers=[0], heads=[3], causal=asked["causal"])
+    written = model.encoder.layers[0].attention.write(layer.head_output, [3])[0]
+    assert is_near(np.array(trace["written"]).reshape(written.shape), written, 0.1)
+    every = strongest_neurons(model.encoder.layers[0], layer.middle, 1536)
+    found = {name: np.array(trace["neurons"][name]).reshape(len(tokens.ids), 8) for name in every._fields}
+    for token in range(len(tokens.ids)):
+        places = {int(index): k for k, index in enumerate(every.index[token])}
+        at = [places[int(index)] for index in found["index"][token]]
+        assert at[0] < 8
+        for name, most in (("score", 0.3), ("activation", 0.3), ("share", 0.03)):
+            np.testing.assert_allclose(found[name][token], getattr(every, name)[token][at], atol=most)
+
+
+def test_a_head_is_left_out_as_the_service_does(encoder: Encoder, page: Any) -> None:
+    expected = trace_without_heads(traceable(encoder), read_pair(encoder, TRACED[0]["text"], None)).reshape(72, -1)
+    cosines = (np.array(page["without"]) * expected).sum(axis=1)
+    assert cosines.min() > 0.99
 
 
 def test_the_share_that_has_come_goes_from_nothing_to_all(page: Any) -> None:

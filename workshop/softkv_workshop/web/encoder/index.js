@@ -111,6 +111,35 @@ export class Encoder {
   }
 
   /**
+   * Return the vectors of a text without each head, by layer and head.
+   * @param {string} text
+   * @returns {Promise<Float32Array[]>}
+   */
+  withoutHeads(text) {
+    return this.#next(async () => {
+      const { layers, heads } = this.shape;
+      const ids = this.#read(text).map(({ id }) => id);
+      const all = Array.from({ length: layers * heads }, (_, i) => ({ layer: Math.floor(i / heads), head: i % heads }));
+      /** @type {Float32Array[]} */
+      const vectors = [];
+      const together = Math.max(1, Math.floor(BATCH_TOKENS / ids.length));
+      for (let at = 0; at < all.length; at += together) {
+        const left = all.slice(at, at + together);
+        vectors.push(
+          ...(await inSlices(
+            this.network.embed(
+              left.map(() => ids),
+              undefined,
+              left,
+            ),
+          )),
+        );
+      }
+      return vectors;
+    });
+  }
+
+  /**
    * Return what the service's /v1/encode says of a text's tokens.
    * @param {string} text
    * @returns {{count: number, unknown: number, isTruncated: boolean}}

@@ -24,6 +24,10 @@ import { compare, gelu, mix, multiply, normalise, partOf, softmax, TOKENS } from
  * @property {Float32Array[]} queries by head, [n, width / heads]
  * @property {Float32Array[]} keys by head, likewise
  * @property {Float32Array[]} values by head, likewise
+ * @property {Float32Array[]} states [n, width] each: the tokens as they come in; what attention adds; the tokens then; what
+ *   the feed-forward network adds; the tokens as they go out
+ * @property {Float32Array} outputs [n, width], of all heads side by side
+ * @property {Float32Array} scores [n, inner], of the neurons before their activation
  * @property {{attention: Float32Array, feedForward: Float32Array, layer: Float32Array}} changes [n], how far attention, the
  *   feed-forward network and the whole layer move each token, as a share of its length
  */
@@ -34,6 +38,8 @@ import { compare, gelu, mix, multiply, normalise, partOf, softmax, TOKENS } from
  * @property {number} [second] the first token of a second text, in the only text
  * @property {boolean} [isCausal] whether each token attends only to itself and the tokens before it
  */
+
+/** @typedef {{layer: number, head: number}} Left a head whose output is zeros */
 
 /** Rows of a matrix between two stops: 64 rows of 384 with 32 tokens are 0.8 million multiplications. */
 const ROWS = 64;
@@ -57,9 +63,10 @@ export class Network {
    *
    * @param {number[][]} texts the tokens of each
    * @param {Watched} [watched]
+   * @param {Left[]} [left] for each text, the head that is left out
    * @returns {Generator<void, Float32Array[], void>} stops often, so that the caller may do something else
    */
-  *embed(texts, watched) {
+  *embed(texts, watched, left = []) {
     const { width, layers, inner } = this.shape;
     const starts = [0];
     for (const text of texts) starts.push(starts[starts.length - 1] + text.length);
@@ -78,18 +85,29 @@ export class Network {
       yield* this.#linear(`${layer}.attention`, x, width, projected, 3 * width);
       for (let i = 0; i < texts.length; i++) {
         const trace = this.#attend(projected, attended, starts[i], starts[i + 1], watched);
+        if (left[i]?.layer === layer) this.#clear(attended, starts[i], starts[i + 1], left[i].head);
         watched?.traces[i].push(trace);
         yield;
       }
       yield* this.#linear(`${layer}.output`, attended, width, update, width);
-      if (before) this.#moved(watched, "attention", starts, before, update);
+      if (before) {
+        this.#moved(watched, "attention", starts, before, update);
+        this.#keep(watched, starts, before, update);
+        this.#outputs(watched, starts, attended);
+      }
       this.#add(`${layer}.attention.norm`, x, update, n);
+      if (before) this.#keep(watched, starts, x);
       yield* this.#linear(`${layer}.widen`, x, width, hidden, inner);
+      watched?.traces.forEach((layers, i) => (layers[layer].scores = Float32Array.from(hidden.subarray(starts[i] * inner, starts[i + 1] * inner))));
       for (let i = 0; i < hidden.length; i++) hidden[i] = gelu(hidden[i]);
       yield;
       yield* this.#linear(`${layer}.narrow`, hidden, inner, update, width);
-      if (before) this.#moved(watched, "feedForward", starts, before, update);
+      if (before) {
+        this.#moved(watched, "feedForward", starts, before, update);
+        this.#keep(watched, starts, update);
+      }
       this.#add(`${layer}.norm`, x, update, n);
+      if (before) this.#keep(watched, starts, x);
       if (before)
         this.#moved(
           watched,
@@ -132,6 +150,100 @@ export class Network {
         return Math.hypot(...update.subarray(from, to)) / Math.hypot(...before.subarray(from, to));
       });
     });
+  }
+
+  /**
+   * Record states of the tokens, in the order of computation.
+   * @param {Watched} watched
+   * @param {number[]} starts
+   * @param {...Float64Array} all
+   */
+  #keep({ traces }, starts, ...all) {
+    const { width } = this.shape;
+    traces.forEach((layers, i) =>
+      layers[layers.length - 1].states.push(...all.map((x) => Float32Array.from(x.subarray(starts[i] * width, starts[i + 1] * width)))),
+    );
+  }
+
+  /**
+   * Record the outputs of all heads.
+   * @param {Watched} watched
+   * @param {number[]} starts
+   * @param {Float64Array} attended
+   */
+  #outputs({ traces }, starts, attended) {
+    const { width } = this.shape;
+    traces.forEach((layers, i) => (layers[layers.length - 1].outputs = Float32Array.from(attended.subarray(starts[i] * width, starts[i + 1] * width))));
+  }
+
+  /**
+   * Replace the output of a head by zeros, for the tokens `start` to `end`.
+   * @param {Float64Array} attended
+   * @param {number} start
+   * @param {number} end
+   * @param {number} head
+   */
+  #clear(attended, start, end, head) {
+    const { width, heads } = this.shape;
+    const size = width / heads;
+    for (let token = start; token < end; token++) attended.fill(0, token * width + head * size, token * width + (head + 1) * size);
+  }
+
+  /**
+   * Return what a head of a layer adds to n tokens, [n, width]: its output, through its part of the output matrix.
+   * @param {Layer} layer
+   * @param {number} at the layer
+   * @param {number} head
+   */
+  written({ outputs }, at, head) {
+    const { width, heads } = this.shape;
+    const { [`${at}.output`]: weight, [`${at}.output.scale`]: scale } = this.tensors;
+    const size = width / heads;
+    return outputs.map((_, i) => {
+      const [row, column] = [Math.floor(i / width) * width + head * size, (i % width) * width + head * size];
+      let sum = 0;
+      for (let k = 0; k < size; k++) sum += outputs[row + k] * weight[column + k];
+      return sum * scale[i % width];
+    });
+  }
+
+  /**
+   * The neurons that count most for each token, by the size of their share of what the network adds.
+   * @param {Layer} layer
+   * @param {number} at the layer
+   * @param {number} count
+   * @returns {Record<"index" | "score" | "activation" | "share", Float32Array>} [n, count]
+   */
+  neurons({ states, scores }, at, count) {
+    const { width, inner } = this.shape;
+    const { [`${at}.narrow`]: weight, [`${at}.narrow.scale`]: scale } = this.tensors;
+    const n = scores.length / inner;
+    const found = {
+      index: new Float32Array(n * count),
+      score: new Float32Array(n * count),
+      activation: new Float32Array(n * count),
+      share: new Float32Array(n * count),
+    };
+    for (let token = 0; token < n; token++) {
+      const added = states[3].subarray(token * width, (token + 1) * width);
+      const square = added.reduce((sum, number) => sum + number * number, 0);
+      const along = new Float64Array(inner);
+      added.forEach((number, row) => {
+        const factor = (number * scale[row]) / square;
+        for (let i = 0; i < inner; i++) along[i] += factor * weight[row * inner + i];
+      });
+      const of = scores.subarray(token * inner, (token + 1) * inner);
+      const shares = along.map((number, i) => number * gelu(of[i]));
+      const best = Array.from(shares.keys()).sort((a, b) => Math.abs(shares[b]) - Math.abs(shares[a]));
+      for (let k = 0; k < count; k++) {
+        const [i, place] = [best[k], token * count + k];
+        found.index[place] = i;
+        found.score[place] = of[i];
+        found.activation[place] = gelu(of[i]);
+        found.share[place] = shares[i];
+      }
+    }
+    return found;
   }
 
   /**
@@ -197,7 +309,17 @@ export class Network {
     const n = end - start;
     const own = projected.subarray(start * 3 * width, end * 3 * width);
     /** @type {Layer} */
-    const layer = { attention: [], logits: [], queries: [], keys: [], values: [], changes: { attention: NOTHING, feedForward: NOTHING, layer: NOTHING } };
+    const layer = {
+      attention: [],
+      logits: [],
+      queries: [],
+      keys: [],
+      values: [],
+      states: [],
+      outputs: NOTHING,
+      scores: NOTHING,
+      changes: { attention: NOTHING, feedForward: NOTHING, layer: NOTHING },
+    };
     const weights = new Float64Array(n * n);
     for (let head = 0; head < heads; head++) {
       const of = { head, width, size: width / heads, m: n, n, isCausal: watched?.isCausal ?? false };

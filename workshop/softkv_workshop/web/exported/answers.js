@@ -18,7 +18,7 @@ import { recorded, recordedOnce } from "../shared/recorded.js";
 import { attendArrays } from "./arrays.js";
 import { equal, fullText } from "./database.js";
 import { Rows } from "./rows.js";
-import { traced } from "./traces.js";
+import { traced, written } from "./traces.js";
 import { EncoderNeeded, unpacked, Vectors } from "./vectors.js";
 
 /** The API's default. */
@@ -74,6 +74,7 @@ export class Answers {
     if (!name || body.full_text || body.bias || body.null === "calibrated" || body.max_error !== undefined) throw new NotExported();
     const rows = await this.collection(decodeURIComponent(name));
     if (call === "compare") return this.#compared(rows, body);
+    if (body.queries) return { results: await Promise.all(body.queries.map((/** @type {number[]} */ query) => this.attended(rows, { ...body, query }))) };
     return call === "attend" ? this.attended(rows, body) : this.swept(rows, body);
   }
 
@@ -126,7 +127,37 @@ export class Answers {
   /** @param {import("./traces.js").Request} body */
   async #traced(body) {
     const { text, pair = null, causal: isCausal = false } = body;
-    return traced(ENCODER, await this.vectors.encoder.trace(text, { pair, isCausal }), body);
+    const { encoder } = this.vectors;
+    const trace = await encoder.trace(text, { pair, isCausal });
+    const answer = traced(ENCODER, trace, body, encoder.network);
+    const { include = [], vector_format: format = "numbers" } = body;
+    if (include.includes("vector")) Object.assign(answer, { vector: await this.#vectorOf(text, trace, format) });
+    if (include.includes("without_head")) {
+      const { layers, heads } = encoder.shape;
+      Object.assign(answer, { without_head: written(await encoder.withoutHeads(text), [layers, heads, this.exported.width], format) });
+    }
+    return answer;
+  }
+
+  /**
+   * The vector of a text, pooled, of length one, and as rows are searched with it.
+   * @param {string} text
+   * @param {import("../encoder/index.js").Trace} trace
+   * @param {string} format
+   */
+  async #vectorOf(text, { layers }, format) {
+    const { states } = layers[layers.length - 1];
+    const width = this.exported.width;
+    const rows = states[states.length - 1];
+    const pooled = Float32Array.from({ length: width }, (_, k) => {
+      let sum = 0;
+      for (let at = k; at < rows.length; at += width) sum += rows[at];
+      return (sum * width) / rows.length;
+    });
+    const size = Math.hypot(...pooled);
+    const [searched] = await this.vectors.of([text]);
+    const of = (/** @type {Float32Array} */ vector) => written([vector], [width], format);
+    return { pooled: of(pooled), embedding: of(pooled.map((number) => number / size)), searched: of(Float32Array.from(searched)) };
   }
 
   /**

@@ -28,6 +28,8 @@ export class Answers {
   constructor(source, from) {
     this.#source = source;
     this.#from = from;
+    /** The keys that each question met last. @type {Map<string, string[]>} */
+    this.keys = new Map();
   }
 
   /**
@@ -37,6 +39,7 @@ export class Answers {
    * @returns {?Answer}
    */
   recorded(query, keys) {
+    this.keys.set(query, keys);
     const known = RECORDED[query]?.find((one) => keys.every((key) => one.keys.includes(key)));
     if (!known) return null;
     const similarities = Float64Array.from(keys, (key) => known.similarities[known.keys.indexOf(key)]);

@@ -4,13 +4,14 @@
  */
 
 import { API, KeyRefused, SoftkvError, storageOf, Unreachable } from "../../../../service/softkv_service/web/shared/api.js";
-import { asset, isEmbedded, isExported, leave } from "../../../../service/softkv_service/web/shared/assets.js";
+import { asset, deeper, isEmbedded, isExported, leave } from "../../../../service/softkv_service/web/shared/assets.js";
 import { isForeign } from "../../../../service/softkv_service/web/shared/foreign.js";
 import { fill, h } from "../../../../service/softkv_service/web/shared/element.js";
 import { recorded } from "../shared/recorded.js";
 import { runScript } from "../../../../service/softkv_service/web/shared/script.js";
 import { addressOf, readAddress, stateOf } from "./address.js";
 import { Answers, fromService } from "./answers.js";
+import { onTheWire } from "../../../../service/softkv_service/web/shared/scale.js";
 import { isAsked } from "../../../../service/softkv_service/web/shared/purpose.js";
 import { Choice } from "./choice.js";
 import { bar } from "./frame.js";
@@ -56,6 +57,7 @@ import { speaker } from "./speaker.js";
  * @property {string} id its name in the address
  * @property {{en: import("../../../../service/softkv_service/web/shared/words.js").Words, zh: import("../../../../service/softkv_service/web/shared/words.js").Words}} words `title` among them: the chapter's one name
  * @property {State} defaults
+ * @property {boolean} [hasModel] whether a model of its own reads its question
  * @property {Record<string, number>} [screens] the number of the screen, from 1, that a name of the state is about, if not the first
  * @property {(host: HTMLElement, context: Context) => View} mount fills the chapter's element
  */
@@ -380,6 +382,32 @@ export class Story {
     };
     this.#views.set(id, { update() {} });
     this.#views.set(id, chapter.mount(host, context));
+    if ("q" in chapter.defaults && !chapter.hasModel) this.#lead(id, host);
+  }
+
+  /**
+   * Lead from the question of a chapter to every number between it and its weights.
+   * @param {string} id
+   * @param {HTMLElement} host
+   */
+  #lead(id, host) {
+    const inside = host.querySelector(".hood .inside");
+    if (this.#isPaged || !inside) return;
+    const link = /** @type {HTMLAnchorElement} */ (h("a.zoom", {}, this.#say()("zoom")));
+    const follow = () => {
+      const { q, t, level, layer, head } = /** @type {State} */ (this.#states.get(id));
+      const keys = this.#answers.keys.get(String(q));
+      const rows = keys && {
+        rows: JSON.stringify(keys.map((key) => [key])),
+        ask: JSON.stringify({ temperature: onTheWire(Number(t)), null: level === undefined ? false : "auto" }),
+      };
+      const said = { q, ...rows, ...(layer ? { layer, head } : {}), back: this.#addressOf(id).slice(1) };
+      const parts = Object.entries(said).map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`);
+      link.href = `${deeper()}#zoom&${parts.join("&")}`;
+    };
+    for (const kind of ["pointerdown", "focus", "click"]) link.addEventListener(kind, follow);
+    follow();
+    inside.prepend(h("p", {}, link));
   }
 
   /** @param {string} id */
@@ -425,8 +453,13 @@ export class Story {
   }
 
   #address() {
-    const { defaults } = /** @type {Chapter} */ (this.#chapters.find(({ id }) => id === this.#current));
-    return addressOf(this.#current, /** @type {State} */ (this.#states.get(this.#current)), defaults, kept(this.#look));
+    return this.#addressOf(this.#current);
+  }
+
+  /** @param {string} chapter */
+  #addressOf(chapter) {
+    const { defaults } = /** @type {Chapter} */ (this.#chapters.find(({ id }) => id === chapter));
+    return addressOf(chapter, /** @type {State} */ (this.#states.get(chapter)), defaults, kept(this.#look));
   }
 
   /** The address follows a moment later, so that a dragged knob does not write it sixty times a second. */

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import httpx
 import numpy as np
@@ -139,3 +140,26 @@ def test_a_small_screen_needs_no_scroll_sideways_and_keys_choose_a_cell(visit: A
     label = page.evaluate("document.activeElement.getAttribute('aria-label')")
     assert label == page.locator(".cells [aria-pressed='true']").get_attribute("aria-label")
     assert label.startswith("“pu” looks at “rring”: ")
+
+
+@pytest.mark.parametrize("address", ["#hard-and-soft&t=0.1", "#nothing-fits"])
+def test_a_chapter_leads_there_with_its_rows_and_weights(visit: Any, address: str) -> None:
+    chapter = address[1:].split("&")[0]
+    page = visit(address).page
+    link = page.locator(f"#{chapter} a.zoom")
+    link.wait_for(state="attached")
+    page.evaluate("(chapter) => (document.querySelector(`#${chapter} .hood`).open = true)", chapter)
+    said = parse_qs(str(link.get_attribute("href")).partition("&")[2])
+    question, rows, options = said["q"][0], json.loads(said["rows"][0]), json.loads(said["ask"][0])
+    origin = page.url.partition("#")[0].rstrip("/")
+    body = {"query": question, "rows": [{"key": key} for (key,) in rows], "top_k": 100, **options}
+    attention = post(origin, "/v1/compare", body)["attention"]
+    link.click()
+    page.wait_for_selector(OF_ROW)
+    weights = [match["weight"] for match in attention["matches"]]
+    shown = page.locator("section[aria-labelledby='zoom-answer'] tbody tr td:last-child").all_inner_texts()
+    assert numbers(shown[0])[0] == pytest.approx(100 * weights[0], abs=0.5)
+    assert len(shown) == len(rows) + (attention["evidence"]["null_similarity"] is not None)
+    page.click("#leave-out")
+    page.wait_for_selector(".movers button", timeout=60_000)
+    assert page.locator("#zoom-back").get_attribute("href") == f"./{address}"

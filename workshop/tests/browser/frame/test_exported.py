@@ -48,6 +48,21 @@ def test_a_question_of_one_s_own_is_answered_as_the_service_answers_it(offline: 
         assert abs(similarity - near[item.locator(".key").inner_text()]) < 0.01
 
 
+def test_the_zoom_is_recorded_and_computed_from_files(offline: Visit) -> None:
+    page = offline.go("deeper.html#zoom")
+    row = "section[aria-labelledby='zoom-answer'] tr.chosen"
+    page.wait_for_selector(row)
+    page.fill("#zoom-question", "a pet that barks at the postman")
+    page.keyboard.press("Enter")
+    page.click("#load-encoder", timeout=LOAD_MS)
+    page.wait_for_function("() => document.querySelector('.chips')?.innerText.includes('bark')", timeout=LOAD_MS)
+    page.wait_for_selector(row, timeout=LOAD_MS)
+    page.wait_for_selector(".neurons", timeout=LOAD_MS)
+    page.click("#leave-out")
+    page.wait_for_selector(".movers button", timeout=LOAD_MS)
+    assert page.locator(".movers button").count() == 3
+
+
 def test_a_link_with_keys_of_ones_own_is_read_by_the_page_itself(offline: Visit) -> None:
     page = offline.page
     page.goto(f"{offline.origin}/index.html#hard-and-soft&rows=9*a_bright_bus~red")

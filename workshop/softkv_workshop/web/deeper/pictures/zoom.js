@@ -14,7 +14,7 @@ import { clipped } from "../../../../../service/softkv_service/web/shared/words.
 import { hood, screen } from "../../story/parts.js";
 import { latest, slider } from "../parts.js";
 import { cells, neuronsOf, termsOf } from "../zoom/head.js";
-import { countLayers, leaveOut, readAnswer, readHead, readText } from "../zoom/reading.js";
+import { countLayers, leaveOut, readAnswer, readHead, readRows, readText } from "../zoom/reading.js";
 import { cosine, dot, everyNumber, largest, lengthOf, strip } from "../zoom/strip.js";
 import words from "./zoom.json";
 
@@ -39,6 +39,7 @@ const STEPS = ["input", "attention", "middle", "network", "output"];
  * @property {number} j the token attended to
  * @property {number} dim the shown number of the row, from 0
  * @property {string} second another sentence
+ * @property {string[][]} rows that the question brings along, a key each; empty: those of the collection
  * @property {string} back the address after # of the screen that one came from
  */
 
@@ -49,7 +50,7 @@ export const zoom = {
   sketch:
     "M8 10h18M8 26h18M8 42h18M8 58h18M40 8h10v10H40zM54 8h10v10H54zM40 22h10v10H40zM54 22h10v10H54zM40 36h10v10H40zM54 36h10v10H54zM40 50h10v10H40zM54 50h10v10H54zM78 16h34M78 34h20M78 52h8",
   words,
-  defaults: { q: QUESTION, collection: COLLECTION, ask: "", model: "", doc: "", layer: 6, head: 7, i: 6, j: 7, dim: 0, second: "", back: "" },
+  defaults: { q: QUESTION, collection: COLLECTION, ask: "", model: "", doc: "", layer: 6, head: 7, i: 6, j: 7, dim: 0, second: "", rows: [], back: "" },
 
   mount(host, context) {
     const { say, set } = context;
@@ -174,7 +175,7 @@ export const zoom = {
         map = new HeadMap(say, layers, count, (layer, head) => set({ layer: layer + 1, head: head + 1 }), sentence);
         map.take(now.attention, n);
         fill(mapPlace, map.element);
-        if (recorded && state.q === QUESTION && state.collection === COLLECTION && !state.ask) left = recorded.left;
+        if (recorded && state.q === QUESTION && state.collection === COLLECTION && !state.ask && !state.rows.length) left = recorded.left;
         show();
       });
       await Promise.all([readOne(), lookUp(), compare()]);
@@ -190,7 +191,8 @@ export const zoom = {
 
     async function lookUp() {
       await answers.ask(async () => {
-        answer = await readAnswer(ask, state.collection, options(), state.q);
+        const { rows: own, q } = state;
+        answer = await (own.length ? readRows(ask, own, options(), q) : readAnswer(ask, state.collection, options(), q));
         showAnswer();
       });
     }
@@ -199,7 +201,7 @@ export const zoom = {
       const { embedding } = /** @type {import("../zoom/reading.js").Reading} */ (reading).vector;
       put(movers, say("leaving"));
       await leaving.ask(async () => {
-        left = await leaveOut(ask, state.collection, options(), subject(), embedding);
+        left = await leaveOut(ask, state.collection, options(), subject(), embedding, state.rows.length ? answer : null);
         showLeft();
       });
     }
@@ -475,7 +477,7 @@ export const zoom = {
       update(now, changed) {
         state = now;
         const has = (/** @type {string[]} */ ...names) => names.some((name) => changed.has(name));
-        if (has("q", "collection", "model", "ask")) return void read();
+        if (has("q", "collection", "model", "ask", "rows")) return void read();
         show();
         if (has("layer", "head")) void readOne();
         if (has("dim")) showNumber();

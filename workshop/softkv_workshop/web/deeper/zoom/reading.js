@@ -4,6 +4,8 @@
  */
 
 import { vectorOf } from "../../../../../service/softkv_service/web/shared/api.js";
+import { weigh } from "../../../../../service/softkv_service/web/shared/formula.js";
+import { cosine } from "./strip.js";
 
 /** @typedef {import("./strip.js").Vector} Vector */
 /** @typedef {{shape: number[], base64: string}} Packed */
@@ -142,6 +144,39 @@ export function readAnswer(ask, collection, options, q) {
 }
 
 /**
+ * The answer of rows that the question brings along, with the vectors of their keys.
+ * @param {Ask} ask
+ * @param {string[][]} rows a key each
+ * @param {object} options of the question
+ * @param {string} q
+ * @returns {Promise<Answer>}
+ */
+export async function readRows(ask, rows, options, q) {
+  const all = rows.map(([key], i) => ({ id: String(i), key }));
+  const { attention } = await ask("/v1/compare", { null: false, ...options, query: q, rows: all, top_k: all.length });
+  const texts = attention.matches.map((/** @type {Match} */ { id }) => all[Number(id)].key);
+  const { embeddings } = await ask("/v1/encode", { texts });
+  const matches = attention.matches.map((/** @type {Match} */ match, /** @type {number} */ i) => ({ ...match, key: texts[i], key_vector: embeddings[i] }));
+  return { ...attention, matches, rest_weight: 0 };
+}
+
+/**
+ * Weights of the rows of an answer for other vectors, as the service computes them.
+ * @param {Answer} answer with all of its rows
+ * @param {number[][]} vectors
+ * @returns {Answer[]}
+ */
+function weighRows({ matches, temperature, evidence: { null_similarity: level } }, vectors) {
+  const keys = matches.map(({ key_vector: vector }) => vectorOf(vector));
+  return vectors.map((vector) => {
+    const similarities = keys.map((key) => cosine(vector, key));
+    const { weights, nullWeight } = weigh(similarities, { temperature, none: level === null ? null : { similarity: level, count: 1 } });
+    const evidence = { null_weight: nullWeight, null_similarity: level };
+    return { matches: matches.map((match, i) => ({ ...match, weight: weights[i] })), temperature, rest_weight: 0, evidence };
+  });
+}
+
+/**
  * Leave out each head, and ask with the vectors that the text has then. The heads are sorted, the one first without
  * which the weights of all rows change most.
  *
@@ -150,15 +185,16 @@ export function readAnswer(ask, collection, options, q) {
  * @param {Record<string, any>} options of the question
  * @param {Subject} subject
  * @param {Vector} embedding of the whole text
+ * @param {?Answer} answer of rows that the question brought along; null for a collection
  * @returns {Promise<Left>}
  */
-export async function leaveOut(ask, collection, { temperature, null: none, filter, bias }, { q, model }, embedding) {
+export async function leaveOut(ask, collection, { temperature, null: none, filter, bias }, { q, model }, embedding, answer) {
   const { without_head: without } = await ask("/v1/trace", { text: q, ...named(model), purpose: "query", heads: [0], include: ["without_head"], ...FORMAT });
   const [layers, heads] = without.shape;
   const vectors = [embedding, ...parts(vectorOf(without), layers * heads)].map((vector) => Array.from(vector));
   /** @type {Answer[]} */
-  const answers = [];
-  for (let at = 0; at < vectors.length; at += TOGETHER) {
+  const answers = answer ? weighRows(answer, vectors) : [];
+  for (let at = 0; !answer && at < vectors.length; at += TOGETHER) {
     const queries = vectors.slice(at, at + TOGETHER);
     const { results } = await ask(pathOf(collection), { temperature, null: none, filter, bias, top_k: SHOWN, queries, include: [] });
     answers.push(...results);

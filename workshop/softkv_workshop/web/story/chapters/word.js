@@ -18,6 +18,7 @@ let isLoaded = false;
 export const word = {
   id: "row-to-word",
   words,
+  hasModel: true,
   defaults: { z: 0, q: "the dogs near the king", layer: 2, head: 1, half: 1, t: 1 },
 
   mount(host, context) {
