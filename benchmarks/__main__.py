@@ -20,6 +20,7 @@ NAMES = {
     "languages": "does a question find its document in its own language and in others, and does “none” come rightly?",
     "late": "does late interaction find more on questions by hand? `--nouns` of `benchmarks.late` adds 5,000 nouns",
     "models": "on questions by hand, which of the models of a checkout finds the answer, and does “none” come rightly?",
+    "titles": "what does a title before each part of a split text change, on questions by hand?",
     "words": "words kept for late interaction: upload, bytes a word, processor time of a question",
     "http": "beside chroma's server and pgvector: answers a second, latency, recall, memory",
     "upload": "documents a second, and the memory they take",

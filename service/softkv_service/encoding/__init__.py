@@ -39,6 +39,6 @@ from softkv_service.encoding.remote import RemoteEncoder, RemoteSettings, load_r
 from softkv_service.encoding.reranker import ACTIVATIONS, Reranker, write_pair
 from softkv_service.encoding.temperature import Temperatures
 from softkv_service.encoding.texts import Encoded, EncodedText, Purpose, Words
-from softkv_service.encoding.tokens import Content, Token
+from softkv_service.encoding.tokens import Content, Token, read_part
 from softkv_service.encoding.tracing import TracedText, read_pair, trace_layers, trace_without_heads, traceable
 from softkv_service.encoding.words import WordModel

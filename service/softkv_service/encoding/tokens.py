@@ -464,12 +464,45 @@ def room(tokenizer: ModelTokenizer, tokens: int, prompt: str = "") -> int:
     return tokens - tokenizer.before - tokenizer.after - len(tokenizer.prompt_ids(prompt))
 
 
+MAX_TITLE_CHARACTERS = 120
+LEAST_PARTS_OF_TITLE = 4
+"""The least length of the first part of a text, in lengths of its title. A longer title is not repeated."""
+
+
+def measure_title(text: str, first: Span) -> int:
+    """Return the length of a text's title with its line end, in characters; 0 for a text without one.
+
+    The title is the first line of a text that has several. It stands before each later part when that is encoded.
+
+    Args:
+        text: the text.
+        first: its first part, in characters.
+    """
+    end = text.find("\n", 0, MAX_TITLE_CHARACTERS + 1) + 1
+    return end if text[:end].strip() and first[0] < end and LEAST_PARTS_OF_TITLE * end <= first[1] else 0
+
+
+def read_part(text: str, part: Span, first: Span) -> tuple[str, int]:
+    """Return the text to encode for a part, and how many of its characters are the title that stands before it.
+
+    Args:
+        text: the whole text.
+        part: the part, in characters.
+        first: the first part.
+    """
+    title = measure_title(text, first)
+    if part[0] < title:
+        title = 0
+    return text[:title] + text[slice(*part)], title
+
+
 def windows(
     tokenizer: ModelTokenizer, texts: Sequence[str], tokens: int, overlap: int, max_parts: int, prompt: str = ""
 ) -> list[list[Span]]:
     """Split each text into parts that cover it, each of at most `tokens` tokens; a text that fits is one part.
 
-    Parts begin and end between words if possible, so that a word keeps its meaning.
+    Parts begin and end between words if possible, so that a word keeps its meaning. Each part after the first leaves
+    room for the title, if there is one; see `measure_title`.
 
     Args:
         tokens: the limit of a part, special tokens and the prompt included. What remains for the text must be more than
@@ -503,18 +536,30 @@ def _spans(text: str, run: Run, part_tokens: int, overlap: int) -> Iterator[Span
     if n <= part_tokens:
         yield 0, len(text)
         return
+    limit = part_tokens
+    longest = measure_title(text, (0, len(text)))
+    if longest and 2 * _count_tokens(run, longest) > part_tokens - overlap:
+        # The title leaves little room for text: by a shorter first part, it is not a title.
+        limit = min(limit, max(overlap + 1, _count_tokens(run, LEAST_PARTS_OF_TITLE * longest - 1)))
     start = covered = 0
     while True:
-        end = n if start + part_tokens >= n else _boundary(run, start + overlap, start + part_tokens)
+        end = n if start + limit >= n else _boundary(run, start + overlap, start + limit)
         # A character without a token, such as an ignored accent, goes with the token before it.
         stop = len(text) if end == n else int(max(run.ends[end - 1], run.starts[end]))
         span = _trim(text, int(run.starts[start]) if start else 0, stop)
+        if not start:
+            limit = max(overlap + 1, part_tokens - _count_tokens(run, measure_title(text, span)))
         if span[1] > covered:  # tokens may stand for the same characters, or for white space
             covered = span[1]
             yield span
         if end == n:
             return
         start = _boundary(run, start, end - overlap)
+
+
+def _count_tokens(run: Run, characters: int) -> int:
+    """Return how many tokens end within the first characters of a text."""
+    return int(np.count_nonzero(run.ends <= characters))
 
 
 def _boundary(run: Run, above: int, limit: int) -> int:

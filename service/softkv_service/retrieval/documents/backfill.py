@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from softkv_service.encoding import Encoded, EncodingError, EncodingQueue, TextModel, TextRefused, Words
+from softkv_service.encoding import Encoded, EncodingError, EncodingQueue, TextModel, TextRefused, Words, read_part
 from softkv_service.logs import log
 from softkv_service.retrieval.collections import (
     Catalogue,
@@ -288,4 +288,4 @@ def _texts_of(document: DocumentRecord) -> list[tuple[int, str]]:
     """Return row number and text of each key of a stored document."""
     key, row = document.key or "", document.row or 0
     parts = document.parts or ((0, len(key)),) * document.n_keys
-    return [(row + i, key[start:end]) for i, (start, end) in enumerate(parts)]
+    return [(row + i, read_part(key, part, parts[0])[0]) for i, part in enumerate(parts)]

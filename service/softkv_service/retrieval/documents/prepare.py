@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from softkv_service.encoding import MAX_CACHED_REQUEST, EncodedText, Encoder, Encoders, TextRefused
+from softkv_service.encoding import MAX_CACHED_REQUEST, EncodedText, Encoder, Encoders, TextRefused, read_part
 from softkv_service.retrieval.collections import find_words_queue, get_encoding_queue
 from softkv_service.retrieval.errors import Flaw, InvalidContent
 from softkv_service.scheduling import BODIES, TEXTS
@@ -373,7 +373,7 @@ class _Draft:
         key_texts, value_text = list[str](), None
         if settings.encoder is not None:
             if key is not None and vectors is None:
-                key_texts = [key[part.start : part.end] for part in parts] or [key]
+                key_texts = [read_part(key, part, parts[0])[0] for part in parts] or [key]
             # If a split key text is the value, too, its parts together represent it better than its truncated start.
             has_own_text = isinstance(value, str) and not (len(parts) > 1 and value == key)
             if has_own_text and (key_texts or vectors) and document.value_vector is None:

@@ -11,16 +11,22 @@ class HeadText(NamedTuple):
     """A document among the best ones, as far as it is read.
 
     Attributes:
-        text: the text of its best key.
-        start: the position of this text in the document's key text.
+        text: the text of its best key, after the title of the document if the key is of a later part.
+        title: the characters of that title.
+        start: the position of what follows them in the document's key text.
         logit: the logit of the document, all keys together.
         key_row: the row number of this key.
     """
 
     text: str
+    title: int
     start: int
     logit: float
     key_row: int
+
+    def place(self, position: int) -> int:
+        """Return the position of a character of the text in the document's key text."""
+        return position if position < self.title else position - self.title + self.start
 
 
 @dataclass(frozen=True)

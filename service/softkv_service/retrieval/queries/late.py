@@ -11,7 +11,7 @@ import numpy as np
 from softkv_attention.arrays import F64, I64
 from softkv_attention.late import I8, find_best_words, share_again
 from softkv_service.encoding import EncodingQueue, Late, WordModel, Words
-from softkv_service.retrieval.queries.heads import Head
+from softkv_service.retrieval.queries.heads import Head, HeadText
 from softkv_service.retrieval.terms import Explanation, clip_addends
 from softkv_service.scheduling import READS, TEXTS
 from softkv_service.storage.records import RowNumbers
@@ -144,9 +144,7 @@ async def compute_late_term(
         _unpack(kept_words[one.key_row], spans.get(one.text)) if one.key_row in kept_words else encoded[one.text]
         for one in read
     ]
-    pairs = [
-        pair_words(query, query_words, one.text, words, one.start) for one, words in zip(read, written, strict=True)
-    ]
+    pairs = [pair_words(query, query_words, one, words) for one, words in zip(read, written, strict=True)]
     similarities = np.array([float(one.cosines @ one.shares) for one in pairs])
     of_words = clip_addends(late.weight / temperature * similarities)
     before = np.array([one.logit for one in read])
@@ -160,13 +158,13 @@ def _unpack(vectors: I8, spans: list[tuple[int, int]] | None) -> Words:
     return Words([(0, 0)] * len(vectors) if spans is None else spans, np.empty(0), vectors)
 
 
-def pair_words(query: str, query_words: Words, text: str, text_words: Words, offset: int) -> ReadPairs:
+def pair_words(query: str, query_words: Words, read: HeadText, text_words: Words) -> ReadPairs:
     """Return for each word of a query the best word of a text.
 
     Args:
-        query, text: the texts.
+        query: the text of the query.
+        read: the text of the document.
         query_words, text_words: their words. If one has none, there is no pair, so that the mean is 0.
-        offset: the position of the text in the key text of its document.
     """
     if not len(query_words.spans) or not len(text_words.spans):
         return ReadPairs((), (), (), np.empty(0), np.empty(0))
@@ -174,8 +172,8 @@ def pair_words(query: str, query_words: Words, text: str, text_words: Words, off
     spans = [text_words.spans[i] for i in best.indices.tolist()]
     return ReadPairs(
         [query[start:end] for start, end in query_words.spans],
-        [text[start:end] for start, end in spans],
-        [(start + offset, end + offset) for start, end in spans],
+        [read.text[start:end] for start, end in spans],
+        [(read.place(start), read.place(end - 1) + 1) for start, end in spans],
         best.cosines,
         query_words.rarity,
     )

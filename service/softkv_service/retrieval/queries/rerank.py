@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from softkv_attention.lookup import Answer
-from softkv_service.encoding import LATE, Encoders, EncodingQueue, Reranker, TextRefused, write_pair
+from softkv_service.encoding import LATE, Encoders, EncodingQueue, Reranker, TextRefused, read_part, write_pair
 from softkv_service.retrieval.calibration import USUAL_LATE, Calibration, Rerank
 from softkv_service.retrieval.collections import Snapshot
 from softkv_service.retrieval.errors import InvalidContent
@@ -114,9 +114,11 @@ def read_head(snapshot: Snapshot, answer: Answer, depth: int) -> Head:
     for row, logit, part, document, best in zip(*columns_of_rows, documents, best_keys, strict=True):
         if isinstance(document, str) or document.key is None:
             continue
-        span = None if best is None else best.part
-        start, end = (0, len(document.key)) if span is None else (span.start, span.end)
-        texts[row] = HeadText(document.key[start:end], start, logit, part)
+        if best is None or best.part is None or best.first is None:
+            texts[row] = HeadText(document.key, 0, 0, logit, part)
+        else:
+            text, title = read_part(document.key, best.part, best.first)
+            texts[row] = HeadText(text, title, best.part.start, logit, part)
     return Head(texts, float(logits[order[depth]]) if len(order) > depth else -math.inf)
 
 

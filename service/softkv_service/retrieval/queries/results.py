@@ -36,11 +36,12 @@ Document = StoredDocument | DocumentRecord
 class BestKey:
     """The most similar key of a document: its index from 0, and the part of the key text that it encodes.
 
-    The part is None if the key text was not split.
+    The part is None if the key text was not split. `first` is the first part, by which the text has a title.
     """
 
     index: int
     part: TextSpan | None
+    first: TextSpan | None
 
 
 class DocumentReader(Protocol):
@@ -133,10 +134,10 @@ class StoredDocuments:
             several = [
                 i for i, document in enumerate(documents) if not isinstance(document, str) and document.n_keys > 1
             ]
-            for i, part in zip(
-                several, self.snapshot.reader.parts(self.snapshot.record.id, parts[several]), strict=True
-            ):
-                spoke[i] = BestKey(int(parts[i] - rows[i]), part)
+            both = np.concatenate([parts[several], rows[several]])
+            spans = self.snapshot.reader.parts(self.snapshot.record.id, both)
+            for i, part, first in zip(several, spans[: len(several)], spans[len(several) :], strict=True):
+                spoke[i] = BestKey(int(parts[i] - rows[i]), part, first)
         return spoke
 
     def keys(self, rows: Array) -> Array:

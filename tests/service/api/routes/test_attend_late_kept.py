@@ -26,6 +26,7 @@ LONG = ". ".join(["the walls of Rome and its seven hills"] * 6 + ["a cat needs s
 DOCUMENTS: list[dict[str, Any]] = [
     *({"id": f"{i:02}", "key": key, "metadata": {"year": i}} for i, key in enumerate(KEYS)),
     {"id": "long", "key": LONG, "split": {"tokens": 40, "overlap": 5}},
+    {"id": "titled", "key": f"Venice for cats\n{LONG}", "split": {"tokens": 40, "overlap": 5}},
     {"id": "signs", "key": "?!"},
     {"id": "valued", "key": "what cats need", "value": "sleep and food"},
 ]
@@ -74,6 +75,26 @@ def test_answers_are_the_same_to_the_bit_as_without_kept_words(client: httpx.Cli
     depths = ({"model": "late", "depth": depth} for depth in (1, 3, 30))
     for rerank in depths:
         assert ask(client, WALL, rerank=rerank) == ask(client, PLAIN, rerank=rerank)
+
+
+def test_the_title_stands_before_each_part(client: httpx.Client) -> None:
+    key = next(one["key"] for one in DOCUMENTS if one["id"] == "titled")
+    (titled,) = ask(
+        client,
+        WALL,
+        query="is a cat asleep in Venice?",
+        filter={"field": "id", "operator": "==", "value": "titled"},
+        top_k=1,
+    )
+    assert titled["part"]["start"] > 20
+    pairs = titled["explanation"]["addends"][-1]["pairs"]
+    assert {key[pair["start"] : pair["end"]] for pair in pairs} == {pair["found"] for pair in pairs}
+    assert [(pair["start"], pair["end"]) for pair in pairs if pair["word"] == "Venice"] == [(0, 6)]
+    part = key[titled["part"]["start"] : titled["part"]["end"]]
+    sent = {"texts": [f"Venice for cats\n{part}"], "purpose": "document"}
+    vector = client.post("/v1/encode", json=sent).json()["embeddings"][0]
+    stored = client.get(f"{WALL}/documents/titled", params={"include": "key_vector"}).json()["key_vectors"]
+    assert any(max(abs(a - b) for a, b in zip(vector, one, strict=True)) < 1e-6 for one in stored)
 
 
 def test_words_follow_their_text(client: httpx.Client) -> None:

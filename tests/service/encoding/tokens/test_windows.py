@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from softkv_service.encoding.models.tokenizer_classes import load_tokenizer
 from softkv_service.encoding.registry import default_checkpoint
-from softkv_service.encoding.tokens import ModelTokenizer, room, windows
+from softkv_service.encoding.tokens import ModelTokenizer, measure_title, read_part, room, windows
 from tests.service.encoding.models.test_tokenizer_classes import save_tokenizer
 from tests.service.encoding.tokens.test_tokens import TRICKY
 
@@ -106,3 +106,35 @@ def test_a_prompt_takes_its_tokens(tokenizer: ModelTokenizer) -> None:
     text = "word " * 100
     for start, end in check(tokenizer, text, 20, 3, prompt):
         assert len(tokenizer.library.encode(prompt + text[start:end]).ids) <= 20
+
+
+BODY = " ".join(f"Sentence {i} says that xylophonists practise unconstitutionally." for i in range(60))
+
+
+@pytest.mark.parametrize("tokens", [24, 40, 64, 256])
+@pytest.mark.parametrize(
+    "title", ["Music at home", "Noten für Anfänger", "x1y2z3 " * 16, "  Music", "a" * 121, "", "One sentence"]
+)
+def test_each_part_with_its_title_is_read_as_a_whole(tokenizer: ModelTokenizer, title: str, tokens: int) -> None:
+    text = f"{title}\n{BODY}"
+    parts = check(tokenizer, text, tokens, tokens // 8)
+    read = [read_part(text, part, parts[0]) for part in parts]
+    assert tokenizer.read([one for one, _ in read]).total.max() <= tokens
+    for (one, length), (start, end) in zip(read, parts, strict=True):
+        assert one == text[:length] + text[start:end]
+        assert length in {0, len(title) + 1}
+    assert read[0][1] == 0
+    repeated = {length for _, length in read[1:]}
+    assert len(repeated) <= 1
+    if tokens >= 64 and title.strip() in {"Music at home", "Noten für Anfänger", "Music"}:
+        assert repeated == {len(title) + 1}
+    if len(title) > 120 or not title:
+        assert repeated <= {0}
+
+
+def test_a_title_is_a_short_first_line() -> None:
+    assert measure_title("Cats\nThey purr, all of them.", (0, 20)) == 5
+    assert measure_title("Cats\nThey purr, all of them.", (0, 19)) == 0  # of a first part that it mostly is
+    assert measure_title("Cats\nThey purr, all of them.", (6, 28)) == 0  # before the first part
+    assert measure_title("They purr, all of them.", (0, 20)) == 0
+    assert measure_title("\nThey purr, all of them.", (0, 20)) == 0
