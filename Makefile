@@ -113,7 +113,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-suites test-thorough test-lowest test-newest test-nightly walls walls-all integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels $(MODELS) partners bench image sbom lock release clean
+.PHONY: install environments fitting-kernels run test test-long test-browser test-alone test-end-to-end test-suites test-thorough test-lowest test-newest test-nightly walls walls-all integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels $(MODELS) partners bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -217,6 +217,12 @@ LATER := $(OTHERS) $(DOCS) $(CLUSTER) $(FRAMEWORKS:%=.venv-%)
 
 environments: $(VENV)/.native $(LATER:%=%/.installed)
 
+# Another machine may share the checkout.
+fitting-kernels: $(VENV)/.serves
+	@cd $(KERNELS) && $(abspath $(BIN))/python -m native.build --fits || { \
+	  echo 'this is another kind of processor than that of the kernels in C, which are compiled again'; \
+	  cd $(CURDIR) && $(call install,$(VENV)) --force-reinstall --no-deps -e attention; } || true
+
 # make run LAB=1: with torch, so that the lab can train models. torch stays installed for later starts without LAB=1.
 # make run MODEL=multilingual: with cards in Chinese, and without the collection python, which would be encoded for minutes.
 # make run MODEL=mpnet: without unicode as well.
@@ -225,10 +231,7 @@ environments: $(VENV)/.native $(LATER:%=%/.installed)
 INSTALLED = $(patsubst $(VENV)/.model-%,%,$(wildcard $(VENV)/.model-*))
 ENCODERS = $(if $(MODEL)$(if $(SOFTKV_ENCODER)$(SOFTKV_ENCODERS),,$(INSTALLED)),$(VENV)/encoders.toml)
 DEFAULT = $(or $(MODEL),all-MiniLM-L6-v2)
-run: $(VENV)/.bytecode $(if $(LAB),$(VENV)/.lab) $(MODEL:%=$(VENV)/.model-%)
-	@cd $(KERNELS) && $(abspath $(BIN))/python -m native.build --fits || { \
-	  echo 'this is another kind of processor than that of the kernels in C, which are compiled again'; \
-	  cd $(CURDIR) && $(call install,$(VENV)) --force-reinstall --no-deps -e attention; } || true
+run: $(VENV)/.bytecode $(if $(LAB),$(VENV)/.lab) $(MODEL:%=$(VENV)/.model-%) fitting-kernels
 	$(if $(ENCODERS),@printf '%s\n' 'default = "$(DEFAULT)"' $(foreach model,$(sort $(DEFAULT) all-MiniLM-L6-v2 $(INSTALLED)), \
 	  '[encoders.$(model)]' 'model = "$(model)"') > $(ENCODERS))
 	$(ENCODERS:%=SOFTKV_ENCODERS=%) $(BIN)/softkv serve --demo $(DEMO)

@@ -58,7 +58,12 @@ def make_run(tmp_path):
         program.parent.mkdir(parents=True)
         program.write_text('#!/bin/sh\necho "$SOFTKV_ENCODERS $*"\n')
         program.chmod(0o755)
-        stamps = [".venv/.serves", *(f".venv/.model-{model}" for model in (MPNET, MULTILINGUAL))]
+        stamps = [
+            ".venv/.serves",
+            ".venv/.bytecode",
+            "fitting-kernels",
+            *(f".venv/.model-{model}" for model in (MPNET, MULTILINGUAL)),
+        ]
         for model in installed:
             (tmp_path / f".venv/.model-{model}").touch()
         kept = [option for stamp in stamps for option in ("-o", stamp)]
