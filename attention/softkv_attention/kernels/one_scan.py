@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, wait
+from concurrent.futures import Executor
 from ctypes import byref, c_int64, c_void_p
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -210,9 +210,12 @@ class OneScan:
             state.error = bound_error()
             self._tiles(coded, scan, 0)
         finally:
-            wait(futures)  # they write into the memory
-        for future in futures:
-            future.result()
+            # No tile is left. So a thread that has not begun, because the pool has other work, is not waited for; the
+            # others write into the memory.
+            errors = [future.exception() for future in futures if not future.cancel()]
+        for error in errors:
+            if error is not None:
+                raise error
         lookups: int = self._sort(scan)
         while lookups > 0:
             if check is not None:

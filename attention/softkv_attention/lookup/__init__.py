@@ -55,7 +55,7 @@ from softkv_attention.lookup.memory.statistics import BlockStatistics
 from softkv_attention.lookup.memory.summaries import summary_of
 from softkv_attention.lookup.memory.tiles import PassingRows, Tile
 from softkv_attention.lookup.memory.view import AnyMask, AnyView, Mask, View
-from softkv_attention.lookup.planner import answer, answers, attend, sweep
+from softkv_attention.lookup.planner import answer, answer_in_one_scan, answers, attend, sweep
 from softkv_attention.lookup.question import Auto, Question
 from softkv_attention.lookup.sealed import SealedBlock, SealedError, seal, sealable_segments, unseal
 from softkv_attention.lookup.softmax.evidence import Background, BoundedBackground, Evidence
@@ -111,6 +111,7 @@ __all__ = [
     "Weights",
     "add_to_head",
     "answer",
+    "answer_in_one_scan",
     "answers",
     "attend",
     "before_addends",

@@ -36,6 +36,7 @@ from softkv_attention.lookup.exact import exact_answers, exact_sweep
 from softkv_attention.lookup.memory.bias import AnyBias
 from softkv_attention.lookup.memory.memory import Memory
 from softkv_attention.lookup.memory.view import AnyMask, AnyView, View
+from softkv_attention.lookup.one_scan import ScannableRows, is_plain
 from softkv_attention.lookup.quantised import quantised_answers
 from softkv_attention.lookup.question import Auto, Question, mask_forbidden
 from softkv_attention.lookup.shards import is_view
@@ -249,6 +250,31 @@ def answers(memory: Memory | AnyView | Sequence[View], questions: Sequence[Quest
     with pin_kernels():
         heads = iter(_answers(view, [question for question in questions if not question.weigh_all]))
         return [_answer_weighing_all(view, question) if question.weigh_all else next(heads) for question in questions]
+
+
+def answer_in_one_scan(view: AnyView, question: Question) -> Answer | None:
+    """Return the answer to a question as `answers` does, if one scan by kernels in C has it; else None.
+
+    The calling thread scans, and others help it if they are free. It waits for none that has not begun. So this takes
+    little more than reading the codes of the keys, whatever other questions ask of the threads.
+
+    Args:
+        view: the keys.
+        question: any question. None is returned unless it is plain, see `one_scan.py`, and too many rows pass its mask
+            to read them exactly.
+
+    Raises:
+        ShapeError, ParameterError: as `answers`.
+    """
+    question = question.put_to(view)
+    with pin_kernels():
+        if question.weigh_all or not is_plain(question) or reads_exactly(view, question):
+            return None
+        rows = ScannableRows.of(view, question.mask)
+        if rows is None:
+            return None
+        assert isinstance(view, View)
+        return rows.answer(view, question)
 
 
 def _answer_weighing_all(view: AnyView, question: Question) -> Answer:

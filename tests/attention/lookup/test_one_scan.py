@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -18,8 +20,10 @@ from softkv_attention.lookup import (
     Rows,
     ScanWidth,
     SealedError,
+    answer_in_one_scan,
     answers,
     one_scan,
+    scan,
     seal,
     sealable_segments,
     sealed,
@@ -151,6 +155,50 @@ def test_threads_find_the_same_rows():
         np.testing.assert_array_equal(alone.numbers, together.numbers)
         difference = np.abs(alone.weights - together.weights).sum() + abs(alone.null_weight - together.null_weight)
         assert difference / 2 <= alone.certificate.total_variation + together.certificate.total_variation
+
+
+def test_an_answer_in_one_scan_is_that_of_answers():
+    memory, _, queries = memory_of("cosine", 20_000, 24)
+    with one_thread():
+        for query in queries[:4]:
+            question = Question(query, 0.05, 0.3, output=False)
+            alone, (together,) = answer_in_one_scan(memory.view, question), answers(memory.view, [question])
+            np.testing.assert_array_equal(alone.weights, together.weights)
+            assert alone.certificate == together.certificate
+            assert_equal(alone, together)
+
+
+def test_questions_that_need_more_than_one_scan_have_no_answer_in_one():
+    memory, _, queries = memory_of("cosine", 20_000, 24)
+    view, query = memory.view, queries[0]
+    for options in (
+        {"output": True},
+        {"top_p": 0.5},
+        {"normaliser": "sparsemax"},
+        {"exact": True},
+        {"weigh_all": True},
+    ):
+        assert answer_in_one_scan(view, Question(query, 0.05, **{"output": False} | options)) is None
+    few, _, _ = memory_of("cosine", 500, 24)
+    exactly = Memory("cosine")
+    exactly.publish(add=Rows(np.arange(500), few.view.segments[0].block.keys[:500], None))
+    assert answer_in_one_scan(exactly.view, Question(query, 0.05, output=False)) is None
+
+
+def test_a_scan_does_not_wait_for_threads_that_do_other_work():
+    memory, _, queries = memory_of("cosine", 60_000, 24)
+    question, free, begun = Question(queries[1], 0.05, 0.3, output=False), threading.Event(), threading.Barrier(3)
+    with ThreadPoolExecutor(2) as others:
+        rows = ScannableRows.of(memory.view, None)
+        busy = [others.submit(lambda: (begun.wait(60), free.wait(60))) for _ in range(2)]
+        begun.wait(60)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(one_scan, "pool", lambda: others)
+            patched.setattr(scan, "workers", lambda: 3)
+            answer = rows.answer(memory.view, question)
+        assert not any(one.done() for one in busy)
+        free.set()
+    np.testing.assert_array_equal(answer.numbers, rows.answer(memory.view, question).numbers)
 
 
 def test_removed_rows_have_no_weight():

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softkv_attention.kernels import kernels
 from softkv_attention.lookup import Answer, Question
 from softkv_service.retrieval import CollectionNotFound, InvalidContent
 from softkv_service.retrieval.collections import lookup_queue as lookups
@@ -408,3 +409,58 @@ async def test_light_lookups_that_come_together_share_a_scan(catalogue, light, m
     together = await asyncio.gather(*(ask(catalogue, key) for key in KEYS[:12]))
     assert sizes == [1, 11, 12]  # the first of the first came alone
     assert [result.matches[0].id for (result,) in together] == [f"{int(np.argmax(KEYS @ key)):02}" for key in KEYS[:12]]
+
+
+MANY = np.random.default_rng(4).normal(size=(6_000, 256)).astype(np.float32)
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """A collection of too many keys for a light batch; record the thread of each scan, and how it began."""
+    made = opened(tmp_path, [DocumentRecord(f"{i:04}", None, i, key[None]) for i, key in enumerate(MANY)])
+    scans = []
+    for name in ("answers", "answer_in_one_scan"):
+        real = getattr(lookups, name)
+
+        def watched(*arguments, name=name, real=real):
+            scans.append((name, threading.current_thread() is threading.main_thread()))
+            return real(*arguments)
+
+        monkeypatch.setattr(lookups, name, watched)
+    collection = made.collection("c")
+    until(lambda: not collection.compaction.running)
+    collection.lookups.light_components = MANY.size // 2
+    yield made, scans
+    made.store.close()
+
+
+@pytest.mark.skipif(kernels().one_scan is None, reason="no library of kernels was built")
+async def test_the_event_loop_scans_many_keys_for_a_question_that_comes_alone(large):
+    catalogue, scans = large
+    result = (await ask(catalogue, MANY[7]))[0]
+    assert scans == [("answer_in_one_scan", True)]
+    scans.clear()
+    await asyncio.sleep(0)
+    await asyncio.gather(*(ask(catalogue, key) for key in MANY[:3]))
+    assert scans == [("answer_in_one_scan", True), ("answers", False)]  # the others share a scan in a thread
+    catalogue.collection("c").lookups.light_components = 0
+    scans.clear()
+    again = (await ask(catalogue, MANY[7]))[0]
+    assert scans == [("answers", False)]
+    assert [match.id for match in again.matches] == [match.id for match in result.matches]
+    assert result.matches[0].id == "0007"
+
+
+@pytest.mark.parametrize("options", [{"top_p": 0.9}, {"filter": VALUES}, {"normaliser": "sparsemax"}])
+async def test_the_event_loop_leaves_other_questions_about_many_keys_to_threads(large, options):
+    catalogue, scans = large
+    await ask(catalogue, MANY[7], **options)
+    assert ("answers", True) not in scans
+    assert scans[-1] == ("answers", False)
+
+
+async def test_the_event_loop_scans_no_more_keys_than_its_limit(large):
+    catalogue, scans = large
+    catalogue.collection("c").lookups.light_components = MANY.size // lookups.SCANNED - 1
+    await ask(catalogue, MANY[7])
+    assert scans == [("answers", False)]
