@@ -343,7 +343,7 @@ def test_a_long_column_is_proposed_where_texts_are_encoded_and_all_cells_are_tex
 @pytest.mark.parametrize(
     "cell", [f"[{', '.join(['0.1'] * 20)}]", f"[{' '.join(['0.1'] * 20)}]", '{"a": "b c d e f g h i j"}']
 )
-def test_vectors_and_objects_are_no_texts_to_join_as_in_python(tmp_path: Path, cell: str) -> None:
+def test_vectors_and_objects_are_not_joined_to_a_key_as_in_python(tmp_path: Path, cell: str) -> None:
     path = tmp_path / "t.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["id", "title", "numbers"], ["a", "Opening", cell], ["b", "Closing", cell]])
