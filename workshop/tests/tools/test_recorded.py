@@ -10,10 +10,9 @@ import pytest
 
 from softkv_service.encoding import DEFAULT_MODEL, load_encoder
 from workshop.tools.recorded import FOLDER, read, script, unpack_weights
-from workshop.tools.recorded.kinds import PICTURE, text, unpack
+from workshop.tools.recorded.kinds import text, unpack
 from workshop.tools.recorded.learning import SOURCES, learn
 from workshop.tools.recorded.pairs import pairs
-from workshop.tools.recorded.pictures import SHOWN
 from workshop.tools.recorded.trace import TEXTS, trace
 from workshop.tools.recorded.zoom import QUESTION, calls
 
@@ -35,7 +34,7 @@ def test_a_file_is_small_and_reads_as_it_was_written(name):
 
 
 def test_each_recording_has_its_file():
-    assert {"translation", "dates", "pictures", "pairs", "trace", "kinds", "zoom"} <= set(RECORDED)
+    assert {"translation", "dates", "pairs", "trace", "kinds", "zoom"} <= set(RECORDED)
 
 
 @pytest.mark.parametrize("name", ["translation", pytest.param("dates", marks=pytest.mark.thorough)])
@@ -78,14 +77,6 @@ def test_the_recorded_translation_crosses():
     assert (pairs_of_words["voiture"], pairs_of_words["rouge"]) == ("car", "red")
 
 
-def test_recorded_captions_are_right():
-    recorded = read("pictures")
-    assert recorded["accuracy"] > 0.9
-    assert len(recorded["pictures"]) == SHOWN
-    right = [one["text"] == p["target"] for one, p in zip(recorded["written"], recorded["pictures"], strict=True)]
-    assert sum(right) >= SHOWN - 1
-
-
 def test_the_recorded_text_has_the_encoders_queries_and_keys():
     recorded, again = read("kinds")["text"], text()
     assert recorded["read"] == recorded["asking"] == again["asking"]
@@ -95,22 +86,15 @@ def test_the_recorded_text_has_the_encoders_queries_and_keys():
 
 
 def test_recorded_queries_and_keys_give_the_recorded_weights():
-    """The decoders' heads are those of the trainings that `translation` and `pictures` recorded."""
-    of, translation, captions = read("kinds"), read("translation"), read("pictures")
-    output, caption = translation["runs"]["transformer"]["written"][0][-1], captions["written"][PICTURE]
-    n, m = len(of["translation"]["read"]), len(caption["tokens"])
-    kept = {
-        "translation": unpack_weights(output["weights"], len(output["tokens"]), n),
-        "caption": unpack_weights(caption["weights"], 4, m, 16)[0],
-    }
-    assert of["caption"]["picture"] == captions["pictures"][PICTURE]["picture"]
-    for name, written in (("translation", output), ("caption", caption)):
-        asking, read_tokens = of[name]["asking"], of[name]["read"]
-        assert [*asking, "<end>"] == written["tokens"]
-        query, key = unpack(of[name]["query"], len(asking)), unpack(of[name]["key"], len(read_tokens))
-        weights = np.exp(query @ key.T / np.sqrt(query.shape[1]))
-        weights /= weights.sum(axis=1, keepdims=True)
-        np.testing.assert_allclose(weights, kept[name][:-1], atol=0.6 / 255)
+    """The head of the translator is that of the training that `translation` recorded."""
+    of, output = read("kinds")["translation"], read("translation")["runs"]["transformer"]["written"][0][-1]
+    asking, n = of["asking"], len(of["read"])
+    assert [*asking, "<end>"] == output["tokens"]
+    query, key = unpack(of["query"], len(asking)), unpack(of["key"], n)
+    weights = np.exp(query @ key.T / np.sqrt(query.shape[1]))
+    weights /= weights.sum(axis=1, keepdims=True)
+    kept = unpack_weights(output["weights"], len(output["tokens"]), n)
+    np.testing.assert_allclose(weights, kept[:-1], atol=0.6 / 255)
 
 
 def test_the_beginning_of_the_pairs_matches_the_record():

@@ -1,4 +1,4 @@
-"""The lab's network that writes captions, as it was trained for the record, with its attention over patches."""
+"""Unseen pictures for a record of the lab's network that writes captions."""
 
 from __future__ import annotations
 
@@ -6,35 +6,12 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import torch
 
-from softkv_workshop.lab.networks import Plan
 from softkv_workshop.lab.tasks import PICTURES, join_patches
-from workshop.tools.recorded import pack_weights
-from workshop.tools.recorded.training import SEED, Recording, read_aloud, unseen
+from workshop.tools.recorded.training import SEED
 
 STEPS = 1500
 SHOWN = 5
-
-
-def pictures() -> dict[str, Any]:
-    """Return what the network writes of each picture, and its weights [head, token, patch] and [head, patch, patch]."""
-    torch.set_num_threads(1)
-    plan = Plan(PICTURES, "transformer", SEED)
-    recording = Recording(plan, STEPS, unseen(PICTURES))
-    (network,) = recording.run([STEPS])
-    shown = select()
-    output = [read_aloud(PICTURES, network, pixels.tolist()) for pixels, _ in shown]
-    decoded = [one.pop("decoded") for one in output]
-    summary = recording.summary()
-    return {
-        "seed": SEED,
-        "steps": STEPS,
-        "pictures": [{"picture": pack_weights(pixels), "target": target} for pixels, target in shown],
-        "accuracy": summary["accuracy"],
-        "written": [{**one, "weights": pack_weights(of.weights[-1])} for one, of in zip(output, decoded, strict=True)],
-        "patches": [pack_weights(of.source_weights[-1]) for of in decoded],
-    }
 
 
 def select() -> list[tuple[Any, str]]:

@@ -14,7 +14,6 @@ from workshop.tools.recorded import read as read_recorded
 from workshop.tools.recorded import unpack_weights
 
 DRAWN = "() => [...document.querySelectorAll('.alignment td[data-weight]')].map((cell) => Number(cell.dataset.weight))"
-PATCHES = "() => [...document.querySelectorAll('.patch')].map((patch) => Number(patch.dataset.weight))"
 # A copy of the events on their way to the page, since the browser keeps none of what is streamed.
 HEARD = """() => {
   const fetched = window.fetched ??= window.fetch;
@@ -116,26 +115,6 @@ def test_a_recorded_training_is_there_without_any_of_ones_own(visit: Any, task: 
     page.wait_for_function("() => Number(document.querySelector('#moment').value) < 30")
 
 
-@pytest.mark.thorough
-def test_a_recorded_picture_is_shown_and_too_few_steps_are_not_judged(visit: Any) -> None:
-    opened = visit("deeper#captions", reduced_motion="reduce")
-    page, recorded = opened.page, read_recorded("pictures")
-    page.wait_for_selector(".example")
-    page.locator(".example").nth(1).click()
-    output = recorded["written"][1]
-    assert page.locator("#caption").get_attribute("data-text") == " ".join(output["tokens"])
-    weights = unpack_weights(output["weights"], 4, len(output["tokens"]), 16)
-    assert page.evaluate(PATCHES) == pytest.approx(weights[:, 0].mean(axis=0), abs=1e-9)
-    assert "right on held-out pictures" in page.locator("#vision-accuracy").text_content()
-    page.goto("about:blank")
-    opened.go("deeper#captions&steps=3")
-    page.locator("#captions .hood summary").click()
-    trained(page, "#train-pictures")
-    assert page.locator("#vision-accuracy").inner_text() == "Only 3 steps: too few to judge. Give it longer."
-    page.locator("#back-to-recorded").click()
-    assert "right on held-out pictures" in page.locator("#vision-accuracy").inner_text()
-
-
 def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> None:
     opened = visit("deeper#pairs&steps=40")
     page = opened.page
@@ -172,15 +151,15 @@ def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> Non
     ("status", "code", "message"), [(501, "library_missing", "make run LAB=1"), (409, "lab_busy", "one runs at a time")]
 )
 def test_a_barred_training_names_its_remedy(visit: Any, status: int, code: str, message: str) -> None:
-    opened = visit("deeper#captions")
+    opened = visit("deeper#pairs")
     page = opened.page
     problem = json.dumps({"status": status, "code": code, "detail": "x", "title": "x"})
     page.route("**/v1/lab/train", lambda route: route.fulfill(status=status, body=problem))
-    page.click("#train-pictures")
+    page.click("#train-pairs")
     page.wait_for_selector("#lab-barred:visible")
     assert message in page.locator("#lab-barred").inner_text()
-    assert page.locator("#train-pictures").is_visible() == (code != "library_missing")
-    assert page.locator("#caption").get_attribute("data-text")  # the recorded training stays
+    assert page.locator("#train-pairs").is_visible() == (code != "library_missing")
+    assert page.locator(".heat").get_attribute("aria-label")  # the recorded training stays
     closed = json.dumps({"open": False, "training": False, "models": []})
     page.route("**/v1/lab", lambda route: route.fulfill(status=200, content_type="application/json", body=closed))
     opened.go("lesson.html")

@@ -15,10 +15,7 @@ from tests.browser.reading import module, number, share, sideways, slide, words
 from tests.running import RunningService
 from tests.thorough import thorough
 
-PICTURES = (
-    *("four", "regression", "certificate", "similarities", "low-rank", "zoom", "patches", "captions", "networks"),
-    "pairs",
-)
+PICTURES = ("four", "regression", "certificate", "similarities", "zoom", "patches", "networks", "pairs")
 PANELS = """() => [...document.querySelectorAll('.panel')].map((panel) => ({
   scores: [...panel.querySelectorAll('tbody td:not(.weight)')].map((cell) =>
     Number(cell.textContent.replace('−', '-'))),
@@ -165,15 +162,6 @@ def test_six_similarities_are_the_services_and_at_zero_alpha_is_one_hot(visit: A
     page.wait_for_selector(".panel tr.best")
     assert page.locator("#vectors h3").inner_text().startswith("Cosine")
     compare_panels(opened, moved, 0)
-
-
-def test_the_low_rank_map_is_counted_and_computed(visit: Any) -> None:
-    page = visit("deeper#low-rank").page
-    page.wait_for_selector("#checking[data-state=agreed]")
-    assert page.locator("#low").inner_text().endswith(f"= {2 * 12288 * 128:,}")
-    assert page.locator("#ratio").inner_text() == "48 times fewer parameters."
-    page.select_option("#rank", "1")
-    assert page.locator("#ratio").inner_text() == "6144 times fewer parameters."
 
 
 def psnr(levels: Any, clean: Any) -> float:

@@ -20,8 +20,6 @@ VIEWS = [
     "deeper#pairs",
     "deeper#regression&t=0",
     "deeper#similarities",
-    "deeper#captions",
-    "deeper#low-rank",
 ]
 SIZES = [((1024, 768), 1), (PROJECTOR, 0), ((1440, 900), 0), (PHONE, 0)]
 LANGUAGES = ("en", "zh")

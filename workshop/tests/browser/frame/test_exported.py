@@ -171,7 +171,7 @@ def test_the_lesson_and_the_worksheet_lead_back_to_files(offline: Visit) -> None
         for link in links:
             path = Path(httpx.URL(link).path)
             assert not link.startswith("file:") or path.is_file(), (name, link)
-    page.goto(f"{offline.origin}/deeper.html#low-rank")
+    page.goto(f"{offline.origin}/deeper.html#similarities")
     page.wait_for_selector("article:visible .screen")
     assert page.locator(".mark").get_attribute("href") == "index.html"
 

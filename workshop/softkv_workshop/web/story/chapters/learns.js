@@ -77,7 +77,7 @@ export const learns = {
         facts,
         h("p", {}, say("hood.crossing")),
         h("p", {}, say("hood.caution")),
-        ...["networks", "captions", "pairs"].map((name) => h("p", {}, toPicture(name, say(`hood.${name}`)))),
+        ...["networks", "pairs"].map((name) => h("p", {}, toPicture(name, say(`hood.${name}`)))),
       ),
     });
     host.append(element);

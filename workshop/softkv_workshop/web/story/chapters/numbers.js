@@ -90,7 +90,7 @@ export const numbers = {
         h("p", {}, say("hood.norm")),
         h("p.formula", {}, ...subscripted("score(q, k) = vᵀ tanh(W_Q q + W_K k)")),
         h("p", {}, say("hood.scores")),
-        h("p", {}, toPicture("similarities", say("hood.similarities")), " · ", toPicture("low-rank", say("hood.lowrank"))),
+        h("p", {}, toPicture("similarities", say("hood.similarities")), " · ", toPicture("zoom", say("hood.zoom"))),
       ),
     });
     const sentence = /** @type {HTMLElement} */ (element.querySelector(".sentence"));

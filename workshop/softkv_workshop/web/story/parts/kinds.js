@@ -43,7 +43,7 @@ export function kinds({ say, set, sized, recorded, state }) {
     sentence: say("use.sentence"),
     picture: h("div.uses", {}, h("div.questions", {}, h("div", {}, asks, asked("query")), seen, h("div", {}, read, asked("key"), asked("value"))), place),
     below: [h("div.choices", {}, ...buttons), told],
-    hood: hood(say, h("p", {}, say("use.source")), h("p", {}, toPicture("captions", say("use.captions")))),
+    hood: hood(say, h("p", {}, say("use.source")), h("p", {}, toPicture("zoom", say("use.zoom")))),
   });
   /** @type {Record<string, Head>} */
   let heads = {};
