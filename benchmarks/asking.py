@@ -14,7 +14,7 @@ from xxhash import xxh3_64_intdigest
 
 from softkv_attention.lookup import Background, Memory, Question, Rows, answers
 from softkv_service.encoding import Encoder, EncoderFacts
-from softkv_service.retrieval.options import NullChoice
+from softkv_service.retrieval.question import NullChoice
 from softkv_service.retrieval.verdict import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground, NullKey, resolve_null
 from softkv_service.storage.records import CollectionRecord, CollectionSettings
 

@@ -37,6 +37,7 @@ ROOMS = (
     "softkv.commands",
     "softkv.integrations",
     "softkv.mcp",
+    "softkv.questions",
     "softkv.record",
     "softkv.scripts",
     "softkv.settings",
@@ -107,8 +108,8 @@ ONLY = {
         "softkv_service.api.routes.**",
         "softkv_service.cli",
         "softkv_service.commands.**",
-        "softkv_service.schemas.answers",
-        "softkv_service.schemas.stream",
+        "softkv_service.retrieval.**",  # questions
+        "softkv_service.schemas.**",
         *OF_WALLS,
     ],
     "typer": ["softkv_service.cli", "softkv_service.commands.**", "softkv.cli", "softkv.commands.**", *OF_WALLS],

@@ -40,7 +40,7 @@ from benchmarks.shapes import Shape, shapes
 from benchmarks.shapes.shape import OFF_TOPIC, sample
 from benchmarks.shapes.written import COMMIT, demos, off_topic_of, written
 from softkv_service.encoding import load_encoder
-from softkv_service.retrieval.options import NullChoice
+from softkv_service.retrieval.question import NullChoice
 
 NULLS: tuple[NullChoice, ...] = ("auto", "strict", "lenient", 0.5)
 VERDICTS = ("one", "several", "none")

@@ -26,6 +26,30 @@ class Keyword(NamedTuple):
     value: Any
 
 
+class Range(NamedTuple):
+    """The mark of a number with bounds; `above` and `below` are excluded."""
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+
+class Length(NamedTuple):
+    """The mark of a list with bounds of its number of items."""
+
+    least: int
+    most: int | None = None
+
+
+class LeftOut(NamedTuple):
+    """The mark of a field of a question that is never null, and what holds if it is left out and no other decides."""
+
+    value: Any
+
+
+NOT_SENT: Final = "not sent"
+"""The mark of a field that is not part of the JSON."""
 ONE_OF: Final = "one of"
 """The mark of a union of which every value is of exactly one type."""
 INSTANT: Final = Keyword("format", "date-time")
@@ -46,8 +70,8 @@ class Record:
     The client has about a hundred records. Generating the code of thirty dataclasses takes as long as importing the
     HTTP library. A default is the class attribute with the field's name.
 
-    Records declare the answers of the service: its description of the API is made of their annotations, of the first
-    paragraph of their docstrings, and of "Attributes:".
+    Records declare questions to the service and its answers: its description of the API is made of their annotations,
+    of the first paragraph of their docstrings, and of "Attributes:". So are its checks of questions.
 
     Args:
         schema: the name of the record in that description; that of the class if left out.

@@ -18,11 +18,12 @@ import softkv_cluster.service
 from extensions.cluster.tests.answers import check_covered, check_equal
 from extensions.cluster.tests.local_servers import LocalServers
 from softkv import Client
+from softkv.questions import Read
 from softkv_attention.lookup import Question, answers, cover_missing_rows
 from softkv_cluster.service import Roster, Router, ShardedCatalogue, ShardsLost
 from softkv_service.retrieval.collections import SharedCatalogue
-from softkv_service.retrieval.options import Aggregation, Options
 from softkv_service.retrieval.queries import attend_collection
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage import open_shared
 from softkv_service.storage.conditions import Comparison
 from softkv_service.storage.records import DocumentRecord
@@ -151,14 +152,16 @@ def test_answers_are_those_of_a_process_with_all_keys(catalogue: ShardedCatalogu
         )
         assert (version, values) == (newest, same)
         check_equal(actual, expected)
-    reads = [[Aggregation("metadata.seed", how)] for how in ("mean", "quantile")]
-    for option in [Options(0.2, read=read, filter=BELOW_1050) for read in reads]:
+    reads = [[Read("metadata.seed", how)] for how in ("mean", "quantile")]
+    for option in [CollectionQuestion(temperature=0.2, read=read, filter=BELOW_1050) for read in reads]:
         (actual,), (expected,) = (
             asyncio.run(attend_collection(process.collection("c"), [document("", 9).keys[0]], option, ["/query"]))
             for process in (catalogue, alone)
         )
-        assert actual.read[0]["value"] == pytest.approx(expected.read[0]["value"], rel=1e-12)
-        assert actual.read[0]["weight"] == pytest.approx(1)
+        assert actual.readings[0].values[0]["value"] == pytest.approx(
+            expected.readings[0].values[0]["value"], rel=1e-12
+        )
+        assert actual.readings[0].values[0]["weight"] == pytest.approx(1)
 
 
 def test_a_write_is_in_the_next_answer(catalogue: ShardedCatalogue) -> None:

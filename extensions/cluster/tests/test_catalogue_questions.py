@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 
 from extensions.cluster.tests.local_servers import LocalServers
+from softkv.questions import MATCH_FIELDS, Read, Rerank
 from softkv_attention.lookup import Limits
 from softkv_cluster.service import Roster, Router, ShardedCatalogue
 from softkv_service.encoding import Encoder, Encoders, LoadingEncoder, load_encoder
 from softkv_service.retrieval import InvalidContent, ShardsMissing
-from softkv_service.retrieval.calibration import Rerank
 from softkv_service.retrieval.collections import SharedCatalogue
 from softkv_service.retrieval.documents import SentDocument, delete_document, upsert
 from softkv_service.retrieval.labels import LabelledQuestion, calibrate_collection
-from softkv_service.retrieval.options import Aggregation, Options
 from softkv_service.retrieval.queries import (
     QueryPart,
     WeightedSum,
@@ -26,6 +25,7 @@ from softkv_service.retrieval.queries import (
     compare_collection,
     sweep_collection,
 )
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage import Restriction, open_shared
 from softkv_service.storage.conditions import parse_condition
 from tests.postgres import PostgresServer
@@ -36,6 +36,7 @@ VERBS = ("sleeps", "burns", "returns", "sings", "breaks", "waits", "grows", "shi
 RECENT = {"field": "metadata.year", "half_life": 20}
 TEXTS = [f"the {subject} {verb}" for verb in VERBS for subject in SUBJECTS]
 QUESTION = "which boat burns?"
+EXPLAINED = (*MATCH_FIELDS, "explanation")
 
 
 def sent() -> list[SentDocument]:
@@ -64,7 +65,7 @@ def check(actual: Any, expected: Any) -> None:
 
 
 async def ask(collection: Any, **options: Any) -> Any:
-    (result,) = await attend_collection(collection, [QUESTION], Options(**options), ["/query"])
+    (result,) = await attend_collection(collection, [QUESTION], CollectionQuestion(**options), ["/query"])
     return result
 
 
@@ -94,21 +95,23 @@ def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: 
         alone.rebuild()
         processes = collection, alone.collection("c")
         for options in (
-            {"full_text": 0.1, "explained": True},
-            {"full_text": 0.1, "bias": RECENT, "explained": True, "filter": None, "output": True},
+            {"full_text": 0.1, "include": EXPLAINED},
+            {"full_text": 0.1, "bias": RECENT, "include": [*EXPLAINED, "output"], "filter": None},
             {"full_text": 0.3, "temperature": 0.0},
             {"full_text": 0.3, "top_p": 0.9, "normaliser": "softmax"},
             {"temperature": "auto", "effective_documents": 5.0},
             {"normaliser": "entmax15"},
             {"diversity": 0.4, "top_k": 5},
-            {"rerank": Rerank("late", 10, 1.0), "explained": True},
-            {"rerank": Rerank("late", 10, 1.0), "bias": RECENT, "full_text": 0.1, "explained": True},
-            {"bias": RECENT, "read": [Aggregation("metadata.year", "quantile", [0.1, 0.9])]},
+            {"rerank": Rerank("late", 10, 1.0), "include": EXPLAINED},
+            {"rerank": Rerank("late", 10, 1.0), "bias": RECENT, "full_text": 0.1, "include": EXPLAINED},
+            {"bias": RECENT, "read": [Read("metadata.year", "quantile", [0.1, 0.9])]},
         ):
             check(*[await ask(process, **options) for process in processes])
 
         liked = WeightedSum([QueryPart(1.0, text=QUESTION), QueryPart(-0.5, id="003"), QueryPart(0.5, id="012")])
-        check(*[(await attend_collection(process, [liked], Options(), ["/query"]))[0] for process in processes])
+        check(
+            *[(await attend_collection(process, [liked], CollectionQuestion(), ["/query"]))[0] for process in processes]
+        )
 
         await upsert(collection, [SentDocument("copy", "the boat burns")], ["/copy"])
         alone.look()
@@ -119,14 +122,14 @@ def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: 
         alone.look()
 
         swept = [
-            await sweep_collection(process, QUESTION, [0.0, 0.1], Options(full_text=0.1, bias=RECENT))
+            await sweep_collection(process, QUESTION, [0.0, 0.1], CollectionQuestion(full_text=0.1, bias=RECENT))
             for process in processes
         ]
         assert swept[0].full_text == swept[1].full_text
         for actual, expected in zip(swept[0].temperatures, swept[1].temperatures, strict=True):
             np.testing.assert_allclose(actual.weights, expected.weights, rtol=1e-9)
 
-        compared = [await compare_collection(process, QUESTION, Options()) for process in processes]
+        compared = [await compare_collection(process, QUESTION, CollectionQuestion()) for process in processes]
         check(compared[0].attention, compared[1].attention)
         assert [match.id for match in compared[0].nearest] == [match.id for match in compared[1].nearest]
         assert compared[0].full_text.found == compared[1].full_text.found
@@ -144,7 +147,7 @@ def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: 
         servers.lost = {"softkv-0", "softkv-1"}
         with pytest.raises(ShardsMissing):
             await ask(collection, bias=RECENT)
-        part = await ask(collection, bias=RECENT, full_text=0.1, allow_missing=True, explained=True)
+        part = await ask(collection, bias=RECENT, full_text=0.1, allow_missing=True, include=EXPLAINED)
         assert part.coverage.documents < part.coverage.total == len(TEXTS)
         assert (part.coverage.max_missing_weight, part.answer.certificate.total_variation) == (1.0, 1.0)
         assert all(len(match.addends) == 2 for match in part.matches)
@@ -183,7 +186,9 @@ def backgrounds(collection: Any) -> list[Any]:
 def answer(collection: Any) -> Any:
     """Return the answer to such a caller."""
     query, restricted = np.array([1, 2, 0, 1], np.float32), collection.restrict(Restriction(VISIBLE))
-    (result,) = asyncio.run(attend_collection(restricted, [query], Options(output=True, top_k=700), ["/query"]))
+    (result,) = asyncio.run(
+        attend_collection(restricted, [query], CollectionQuestion(include=["value", "output"], top_k=700), ["/query"])
+    )
     return result.answer
 
 

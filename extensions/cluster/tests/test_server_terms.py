@@ -13,6 +13,7 @@ import pytest
 
 from extensions.cluster.tests.conftest import make_shards_small
 from extensions.cluster.tests.local_servers import LocalServers
+from softkv.questions import MATCH_FIELDS, GroupBy, Read
 from softkv_attention.lookup import Limits, Question, answers, sweep
 from softkv_cluster.collection import ShardedSnapshot
 from softkv_cluster.server import replica
@@ -20,9 +21,9 @@ from softkv_cluster.service import Roster, Router, ShardedCatalogue
 from softkv_service.retrieval import InvalidContent
 from softkv_service.retrieval.collections import SharedCatalogue, Snapshot
 from softkv_service.retrieval.collections import snapshot as snapshots
-from softkv_service.retrieval.options import Aggregation, Grouping, Options, ValueRange
-from softkv_service.retrieval.queries import GroupedWeight, attend_collection, sweep_collection
+from softkv_service.retrieval.queries import attend_collection, sweep_collection
 from softkv_service.retrieval.queries.terms import build_terms
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage import Restriction, open_shared
 from softkv_service.storage.conditions import Comparison, parse_condition
 from softkv_service.storage.records import DocumentRecord
@@ -48,6 +49,7 @@ BIASES = [
     SOFT,
 ]
 FILTERS = [None, {"field": "metadata.year", "operator": ">", "value": 1950}, SOFT_DATES["filter"]]
+EXPLAINED = (*MATCH_FIELDS, "explanation")
 NOW = 19_844 * 86_400_000_000  # 2024-05-01, in microseconds of Unix time
 
 
@@ -105,7 +107,7 @@ def processes(
 
 def attended(collection: Any, **options: Any) -> Any:
     query = np.ones(WIDTH) if options.pop("copies", False) else document("", 4).keys[0]
-    (result,) = asyncio.run(attend_collection(collection, [query], Options(**options, now=NOW), ["/query"]))
+    (result,) = asyncio.run(attend_collection(collection, [query], CollectionQuestion(**options, now=NOW), ["/query"]))
     return result
 
 
@@ -135,24 +137,25 @@ def check(actual: Any, expected: Any) -> None:
         {"temperature": 0.0, "top_k": 5},
         {"temperature": 0.0, "copies": True, "top_k": 5},
         {"top_p": 0.8},
-        {"null": 0.3, "output": True},
-        {"read": [Aggregation("metadata.year", "mean")]},
-        {"group_by": Grouping("metadata.year", 3, 2)},
-        {"group_by": Grouping("metadata.year", 3, 2, [ValueRange(None, 1950), ValueRange(1950, 1990)])},
+        {"null": 0.3, "include": [*EXPLAINED, "output"]},
+        {"read": [Read("metadata.year", "mean")]},
+        {"group_by": GroupBy("metadata.year", 3, 2)},
+        {"group_by": GroupBy("metadata.year", 3, 2, [[None, 1950], [1950, 1990]])},
     ],
 )
 def test_a_bias_is_that_of_one_process(processes: tuple[Any, Any], bias: Any, options: dict[str, Any]) -> None:
     for condition in FILTERS:
-        request = {"bias": bias, "filter": condition, "explained": True, **options}
+        request = {"bias": bias, "filter": condition, "include": EXPLAINED, **options}
         actual, expected = (attended(process, **request) for process in processes)
         check(actual, expected)
-        if expected.group_by is not None:
-            check_groups(actual.group_by, expected.group_by)
-        for actual_read, expected_read in zip(actual.read, expected.read, strict=True):
-            assert actual_read["value"] == pytest.approx(expected_read["value"], rel=1e-9)
+        for one, other in zip(actual.readings, expected.readings, strict=True):
+            if isinstance(options.get("group_by"), GroupBy):
+                check_groups(one, other)
+            else:
+                assert one.values[0]["value"] == pytest.approx(other.values[0]["value"], rel=1e-9)
 
 
-def check_groups(actual: GroupedWeight, expected: GroupedWeight) -> None:
+def check_groups(actual: Any, expected: Any) -> None:
     assert [(group.value, group.documents) for group in actual.groups] == [
         (group.value, group.documents) for group in expected.groups
     ]
@@ -174,9 +177,9 @@ def test_a_caller_that_sees_a_part_is_answered_of_the_part_alone(processes: tupl
         {},
         {"filter": FILTERS[1]},
         {"allow_missing": True},
-        {"read": [Aggregation("metadata.year", "mean")]},
+        {"read": [Read("metadata.year", "mean")]},
     ):
-        actual, expected = (attended(part, bias=bias, explained=True, **options) for part in parts)
+        actual, expected = (attended(part, bias=bias, include=EXPLAINED, **options) for part in parts)
         check(actual, expected)
         assert actual.coverage == expected.coverage
     with processes[0].reading() as (record, reader):
@@ -185,7 +188,7 @@ def test_a_caller_that_sees_a_part_is_answered_of_the_part_alone(processes: tupl
     assert attended(parts[0]).answer.documents == whole.answer.documents == len(years)
     assert attended(parts[0], allow_missing=True).coverage.total == len(years)
     if bias == RECENT:
-        explained = attended(parts[0], bias=bias, explained=True, top_k=COUNT)
+        explained = attended(parts[0], bias=bias, include=EXPLAINED, top_k=COUNT)
         lines = [line for match in explained.matches for line in match.addends]
         assert max(line["addend"] for line in lines) == 0.0
         assert {line["value"] for line in lines if line["addend"] == 0.0} == {max(years)}
@@ -232,7 +235,7 @@ def test_words_and_a_bias_are_summed_as_in_one_process(
 
 
 def test_a_sweep_is_that_of_one_process(processes: tuple[Any, Any]) -> None:
-    options = Options(bias=[RECENT, PRIOR], top_k=6, filter=FILTERS[1])
+    options = CollectionQuestion(bias=[RECENT, PRIOR], top_k=6, filter=FILTERS[1])
     swept = [
         asyncio.run(sweep_collection(process, document("", 4).keys[0], [0.0, 0.2, 2.0], options))
         for process in processes
@@ -262,7 +265,7 @@ def test_a_field_that_is_too_large_is_refused_as_in_one_process(
 def test_after_a_write_a_bias_is_of_the_new_version(processes: tuple[Any, Any]) -> None:
     for year in (2500, 2600):
         processes[0].write([document("new", 3, year=year)])
-        actual, expected = (attended(process, bias=RECENT, explained=True, top_k=100) for process in processes)
+        actual, expected = (attended(process, bias=RECENT, include=EXPLAINED, top_k=100) for process in processes)
         check(actual, expected)
         addends = {match.id: match.addends[0]["addend"] for match in actual.matches}
         assert addends["new"] == 0

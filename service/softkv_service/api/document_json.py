@@ -10,15 +10,13 @@ from orjson import Fragment
 
 from softkv_attention.lookup import Answer
 from softkv_service.retrieval.documents import SentDocument, Split
-from softkv_service.retrieval.options import DocumentDetail
 from softkv_service.retrieval.queries import BestKey, Document, Match
+from softkv_service.retrieval.question import TEXTS, VECTORS
 from softkv_service.schemas.compare import Row
 from softkv_service.schemas.document import DocumentBody, DocumentPatch
 from softkv_service.schemas.vector import write_vector
 from softkv_service.storage.instants import format_instant
 from softkv_service.storage.records import DocumentRecord, StoredDocument, TextSpan, Vector
-
-TEXTS, VECTORS = frozenset({"key", "value", "metadata", "sent_value"}), frozenset({"key_vector", "value_vector"})
 
 
 def parse_document(document_id: str, body: DocumentBody | Row) -> SentDocument:
@@ -86,18 +84,6 @@ def shape_fields(
         if has_expiry and document.expires is not None:
             answer["expires"] = format_instant(document.expires)
     return shaped
-
-
-def required_detail(include: AbstractSet[str] | Sequence[str], *, least: DocumentDetail = "ids") -> DocumentDetail:
-    """Return how much of each document must be read from the store: its id, its texts, or also its vectors.
-
-    Args:
-        include: the fields that were requested.
-        least: read at least this much.
-    """
-    if not VECTORS.isdisjoint(include):
-        return "values" if "value_vector" in include else "vectors"
-    return least if TEXTS.isdisjoint(include) and "highlight" not in include else "texts"
 
 
 def _keys(document: DocumentRecord, vector_format: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from softkv_service.api.paths import is_call
 from softkv_service.api.problems.table import EXAMPLES, OF_STATUS, TABLE
 from softkv_service.api.routing import GuardedRoute
-from softkv_service.schemas.answers import PLACE, refer
+from softkv_service.schemas.answers import PLACE, read_examples, refer
 from softkv_service.schemas.answers import describe as describe_answers
 from softkv_service.schemas.stream import LINES
 from softkv_service.schemas.vector import NestedAnswer, VectorAnswer
@@ -36,6 +36,9 @@ def complete_schemas(derived: Schemas, answers: Collection[Any]) -> Schemas:
     schemas |= describe_answers((*answers, *LINES), schemas.keys())
     for name in MADE_BY_FASTAPI:
         schemas.pop(name, None)
+    for name, examples in read_examples().items():
+        if name in schemas:
+            schemas[name]["examples"] = examples
     for model in _below(JSONObject):
         if model.__name__ in schemas:
             _restore_examples(model, schemas[model.__name__])

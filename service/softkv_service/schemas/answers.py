@@ -49,14 +49,14 @@ def describe(kinds: Collection[Any], declared: Collection[str]) -> dict[str, Sch
         declared: the names of schemas that are declared elsewhere, such as those of requests.
     """
     schemas = dict.fromkeys(declared, Schema())
-    examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
     for kind in kinds:
         _refer(kind, schemas)
-    return {
-        name: schema | ({"examples": examples[name]} if name in examples else {})
-        for name, schema in schemas.items()
-        if name not in declared
-    }
+    return {name: schema for name, schema in schemas.items() if name not in declared}
+
+
+def read_examples() -> dict[str, list[Any]]:
+    """Return the examples of records, by the names of their schemas."""
+    return dict(json.loads(EXAMPLES.read_text(encoding="utf-8")))
 
 
 def _refer(kind: Any, schemas: dict[str, Schema]) -> Schema:
@@ -106,7 +106,7 @@ def _define(name: str, kind: Any, schemas: dict[str, Schema], **keywords: Any) -
 
 
 def _object(kind: Any, schemas: dict[str, Schema]) -> Schema:
-    summary, descriptions = _read_docstring(kind)
+    summary, descriptions = read_docstring(kind)
     properties, required, sent = Schema(), list[str](), getattr(kind, "_sent", {})
     for name, hint, is_required in _fields(kind):
         schema = _refer(hint, schemas)
@@ -143,14 +143,14 @@ def _without_null(schema: Schema, hint: Any) -> Schema:
 
 
 @cache
-def _read_docstring(kind: Any) -> tuple[str, dict[str, str]]:
+def read_docstring(kind: Any) -> tuple[str, dict[str, str]]:
     """Return the first paragraph of a class's docstring, and the descriptions of its fields, in the words of JSON."""
     text = re.sub(r"\bNone\b", "null", inspect.getdoc(kind) or "")
     summary, _, attributes = text.partition("\nAttributes:\n")
     descriptions = dict[str, str]()
     for base in reversed(getattr(kind, "__mro__", (kind,))[1:]):
         if issubclass(base, Record) and base is not Record:
-            descriptions |= _read_docstring(base)[1]
+            descriptions |= read_docstring(base)[1]
     for names, words in ENTRY.findall(inspect.cleandoc("\n" + attributes.partition("\n\n")[0])):
         descriptions |= dict.fromkeys(names.split(", "), _as_sentence(words))
     return _as_sentence(summary.split("\n\n")[0]), descriptions

@@ -8,8 +8,9 @@ from annotated_types import Len
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from softkv.questions import RerankModel
 from softkv_service.schemas.query import Query
-from softkv_service.schemas.terms import RerankModel
+from softkv_service.schemas.requests import AsRecord
 from softkv_service.schemas.wire import DocumentId, InParts, JSONValue, OrNull, Wire
 
 LabelSource = Literal["labels", "feedback"]
@@ -61,7 +62,7 @@ class CalibrateRequest(Wire):
         "standard error. Needs a key with write access.",
     )
 
-    rerank: RerankModel | None = Field(
+    rerank: Annotated[RerankModel, AsRecord()] | None = Field(
         None,
         description="A reranker whose weight is fitted too, with a null key and confidences for questions that have "
         "it. Each question must be a text, and it reads 100,000 documents at most. Left out: late interaction with the "

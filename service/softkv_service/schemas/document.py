@@ -66,8 +66,6 @@ def _object(metadata: Any) -> Any:
 
 
 Metadata = TypeAliasType("Metadata", Annotated[Any, PlainValidator(_object), WithJsonSchema(METADATA_SCHEMA)])
-Include = Literal["key", "value", "metadata", "key_vector", "value_vector"]
-MatchInclude = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation", "highlight"]
 DocumentInclude = Literal["key", "value", "metadata", "key_vector", "value_vector", "sent_value"]
 
 DOCUMENT: dict[str, Any] = {

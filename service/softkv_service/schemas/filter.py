@@ -8,7 +8,16 @@ from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, PlainVa
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from softkv_service.schemas.wire import Distinct, DocumentedAs, Text, Wire, json_value
+from softkv_service.schemas.wire import (
+    INTEGERS,
+    Distinct,
+    DocumentedAs,
+    Text,
+    Wire,
+    finite_number,
+    json_value,
+    well_formed,
+)
 from softkv_service.storage.conditions import MAX_OPERANDS, METADATA, Condition, parse_condition
 from softkv_service.storage.errors import InvalidCondition
 
@@ -176,4 +185,22 @@ MetadataField = Annotated[
         examples=["metadata.year"],
         json_schema_extra={"pattern": r"^metadata\."},
     ),
+]
+
+
+def _bound(value: Any) -> Any:
+    if isinstance(value, str):
+        return well_formed(value)
+    if type(value) is int and value not in INTEGERS:
+        raise PydanticCustomError("bound", "wanted an integer of at most 64 bits: write a larger one as 1e20")
+    if type(value) in (int, float):
+        finite_number(value)
+        return value
+    raise PydanticCustomError("bound", "wanted a number, an ISO 8601 date, or null for no bound")
+
+
+Bound = Annotated[
+    Any,
+    PlainValidator(_bound),
+    DocumentedAs(Annotated[float | str, Field(description="A number, or an ISO 8601 date.")]),
 ]

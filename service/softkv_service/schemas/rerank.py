@@ -8,7 +8,8 @@ from annotated_types import Ge, Len
 from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from softkv_service.retrieval.queries import MAX_DEPTH, MAX_RERANK_QUERY
+from softkv.questions import MAX_DEPTH
+from softkv_service.retrieval.queries import MAX_RERANK_QUERY
 from softkv_service.schemas.openai import OpenAIWire
 from softkv_service.schemas.wire import InParts, Text, well_formed
 

@@ -10,9 +10,8 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, PlainSeri
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from softkv_service.encoding import LATE
 from softkv_service.retrieval import InvalidContent
-from softkv_service.retrieval.queries import DEFAULT_DEPTH, LATE_DEPTH, MAX_DEPTH, parse_full_text_query
+from softkv_service.retrieval.queries import parse_full_text_query
 from softkv_service.retrieval.terms import parse_bias
 from softkv_service.schemas.filter import DateTime, Filter
 from softkv_service.schemas.wire import Distinct, DocumentedAs, Number, Text, Wire, finite_number, json_value
@@ -181,62 +180,11 @@ StoredBias = Annotated[Any, AfterValidator(json_value), AfterValidator(_check_bi
 """The bias of a collection's defaults, which is checked when it is set."""
 
 # The code that computes addends checks a bias and reports the position of a flaw; these types only describe it.
-BiasField = Annotated[
-    Annotated[Any, AfterValidator(json_value), DocumentedAs(BiasTerm | Terms)] | None,
-    Field(
-        description="Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that "
-        "is a number."
-    ),
+Bias = Annotated[Any, AfterValidator(json_value), DocumentedAs(BiasTerm | Terms)]
+FullText = Annotated[
+    Annotated[WeightOrAuto, Tag("weight_alone")]
+    | Annotated[FullTextQuery, AfterValidator(lambda sent: sent.model_dump()), Tag("query_of_its_own")],
+    Discriminator(_weight_or_query),
+    PlainSerializer(lambda value: value),
+    DocumentedAs(_Weight | Literal["auto"] | FullTextQuery),
 ]
-FullTextField = Annotated[
-    Annotated[
-        Annotated[WeightOrAuto, Tag("weight_alone")]
-        | Annotated[FullTextQuery, AfterValidator(lambda sent: sent.model_dump()), Tag("query_of_its_own")],
-        Discriminator(_weight_or_query),
-        PlainSerializer(lambda value: value),
-        DocumentedAs(_Weight | Literal["auto"] | FullTextQuery),
-    ]
-    | None,
-    Field(
-        description="λ: adds λ times the full-text rank to the logit of each document whose key contains "
-        "words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has "
-        'no effect. `"auto"` uses the λ of the calibration. An object ranks a text of its own, also for a vector.',
-    ),
-]
-
-
-class RerankModel(Wire):
-    """A reranker, and how many documents of a query it reads."""
-
-    model: Text | None = Field(
-        None,
-        description="A reranker of `GET /v1/encoders`. Left out: the first. `late` is late interaction: the words of "
-        "the question and of the documents, as the collection's own encoder reads them.",
-    )
-    depth: int = Field(
-        DEFAULT_DEPTH,
-        ge=1,
-        le=MAX_DEPTH,
-        description="The number of documents that it reads: the best ones without it; of `late` 10 if left out. "
-        "Documents beyond it, and those without a key text, keep their logits.",
-    )
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "marco", "depth": 50}, {"model": "late"}]})
-
-    @property
-    def documents_read(self) -> int:
-        """The depth that counts: one that is left out depends on the model."""
-        is_left_out = "depth" not in self.model_fields_set
-        return LATE_DEPTH if is_left_out and self.model == LATE else self.depth
-
-
-class Rerank(RerankModel):
-    """A reranker that reads the best documents of a query, and adds weight · logit to their logits."""
-
-    weight: WeightOrAuto = Field(
-        "auto",
-        description='The factor of the reranker\'s logit. `"auto"` is that of the calibration, if it was fitted with '
-        "this model and depth; otherwise 1. Of `late` 1, or 0 to leave it out.",
-    )
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "marco", "depth": 50, "weight": 1.0}]})

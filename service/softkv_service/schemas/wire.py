@@ -116,12 +116,9 @@ def without_null(schema: JsonSchemaValue) -> JsonSchemaValue:
 PART = 256  # elements of a list, or fields of an object: to report 256 flaws takes a millisecond or two
 MAX_DEPTH = 100
 MAX_ID, MAX_NAME = 256, 128  # characters of a document's id and of a collection's name
-MAX_TOP_K = 10_000
 MAX_DOCUMENTS = 10_000
 """The documents of a JSON body, and the texts of one call that encodes; a stream of NDJSON takes any number."""
 MAX_QUERIES = 64
-MAX_MATCHES = 10_000
-"""The matches of all queries of a request together, because an answer is built in memory."""
 MAX_SWEPT_WEIGHTS = 1_000_000
 MAX_PAGE = 10_000  # documents, or collections
 INTEGERS = range(-(2**63), 2**64)
@@ -353,6 +350,13 @@ Temperature = TypeAliasType(
         ),
     ],
 )
+
+
+def _temperature_or_auto(value: Any) -> Any:
+    return value if value == "auto" else cold_to_hot(value)
+
+
+TemperatureOrAuto = Annotated[Any, PlainValidator(_temperature_or_auto), DocumentedAs(Temperature | Literal["auto"])]
 Null = TypeAliasType(
     "Null",
     Annotated[

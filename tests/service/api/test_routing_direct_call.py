@@ -12,7 +12,9 @@ from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request,
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Match
 
+from softkv.questions import Question
 from softkv_service.api.json import JSONAnswer
+from softkv_service.api.routes.attend import QuestionBody
 from softkv_service.api.routes.idempotency import Idempotent
 from softkv_service.api.routing import (
     AdmissionKind,
@@ -31,7 +33,6 @@ from softkv_service.api.routing import (
 )
 from softkv_service.api.state import IdInPath, NameInPath, Running, parts_of
 from softkv_service.app import create_app
-from softkv_service.schemas.attend import AttendRequest
 from softkv_service.settings import Settings
 from tests.running import RunningService
 
@@ -44,14 +45,15 @@ class SolvedRoute(JSONRoute):
     answer = GuardedRoute.answer
 
 
-async def echo(name: NameInPath, id: IdInPath, body: AttendRequest, running: Running) -> Response:  # noqa: A002
+async def echo(name: NameInPath, id: IdInPath, body: QuestionBody, running: Running) -> Response:  # noqa: A002
     """Return the arguments of the call."""
     query = body.query if body.query is None or isinstance(body.query, str) else body.query.tolist()
-    fields = body.model_dump(exclude={"query"}, exclude_unset=True)
+    defaults = vars(Question(query=query, ignore_defaults=body.ignore_defaults))
+    fields = {name: value for name, value in vars(body).items() if name != "query" and value != defaults[name]}
     return JSONAnswer({"name": name, "id": id, "query": query, "said": fields, "most": running.max_queue})
 
 
-async def whole(request: Request, body: AttendRequest) -> Response:
+async def whole(request: Request, body: QuestionBody) -> Response:
     """Return the remaining facts of the request."""
     return JSONAnswer({"method": request.method, "top_k": body.top_k, "again": (await request.json())["top_k"]})
 
@@ -66,12 +68,12 @@ async def with_query(name: NameInPath, running: Running, limit: int = 3) -> Resp
     return JSONAnswer([name, limit])
 
 
-async def with_header(body: AttendRequest, agent: Annotated[str, Header(alias="user-agent")]) -> Response:
+async def with_header(body: QuestionBody, agent: Annotated[str, Header(alias="user-agent")]) -> Response:
     """Answer with a header."""
     return JSONAnswer([agent])
 
 
-async def with_key(body: AttendRequest, repeatable: Idempotent) -> Response:
+async def with_key(body: QuestionBody, repeatable: Idempotent) -> Response:
     """Answer with another dependency."""
     return JSONAnswer([])
 
@@ -81,7 +83,7 @@ async def plain(running: Running) -> dict[str, int]:
     return {"most": running.max_queue}
 
 
-async def two(body: AttendRequest, other: AttendRequest) -> Response:
+async def two(body: QuestionBody, other: QuestionBody) -> Response:
     """Answer with two bodies in one."""
     return JSONAnswer([])
 

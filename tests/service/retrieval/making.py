@@ -20,8 +20,8 @@ from softkv_attention.lookup import KeySummary, Limits
 from softkv_service.encoding import Encoder, Encoders, LoadingEncoder
 from softkv_service.retrieval.collections import Catalogue, Collection, Snapshot
 from softkv_service.retrieval.documents import SentDocument, upsert
-from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries import attend_collection
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage import SQLiteStore
 from softkv_service.storage.conditions import Comparison
 from softkv_service.storage.records import DocumentRecord
@@ -79,7 +79,7 @@ def weigh(keys, query, temperature, null, addends):
 def attend(collection: Collection, *queries: Any, **options: Any) -> list[Any]:
     """Return the results of queries with these options; pointers lead to /queries/0 and so on."""
     pointers = [f"/queries/{i}" for i in range(len(queries))]
-    return asyncio.run(attend_collection(collection, queries, Options(**options), pointers))
+    return asyncio.run(attend_collection(collection, queries, CollectionQuestion(**options), pointers))
 
 
 @asynccontextmanager

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from softkv_service.schemas.attend import AttendRequest, SweepRequest
+from softkv.questions import Question, Sweep
 from softkv_service.schemas.document import Document, DocumentBatch, DocumentDelete, DocumentQuery
 from softkv_service.schemas.encode import EncodeRequest
+from softkv_service.schemas.requests import compile_model
 from softkv_service.schemas.wire import PART
 
 MANY = 20 * PART
@@ -19,10 +20,10 @@ LISTS: list[tuple[type[BaseModel], str, Any, dict[str, Any]]] = [
     (DocumentQuery, "ids", {}, {}),
     (DocumentQuery, "include", 1, {}),
     (DocumentDelete, "ids", 1, {}),
-    (AttendRequest, "queries", 1, {}),
-    (AttendRequest, "include", 1, {"query": "a"}),
-    (SweepRequest, "include", 1, {"query": "a", "temperatures": [1]}),
-    (SweepRequest, "temperatures", "a", {"query": "a"}),
+    (compile_model(Question), "queries", 1, {}),
+    (compile_model(Question), "include", 1, {"query": "a"}),
+    (compile_model(Sweep), "include", 1, {"query": "a", "temperatures": [1]}),
+    (compile_model(Sweep), "temperatures", "a", {"query": "a"}),
 ]
 GOOD = {"texts": "a", "documents": {"id": "a"}, "ids": "a", "include": "key", "queries": "a"}
 

@@ -20,8 +20,8 @@ from softkv_service.api.state import Running
 from softkv_service.retrieval import InvalidContent, queries
 from softkv_service.retrieval.collections import get_encoding_queue
 from softkv_service.retrieval.documents import SentDocument
-from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries import ComparisonResult
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_workshop.rooms import Answer, Row, Share
 from softkv_workshop.rooms import FirstRow as OpenedRow
 from softkv_workshop.rooms import Room as OpenRoom
@@ -186,7 +186,7 @@ async def patch_room(
     room.require_held(released)
     if question is not None and question.revealed:
         with room.revealing(question.number, released) as (shown, rows):
-            options = Options(temperature=shown.temperature, top_k=len(rows), output=False)
+            options = CollectionQuestion(temperature=shown.temperature, top_k=len(rows))
             compared = await queries.compare_rows(encoders, _to_documents(rows), shown.query, options, "/question")
             room.release(released)  # refused if another call has released or removed a row meanwhile
             room.reveal(shown, _answer(compared), question.shown_temperature)

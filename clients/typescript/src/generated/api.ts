@@ -1431,9 +1431,7 @@ export interface components {
             collection?: string;
         };
         /**
-         * @description One query or several, by exactly one of `query` and `queries`.
-         *
-         *     Each is compared with every key of a collection, and gives a weight to every document.
+         * @description One query or several, by exactly one of `query` and `queries`, with the options of the question.
          * @example {
          *       "query": "how do databases work?",
          *       "top_k": 3
@@ -1502,7 +1500,7 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. An object ranks a text of its own, also for a vector. Left out: the collection's default, or 0. null: 0. */
+            /** @description Adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. An object ranks a text of its own, also for a vector. Left out: the collection's default, or 0. null: 0. */
             full_text?: number | "auto" | components["schemas"]["FullTextQuery"] | null;
             /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
@@ -2382,13 +2380,13 @@ export interface components {
         CompareRequest: {
             /** @description The question for all four ways: a text, or a list of parts as for `attend`. SQL then looks for the texts of the parts with a positive weight. */
             query: components["schemas"]["TextOrParts"];
-            /** @description The temperature of attention. Left out: the collection's; for rows, the encoder's. */
+            /** @description The temperature of attention. Left out: the collection's. */
             temperature?: components["schemas"]["Temperature"];
-            /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
+            /** @description The null key of attention. Left out: the collection's. */
             null?: components["schemas"]["Null"];
             /** @description Rows to return for each of the four ways. Left out: the collection's default, or 10. null: 10. */
             top_k?: number | null;
-            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
+            /** @description The documents that may be found; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
             filter?: components["schemas"]["Filter"] | null;
         };
         /**
@@ -2410,9 +2408,9 @@ export interface components {
         CompareRowsRequest: {
             /** @description The question for all four ways: a text, or a list of parts as for `attend`. SQL then looks for the texts of the parts with a positive weight. */
             query: components["schemas"]["TextOrParts"];
-            /** @description The temperature of attention. Left out: the collection's; for rows, the encoder's. */
+            /** @description The temperature of attention. Left out: the encoder's. */
             temperature?: components["schemas"]["Temperature"];
-            /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
+            /** @description The null key of attention. Left out: "auto". */
             null?: components["schemas"]["Null"];
             /**
              * @description Rows to return for each of the four ways.
@@ -5255,13 +5253,13 @@ export interface components {
             temperatures: components["schemas"]["Temperature"][];
             /** @description Matches to return. Left out: the collection's default, or 10. null: 10. */
             top_k?: number | null;
-            /** @description Left out: the collection's. */
+            /** @description As for `attend`. */
             null?: components["schemas"]["Null"];
-            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
+            /** @description As for `attend`. */
             filter?: components["schemas"]["Filter"] | null;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. An object ranks a text of its own, also for a vector. Left out: the collection's default, or 0. null: 0. */
+            /** @description As for `attend`. */
             full_text?: number | "auto" | components["schemas"]["FullTextQuery"] | null;
-            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
+            /** @description As for `attend`. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
             /**
              * @description Fields of a match to return, besides its similarity. Left out: the collection's default as far as a sweep has these fields, or these three. null: these three.

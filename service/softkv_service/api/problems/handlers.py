@@ -39,7 +39,9 @@ from softkv_service.encoding import ProviderUnavailable
 from softkv_service.logs import log
 from softkv_service.retrieval import CollectionNotFound, Flaw, InvalidContent
 from softkv_service.scheduling import BODIES
+from softkv_service.schemas.answers import is_record
 from softkv_service.schemas.document import Document
+from softkv_service.schemas.requests import compile_model
 from softkv_service.schemas.wire import escape_pointer
 from softkv_service.storage.errors import QuotaExceeded
 
@@ -146,7 +148,9 @@ def _is_id(path: Sequence[str | int]) -> bool:
 def _fields_of(request: Request) -> Iterable[str]:
     """Return the names of the fields of the body that a request's route takes; empty if it takes no object."""
     body = getattr(request.scope.get("route"), "body_field", None)
-    model = None if body is None else body.field_info.annotation
+    model: Any = None if body is None else body.field_info.annotation
+    if is_record(model):
+        model = compile_model(model)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return ()
     return [field.alias or name for name, field in model.model_fields.items()]

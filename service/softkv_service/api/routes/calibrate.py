@@ -12,7 +12,7 @@ from softkv_service.api.json import JSONAnswer, pick
 from softkv_service.api.problems.table import ANSWERING, FULL, WITH_BODY, refusals
 from softkv_service.api.routing import admit_call, collection_behind, json_router
 from softkv_service.api.state import NameInPath, Running, instant_of
-from softkv_service.retrieval.calibration import VERSION, Calibration, Rerank, Variant
+from softkv_service.retrieval.calibration import VERSION, Calibration, Variant
 from softkv_service.retrieval.labels import LabelledQuestion, calibrate_collection
 from softkv_service.schemas.calibration import CalibrateRequest, labels
 from softkv_service.schemas.instants import format_time
@@ -49,7 +49,7 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
         source=body.from_,
         now=instant_of(request) / SECOND,
         apply=body.apply,
-        reranker=None if body.rerank is None else Rerank(body.rerank.model, body.rerank.documents_read),
+        rerank=body.rerank,
     )
     calibration, assessed = result.calibration, result.assessed
     return JSONAnswer(

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Final
 
-from fastapi import Request, Response
+from fastapi import Body, Request, Response
 
 from softkv.answers.answer import Comparison
+from softkv.questions import Compare, MatchField
 from softkv_service.api.document_json import parse_document, shape_fields
 from softkv_service.api.json import CompressedAnswer, pick
 from softkv_service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
-from softkv_service.api.routes.attend import parse_query, shape_applied, shape_result, with_defaults
+from softkv_service.api.routes.attend import parse_query, shape_applied, shape_result
 from softkv_service.api.routes.collections import shape_background
 from softkv_service.api.routing import collection_behind, filters, json_router, reaches, takes
 from softkv_service.api.state import NameInPath, Running, instant_of
 from softkv_service.retrieval import queries
-from softkv_service.retrieval.options import Options
-from softkv_service.retrieval.queries import ComparisonResult, TimedSearch
-from softkv_service.schemas.compare import CompareRequest, CompareRowsRequest
+from softkv_service.retrieval.queries import ComparisonResult, TimedSearch, complete_question
+from softkv_service.retrieval.question import CollectionQuestion
+from softkv_service.schemas.compare import CompareRowsRequest
+from softkv_service.schemas.requests import AsRecord
 
 router = json_router("/v1", "compare", "stateless", "nothing", "nothing")
-FIELDS = ("key", "value", "metadata")
+FIELDS: Final[tuple[MatchField, ...]] = ("key", "value", "metadata", "output")
+CompareBody = Annotated[Compare, AsRecord(), Body()]
 
 
 @router.post(
@@ -31,23 +34,15 @@ FIELDS = ("key", "value", "metadata")
     response_description="The four answers.",
     summary="Answer one question in four ways",
 )
-async def compare(name: NameInPath, body: CompareRequest, request: Request, running: Running) -> Response:
+async def compare(name: NameInPath, body: CompareBody, request: Request, running: Running) -> Response:
     """Answer a question in four ways: by SQL's `=`, by SQL's full text, by top-k, and by attention as `attend` does.
 
     The answer shows the SQL that was run.
     """
     collection = running.catalogue.collection(name)
     query = parse_query(body.query)
-    body, applied = with_defaults(body, collection, [query])
-    options = Options(
-        temperature=body.temperature,
-        top_k=body.top_k,
-        null=body.null,
-        filter=body.filter,
-        now=instant_of(request),
-        output=True,
-    )
-    compared = await queries.compare_collection(collection, query, options)
+    question, applied = complete_question(collection, body, [query], instant_of(request))
+    compared = await queries.compare_collection(collection, query, question.copy_with(include=FIELDS))
     return CompressedAnswer(_shape(compared) | shape_applied(applied) | collection_behind(request), request)
 
 
@@ -64,9 +59,8 @@ async def compare_rows(body: CompareRowsRequest, request: Request, running: Runn
     Nothing is stored.
     """
     rows = [parse_document(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)]
-    options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, output=True)
-    query = parse_query(body.query)
-    compared = await queries.compare_rows(running.catalogue.encoders, rows, query, options)
+    question = CollectionQuestion(temperature=body.temperature, top_k=body.top_k, null=body.null, include=FIELDS)
+    compared = await queries.compare_rows(running.catalogue.encoders, rows, parse_query(body.query), question)
     return CompressedAnswer(_shape(compared), request)
 
 
@@ -81,7 +75,7 @@ def _shape(compared: ComparisonResult) -> dict[str, Any]:
         "sql": _sql(compared.sql),
         "full_text": _sql(compared.full_text),
         "top_k": {"matches": nearest, "documents": result.answer.documents, "took_ms": took_ms},
-        "attention": shape_result(result, (*FIELDS, "output"), "numbers", took_ms),
+        "attention": shape_result(result, FIELDS, "numbers", took_ms),
         "background": None if compared.standing is None else shape_background(compared.standing),
     }
 

@@ -9,7 +9,7 @@ from fastapi import Query, Request, Response
 from softkv.answers.documents import Deleted, DocumentAnswer, DocumentPage, Updated
 from softkv.answers.info import Written
 from softkv_service.api.body import wait_if_heavy
-from softkv_service.api.document_json import field_values, parse_document, required_detail, shape, shape_warnings
+from softkv_service.api.document_json import field_values, parse_document, shape, shape_warnings
 from softkv_service.api.json import NDJSON, JSONAnswer
 from softkv_service.api.middleware import access_record
 from softkv_service.api.problems.table import (
@@ -28,6 +28,7 @@ from softkv_service.retrieval import InvalidContent, TooLarge
 from softkv_service.retrieval import documents as store
 from softkv_service.retrieval.collections import parse_filter, with_values
 from softkv_service.retrieval.documents import WriteResult
+from softkv_service.retrieval.question import required_detail
 from softkv_service.scheduling import BODIES, READS, WRITES
 from softkv_service.schemas.document import (
     DocumentBatch,

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 
 from softkv.answers.service import Liveness, Readiness, ServiceInfo, SlowRequestList
+from softkv.questions import MAX_GROUP_DOCUMENTS, MAX_GROUPS, MAX_READS, MAX_TEMPERATURES, MAX_TOP_K
 from softkv_service.api.json import JSONAnswer
 from softkv_service.api.problems.table import OPEN_TO_ALL
 from softkv_service.api.routes import idempotency
@@ -19,8 +20,10 @@ from softkv_service.kernels import running_kernels
 from softkv_service.retrieval.documents import MAX_KEYS
 from softkv_service.retrieval.labels import MAX_LABELS
 from softkv_service.retrieval.queries import (
+    MAX_ANSWER_GROUPS,
     MAX_CHARACTERS,
     MAX_LOGITS,
+    MAX_MATCHES,
     MAX_NUMBERS,
     MAX_REQUEST_PARTS,
     MAX_SENTENCES,
@@ -28,13 +31,6 @@ from softkv_service.retrieval.queries import (
 )
 from softkv_service.scheduling import READS
 from softkv_service.schemas import wire
-from softkv_service.schemas.attend import (
-    MAX_ANSWER_GROUPS,
-    MAX_GROUP_DOCUMENTS,
-    MAX_GROUPS,
-    MAX_READS,
-    MAX_TEMPERATURES,
-)
 from softkv_service.schemas.attention import MAX_HOPFIELD_STEPS
 from softkv_service.schemas.collection import MAX_FIELDS, MAX_VALUES
 from softkv_service.schemas.compare import MAX_ROWS
@@ -107,8 +103,8 @@ def limits_of(running: State) -> dict[str, int]:
         "documents": wire.MAX_DOCUMENTS,
         "queries": wire.MAX_QUERIES,
         "temperatures": MAX_TEMPERATURES,
-        "top_k": wire.MAX_TOP_K,
-        "answer_matches": wire.MAX_MATCHES,
+        "top_k": MAX_TOP_K,
+        "answer_matches": MAX_MATCHES,
         "query_parts": MAX_PARTS,
         "request_parts": MAX_REQUEST_PARTS,
         "read_fields": MAX_READS,

@@ -26,7 +26,7 @@ from softkv_service.encoding import (
 )
 from softkv_service.retrieval.calibration import Calibration
 from softkv_service.retrieval.errors import EncoderMissing, EncoderUnavailable, InvalidContent, ModelNotFound
-from softkv_service.retrieval.options import NullChoice
+from softkv_service.retrieval.question import NullChoice
 from softkv_service.retrieval.verdict import CALIBRATED, applicable
 from softkv_service.storage.records import CollectionRecord, CollectionSettings
 

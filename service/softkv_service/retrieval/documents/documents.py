@@ -24,7 +24,7 @@ from softkv_service.retrieval.collections import (
 from softkv_service.retrieval.documents.fields import explain_filter
 from softkv_service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
 from softkv_service.retrieval.errors import CollectionMoved, DocumentChanged, DocumentNotFound, Flaw, InvalidContent
-from softkv_service.retrieval.options import DocumentDetail
+from softkv_service.retrieval.question import DocumentDetail
 from softkv_service.scheduling import READS, WRITES
 from softkv_service.storage import IdempotentWrite
 from softkv_service.storage.conditions import Condition, Order, Position

@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeGuard
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
+from softkv.questions import RerankModel
 from softkv_attention.lookup import HALF, Background, similarities_of
 from softkv_service.encoding import LATE, EncoderFacts
 from softkv_service.retrieval.calibration import (
@@ -129,7 +130,7 @@ async def calibrate_collection(
     source: LabelSource = "labels",
     now: float,
     apply: bool,
-    reranker: Rerank | None = None,
+    rerank: RerankModel | None = None,
 ) -> CalibrationResult:
     """Fit a calibration to labelled questions: temperature, null key, weights and confidences.
 
@@ -140,8 +141,8 @@ async def calibrate_collection(
         source: where the questions come from.
         now: the time, in seconds of Unix time.
         apply: whether to store the result if it improves the answers.
-        reranker: the reranker whose weight is fitted too; its own weight does not matter. None for late interaction
-            with the weight 1 if the collection's questions have it and are texts, otherwise without one.
+        rerank: the reranker whose weight is fitted too. None for late interaction with the weight 1 if the collection's
+            questions have it and are texts, otherwise without one.
 
     Raises:
         InvalidContent: too few or too many questions, or a question that does not fit the collection.
@@ -161,8 +162,9 @@ async def calibrate_collection(
         raise InvalidContent.at(
             "/questions" if source == "labels" else "/from", f"no document of {name!r} has a key: write some first"
         )
-    if reranker is not None:
-        reranker = replace(resolve_rerank(record, collection.encoders, reranker), weight=1.0)
+    reranker = None
+    if rerank is not None:
+        reranker = replace(resolve_rerank(record, collection.encoders, rerank), weight=1.0)
     undecided, weights = 0, weights_of(reranker)
     if source == "feedback":
         labels = await READS.run(read_labels, collection)

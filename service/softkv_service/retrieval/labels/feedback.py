@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from softkv.questions import Question
 from softkv_service.retrieval.collections import Collection
 from softkv_service.retrieval.documents import decode_cursor, encode_cursor
 from softkv_service.retrieval.errors import Flaw, InvalidContent
-from softkv_service.retrieval.options import Options
-from softkv_service.retrieval.queries import Array, Match, apply_defaults, attend_collection, read_rerank
+from softkv_service.retrieval.queries import Array, Match, attend_collection, complete_question
 from softkv_service.scheduling import WRITES
 from softkv_service.storage import IdempotentWrite, Reader
 from softkv_service.storage.records import FeedbackRecord, JSONText
-
-SHAPING = ("filter", "bias", "full_text", "rerank")
-"""The defaults of a collection that shape which documents are first."""
 
 QUESTIONS_AT_ONCE = 64
 """Questions of one request that are asked at a time, so that other callers get their turn in between."""
@@ -111,23 +108,20 @@ def _is_part(collection: Collection) -> bool:
 
 async def _observe(collection: Collection, judgements: Sequence[Judgement], now: int) -> list[JSONText | None]:
     """Return the collection's first match of each question, as JSON; None if the caller sees only a part of it."""
-    answers = await _ask(collection, judgements, Options(top_k=1, reads="ids", now=now))
+    answers = await _ask(collection, judgements, now)
     if _is_part(collection):
         return [None] * len(judgements)
     firsts = [matches[0].id if matches else None for matches in answers]
     return [JSONText(json.dumps({"first": first}, separators=(",", ":"))) for first in firsts]
 
 
-async def _ask(collection: Collection, judgements: Sequence[Judgement], options: Options) -> list[list[Match]]:
+async def _ask(collection: Collection, judgements: Sequence[Judgement], now: int) -> list[list[Match]]:
     matches = list[list[Match]]()
     for start in range(0, len(judgements), QUESTIONS_AT_ONCE):
         batch = judgements[start : start + QUESTIONS_AT_ONCE]
         queries, pointers = [one.query for one in batch], [f"{one.pointer}/query" for one in batch]
-        usual = dict(apply_defaults(collection, {}, SHAPING, queries).options)
-        if "rerank" in usual:
-            usual["rerank"] = read_rerank(usual["rerank"])
-        results = await attend_collection(collection, queries, replace(options, **usual), pointers)
-        matches += [result.matches for result in results]
+        question, _ = complete_question(collection, Question(top_k=1, include=()), queries, now)
+        matches += [result.matches for result in await attend_collection(collection, queries, question, pointers)]
     return matches
 
 

@@ -15,11 +15,12 @@ from softkv_service.retrieval.queries.defaults import (
     AppliedDefaults,
     apply_defaults,
     asks_with_late,
+    complete_question,
     format_defaults,
     read_defaults,
-    read_rerank,
 )
-from softkv_service.retrieval.queries.highlight import MAX_SENTENCES
+from softkv_service.retrieval.queries.diversity import MAX_MATCHES, check_matches
+from softkv_service.retrieval.queries.documents import BestKey, Document
 from softkv_service.retrieval.queries.leave_one_out import MAX_WORDS, leave_words_out
 from softkv_service.retrieval.queries.query_parts import MAX_REQUEST_PARTS, Query, QueryPart, WeightedSum, find_words
 from softkv_service.retrieval.queries.question import (
@@ -32,14 +33,12 @@ from softkv_service.retrieval.queries.question import (
     fits_full_text,
     parse_full_text_query,
 )
+from softkv_service.retrieval.queries.readers import MAX_ANSWER_GROUPS, MAX_SENTENCES
 from softkv_service.retrieval.queries.rerank import (
-    DEFAULT_DEPTH,
-    LATE_DEPTH,
-    MAX_DEPTH,
     MAX_RERANK_QUERY,
     resolve_rerank,
 )
-from softkv_service.retrieval.queries.results import BestKey, Document, FullText, GroupedWeight, Match, Result
+from softkv_service.retrieval.queries.results import FullText, Match, Reading, Result
 from softkv_service.retrieval.queries.sweep import sweep_collection
 from softkv_service.retrieval.queries.terms import ReadTerm
 from softkv_service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, MAX_TOKENS_WITHOUT_HEADS, trace_text

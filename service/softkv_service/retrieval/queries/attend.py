@@ -30,14 +30,11 @@ from softkv_service.retrieval.collections import (
     get_words_queue,
     parse_filter,
 )
-from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.options import Options
-from softkv_service.retrieval.queries.aggregate import aggregate_fields
-from softkv_service.retrieval.queries.diversity import check_diversity
-from softkv_service.retrieval.queries.groups import GroupBuilder
+from softkv_service.retrieval.queries.diversity import check_diversity, count_head
+from softkv_service.retrieval.queries.documents import StoredDocuments
 from softkv_service.retrieval.queries.heads import Head
-from softkv_service.retrieval.queries.highlight import check_highlight, highlight_matches
 from softkv_service.retrieval.queries.late import compute_late_term
+from softkv_service.retrieval.queries.lookup import lookup_question
 from softkv_service.retrieval.queries.query_parts import (
     EncodedSum,
     Query,
@@ -52,9 +49,9 @@ from softkv_service.retrieval.queries.question import (
     EncodedQuery,
     check_complete,
     check_queries,
-    question,
-    resolve_options,
+    resolve_question,
 )
+from softkv_service.retrieval.queries.readers import Reader, check_highlight, choose_readers, highlight_matches
 from softkv_service.retrieval.queries.rerank import (
     MAX_RERANK_QUERY,
     check_rerank,
@@ -63,7 +60,13 @@ from softkv_service.retrieval.queries.rerank import (
     read_head,
     resolve_rerank,
 )
-from softkv_service.retrieval.queries.results import GroupedWeight, Result, ResultBuilder, StoredDocuments
+from softkv_service.retrieval.queries.results import (
+    Answered,
+    Result,
+    ResultBuilder,
+    summarise_full_text,
+    warn_of_filters,
+)
 from softkv_service.retrieval.queries.terms import (
     LogitTerms,
     ReadTerm,
@@ -72,7 +75,14 @@ from softkv_service.retrieval.queries.terms import (
     join_reranked,
     prepare_terms,
 )
-from softkv_service.retrieval.verdict import UNCALIBRATED, ConfidenceModel, describe_labels, resolve_null
+from softkv_service.retrieval.question import CollectionQuestion
+from softkv_service.retrieval.verdict import (
+    OUTSIDE_CALIBRATION,
+    UNCALIBRATED,
+    ConfidenceModel,
+    describe_labels,
+    resolve_null,
+)
 from softkv_service.storage.errors import NotInMemory
 
 DOCUMENTS_PER_EXTRA_QUESTION = 2**16
@@ -83,14 +93,14 @@ MAX_QUERIES_AT_ONCE = 64
 
 
 async def attend_collection(
-    collection: Collection, queries: Sequence[Query], options: Options, pointers: Sequence[str]
+    collection: Collection, queries: Sequence[Query], question: CollectionQuestion, pointers: Sequence[str]
 ) -> list[Result]:
     """Attend from each query over the documents of a collection.
 
     Args:
         collection: the collection.
         queries: texts, encoded by the collection's encoder, vectors [d], or weighted sums of these and of documents.
-        options: the options of each query.
+        question: the options of each query.
         pointers: the position of each query in the request, for errors.
 
     Returns:
@@ -99,28 +109,25 @@ async def attend_collection(
     Raises:
         RetrievalError: a query does not fit the collection, or options cannot be met.
     """
-    if options.allow_missing and (name := options.weighs_all) is not None:
-        raise InvalidContent.at(f"/{name}", f"a field is read of all documents: leave allow_missing out, or {name}")
-    if options.rerank is not None:
-        options = replace(options, rerank=resolve_rerank(collection.record, collection.encoders, options.rerank))
-        if options.rerank is not None and options.rerank.model == LATE:
+    readers = choose_readers(question, len(queries))
+    if question.rerank is not None:
+        reranker = resolve_rerank(collection.record, collection.encoders, question.rerank, question.rerank.weight)
+        question = question.copy_with(reranker=reranker)
+        if reranker.model == LATE:
             await read_question_words(collection, queries)
-    plan = await Plan.prepare(collection, queries, options, pointers)
-    options = plan.options
+    plan = await Plan.prepare(collection, queries, question, pointers, readers)
     build: Callable[[Snapshot], Planned[list[Result]]] = plan.build
     count, results = len(queries), None
-    if options.rerank is not None:
-        heads = await read_heads(collection, plan, options.rerank, count)
+    if plan.question.reranker is not None:
+        heads = await read_heads(collection, plan, plan.question.reranker, count)
         build, count, results = partial(build_reranked, plan, heads), 0, heads.results()
     if results is None:
-        # Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
-        lookup_only, own_bias = plan.lookup_only, options.text_terms != NO_TERMS
-        matches_per_query, documents = options.head_size or 0, collection.size
-        read = len(queries) * (documents if options.weighs_all else min(matches_per_query, documents))
-        size = len(queries) * (1 + documents // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
-        read += sum(len(query.parts) for query in queries if isinstance(query, WeightedSum))
-        results = await collection.ask(build, size=size, read=read, count=count, lookup_only=lookup_only)
-    return await highlight_matches(collection, results) if options.highlight else results
+        read = plan.documents_read(collection.size) + sum(
+            len(query.parts) for query in queries if isinstance(query, WeightedSum)
+        )
+        size = plan.scan_size(collection.size)
+        results = await collection.ask(build, size=size, read=read, count=count, lookup_only=plan.lookup_only)
+    return await highlight_matches(collection, results) if "highlight" in question.fields else results
 
 
 async def read_heads(collection: Collection, plan: Plan, rerank: Rerank, count: int = 0) -> Heads:
@@ -139,9 +146,9 @@ async def read_heads(collection: Collection, plan: Plan, rerank: Rerank, count: 
             beside a document, or the options do not allow terms.
         RetrievalError: the reranker is not ready, or the collection cannot be queried.
     """
-    queries = check_rerank(plan.queries, plan.options, plan.pointers)
+    queries = check_rerank(plan.queries, plan.question, plan.pointers)
     read = await find_reader(collection, plan, rerank)
-    lookup_only, read_per_query = plan.lookup_only, rerank.depth + (plan.options.head_size or 0)
+    lookup_only, read_per_query = plan.lookup_only, rerank.depth + (count_head(plan.question) or 0)
     documents = len(queries) * min(read_per_query, collection.size)
     build = partial(PlannedHeads.build, plan, rerank.depth)
     heads = await collection.ask(build, size=len(queries), read=documents, count=count, lookup_only=lookup_only)
@@ -169,14 +176,14 @@ async def find_reader(collection: Collection, plan: Plan, rerank: Rerank) -> Rea
     assert weight != "auto"  # resolve_rerank has replaced it by a number
     if rerank.model == LATE:
         words, late = await get_words_queue(collection.encoders, collection.record.settings)
-        temperature = plan.options.temperature
+        temperature = plan.question.temperature
         if temperature is None:
             temperature = collection.record.settings.temperature
         assert temperature != "auto"  # check_rerank
         read = partial(
             compute_late_term,
             read_kept=collection.read_words if collection.record.settings.late else None,
-            explained=plan.options.explained,
+            explained=plan.question.explained,
         )
         return lambda query, head, _: read(words, query, head, late, temperature, weight)
     queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
@@ -213,11 +220,11 @@ async def read_query_heads(
     Raises:
         RetrievalError: as `read_heads`.
     """
-    size, terms = max(1, min(MAX_QUERIES_AT_ONCE, most_documents(rerank) // rerank.depth)), list[ReadTerm]()
+    size, terms = max(1, min(MAX_QUERIES_AT_ONCE, most_documents(rerank.model) // rerank.depth)), list[ReadTerm]()
     for start in range(0, len(texts), size):
         batch = slice(start, start + size)
-        options = Options(top_k=rerank.depth, temperature=temperature, null=False, rerank=rerank)
-        plan = await Plan.prepare(collection, texts[batch], options, pointers[batch])
+        question = CollectionQuestion(top_k=rerank.depth, temperature=temperature, null=False, reranker=rerank)
+        plan = await Plan.prepare(collection, texts[batch], question, pointers[batch])
         terms += (await read_heads(collection, plan, rerank)).terms
     return terms
 
@@ -300,7 +307,7 @@ class PlannedHeads:
         planned, facts = plan.build(snapshot), snapshot.view.facts
         before = [before_addends(question, facts, depth) for question in planned.questions]
         questions = [question for question in before if question is not None]
-        if len(questions) == len(before) and not plan.options.allow_missing:
+        if len(questions) == len(before) and not plan.question.allow_missing:
             return cls(planned, depth, True, questions)
         questions = [
             replace(question, top_k=depth + 1, top_p=None, max_error=None, output=False, weigh_all=False)
@@ -320,44 +327,63 @@ class Plan:
 
     Attributes:
         queries: the queries with their vectors; weighted sums with those of their texts.
-        options: the options of each query, resolved by the collection's calibration.
+        question: the options of each query, resolved by the collection's calibration.
         pointers: the position of each query in the request, for errors.
         encoder: the facts of the encoder, if the null key needs them.
         terms: builds the terms that are added to the logits; None without a bias and full text.
+        readers: what describes the answers.
     """
 
     queries: Sequence[EncodedQuery | EncodedSum]
-    options: Options
+    question: CollectionQuestion
     pointers: Sequence[str]
     encoder: EncoderFacts | None
     terms: TermsBuilder | None
+    readers: Sequence[Reader] = ()
 
     @property
     def lookup_only(self) -> bool:
         """Whether its lookup is most of the work that answering takes."""
-        options = self.options
-        bounded = options.top_k is not None or options.top_p is None
+        bounded = self.question.top_k is not None or self.question.top_p is None
         sums = any(isinstance(query, EncodedSum) for query in self.queries)
-        return bounded and self.terms is None and not options.weighs_all and not sums
+        return bounded and self.terms is None and not self.readers and not sums
+
+    def documents_read(self, documents: int) -> int:
+        """Return how many documents of a collection are read for the answers."""
+        per_query = documents if self.readers else min(count_head(self.question) or 0, documents)
+        return len(self.queries) * per_query
+
+    def scan_size(self, documents: int) -> int:
+        """Return as how many questions of a batch the queries count, in a collection of this many documents.
+
+        Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
+        """
+        if self.question.text_terms == NO_TERMS:
+            return len(self.queries)
+        return len(self.queries) * (1 + documents // DOCUMENTS_PER_EXTRA_QUESTION)
 
     @classmethod
     async def prepare(
-        cls, collection: Collection, queries: Sequence[Query], options: Options, pointers: Sequence[str]
+        cls,
+        collection: Collection,
+        queries: Sequence[Query],
+        question: CollectionQuestion,
+        pointers: Sequence[str],
+        readers: Sequence[Reader] = (),
     ) -> Plan:
         """Check the options, rank documents for full text, and encode the texts; see `attend_collection`."""
         record, encoders = collection.record, collection.encoders
-        options = resolve_options(record, options)
-        check_sums(queries, options)
-        if options.diversity is not None:
-            check_diversity(record, options)
-        if options.highlight:
+        question = resolve_question(record, question)
+        check_sums(queries, question)
+        check_diversity(record, question)
+        if "highlight" in question.fields:
             check_highlight(record)
         terms = None
-        if options.full_text or options.bias is not None:
-            terms = await prepare_terms(collection, [find_words(query) for query in queries], options)
+        if question.full_text or question.bias is not None:
+            terms = await prepare_terms(collection, [find_words(query) for query in queries], question)
         encoded = await encode_sums(encoders, record, queries, pointers)
-        encoder = await get_null_encoder(encoders, record, options.null)
-        return cls(encoded, options, pointers, encoder, terms)
+        encoder = await get_null_encoder(encoders, record, question.null)
+        return cls(encoded, question, pointers, encoder, terms, readers)
 
     def build(self, snapshot: Snapshot) -> PlannedQueries:
         """Build the questions for one version of the collection.
@@ -365,31 +391,32 @@ class Plan:
         Raises:
             RetrievalError: a query does not fit the collection, or documents are unavailable.
         """
-        record, options = snapshot.record, self.options
-        if snapshot.missing is not None and not options.allow_missing:
+        record, question = snapshot.record, self.question
+        if snapshot.missing is not None and not question.allow_missing:
             check_complete(snapshot)
         queries = add_up(record, self.queries, keys_in(snapshot))
         check_queries(record, [query.vector for query in queries], self.pointers)
-        condition = None if options.filter is None else parse_filter(options.filter, options.now)
+        condition = None if question.filter is None else parse_filter(question.filter, question.now)
         null = resolve_null(
             record,
             partial(snapshot.own, condition),
-            options.null,
+            question.null,
             self.encoder,
-            options.text_terms,
+            question.text_terms,
         )
         mask = snapshot.passing(condition)
-        if options.output:
+        if "output" in question.fields:
             snapshot.require_values(mask)
         terms = [None] * len(self.queries) if self.terms is None else self.terms(snapshot)
         questions = [
-            question(
+            lookup_question(
                 record,
                 query.vector,
-                options,
+                question,
                 null.of(query.sent, query.vector),
                 mask,
                 None if added is None else added.bias,
+                weigh_all=any(reader.weighs_all for reader in self.readers),
                 exact=snapshot.restriction is not None,
             )
             for query, added in zip(queries, terms, strict=True)
@@ -413,56 +440,52 @@ class PlannedQueries:
     questions: list[Question]
     terms: Sequence[LogitTerms | None]
 
-    def _scores(self, batch_answers: Sequence[Answer]) -> list[float]:
-        """Return the reranker's logit of the best document of each answer."""
-        pairs = zip(self.terms, batch_answers, strict=True)
-        return [0.0 if terms is None else terms.score_of_best(answer) for terms, answer in pairs]
-
     def finish(self, batch_answers: list[Answer]) -> list[Result]:
         """Return the result of each query, which follows from its answer."""
-        snapshot, options = self.snapshot, self.plan.options
-        model, builder = self.result_builder()
-        confidences = (
-            [None] * len(batch_answers)
-            if model is None
-            else model.about(snapshot.view, self.questions, batch_answers, self._scores(batch_answers))
-        )
-        groups: Sequence[GroupedWeight | None] = [None] * len(batch_answers)
-        if options.group_by is not None:
-            group_builder = GroupBuilder(snapshot, options.group_by, options, builder.reading)
-            groups = group_builder.build(self.questions, batch_answers, self.terms)
+        snapshot, question = self.snapshot, self.plan.question
+        documents = StoredDocuments(snapshot, question.reads)
+        confidences, labels = self._compute_confidences(batch_answers)
+        answered = Answered(question, snapshot, self.questions, batch_answers, self.terms, documents)
+        of_readers = [reader.read(answered) for reader in self.plan.readers]
         results = list[Result]()
         for i, (query, answer) in enumerate(zip(self.queries, batch_answers, strict=True)):
-            coverage, question = None, self.questions[i]
-            if options.allow_missing:
-                answer, coverage = cover_missing_rows(answer, question, snapshot.view.facts, snapshot.missing)
+            coverage, added = None, self.terms[i]
+            if question.allow_missing:
+                answer, coverage = cover_missing_rows(answer, self.questions[i], snapshot.view.facts, snapshot.missing)
                 coverage = _count_visible(snapshot, coverage)
+            is_outside = query.is_sum and snapshot.record.settings.calibration is not None
+            about_sum = OUTSIDE_CALIBRATION.format("the query is a weighted sum")
+            builder = ResultBuilder(snapshot.record, question, documents, about_sum if is_outside else labels)
             result = builder.build(
                 query,
                 answer,
-                self.terms[i],
+                added if question.explained else None,
                 None if query.is_sum else confidences[i],
-                groups=groups[i],
-                coverage=coverage,
-                read=aggregate_fields(snapshot, question, answer, options.read) if options.read else (),
+                [readings[i] for readings in of_readers],
             )
-            results.append(result)
+            full_text = summarise_full_text(added, snapshot, question)
+            warnings = warn_of_filters(snapshot, question, answer.documents)
+            results.append(replace(result, coverage=coverage, full_text=full_text, warnings=warnings))
         return results
 
-    def result_builder(self) -> tuple[ConfidenceModel | None, ResultBuilder]:
-        """Return the collection's model of confidence for these queries, if it has one, and the builder of results.
+    def _compute_confidences(self, batch_answers: Sequence[Answer]) -> tuple[Sequence[ConfidenceModel | None], str]:
+        """Return what computes the confidences of each answer, and a clause on labels for the reasons.
 
         Raises:
             InvalidContent: an option needs a calibration that the collection does not have.
         """
-        snapshot, options = self.snapshot, self.plan.options
-        record, model, labels = snapshot.record, None, UNCALIBRATED
-        if options.min_confidence is not None or record.settings.calibration is not None:
-            of_part = snapshot.restriction is not None
-            model = ConfidenceModel.of(record, options, of_part=of_part)
-            labels = describe_labels(record, options, model, of_part=of_part)
-        reader = StoredDocuments(snapshot, options.reads)
-        return model, ResultBuilder(snapshot, reader, options, labels)
+        snapshot, question = self.snapshot, self.plan.question
+        record, nothing = snapshot.record, [None] * len(batch_answers)
+        if question.min_confidence is None and record.settings.calibration is None:
+            return nothing, UNCALIBRATED
+        of_part = snapshot.restriction is not None
+        model = ConfidenceModel.of(record, question, of_part=of_part)
+        labels = describe_labels(record, question, model, of_part=of_part)
+        if model is None:
+            return nothing, labels
+        pairs = zip(self.terms, batch_answers, strict=True)
+        scores = [0.0 if terms is None else terms.score_of_best(answer) for terms, answer in pairs]
+        return model.about(snapshot.view, self.questions, batch_answers, scores), labels
 
 
 def _count_visible(snapshot: Snapshot, coverage: Coverage) -> Coverage:

@@ -23,7 +23,8 @@ from softkv_service.retrieval.collections import (
 )
 from softkv_service.retrieval.documents import SentDocument, prepare_documents
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.options import DEFAULT_TOP_K, Options
+from softkv_service.retrieval.queries.documents import DocumentReader, MemoryDocuments, StoredDocuments
+from softkv_service.retrieval.queries.lookup import lookup_question
 from softkv_service.retrieval.queries.query_parts import (
     EncodedSum,
     Query,
@@ -33,15 +34,9 @@ from softkv_service.retrieval.queries.query_parts import (
     keys_by_id,
     keys_in,
 )
-from softkv_service.retrieval.queries.question import Array, EncodedQuery, check_complete, question
-from softkv_service.retrieval.queries.results import (
-    DocumentReader,
-    Match,
-    MemoryDocuments,
-    Result,
-    StoredDocuments,
-    build_result,
-)
+from softkv_service.retrieval.queries.question import Array, EncodedQuery, check_complete
+from softkv_service.retrieval.queries.results import Match, Result, ResultBuilder
+from softkv_service.retrieval.question import DEFAULT_TOP_K, CollectionQuestion
 from softkv_service.retrieval.verdict import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground, NullBackground, resolve_null
 from softkv_service.scheduling import ARRAYS, READS
 from softkv_service.storage import Search, id_hash, temporary_search
@@ -76,7 +71,7 @@ class ComparisonResult:
     standing: NullBackground | None
 
 
-async def compare_collection(collection: Collection, query: Query, options: Options) -> ComparisonResult:
+async def compare_collection(collection: Collection, query: Query, question: CollectionQuestion) -> ComparisonResult:
     """Search the documents that pass a filter by SQL's `=`, by SQL's full text, by top-k and by attention.
 
     All four use the same version of the collection.
@@ -84,10 +79,10 @@ async def compare_collection(collection: Collection, query: Query, options: Opti
     Raises:
         RetrievalError: a query does not fit the collection.
     """
-    encoded = await _encode_query(collection.encoders, collection.record, query, options)
+    encoded = await _encode_query(collection.encoders, collection.record, query, question)
 
     def search(snapshot: Snapshot) -> tuple[TimedSearch, TimedSearch]:
-        return encoded.search(snapshot.reader.search(snapshot.record.id), parse_filter(options.filter, options.now))
+        return encoded.search(snapshot.reader.search(snapshot.record.id), parse_filter(question.filter, question.now))
 
     def search_first() -> tuple[tuple[int, int | None], tuple[TimedSearch, TimedSearch]]:
         with collection.snapshot() as snapshot:
@@ -99,21 +94,25 @@ async def compare_collection(collection: Collection, query: Query, options: Opti
     def plan(snapshot: Snapshot) -> _PlannedComparison:
         check_complete(snapshot)
         current = searched if snapshot.state == state else search(snapshot)
-        condition = parse_filter(options.filter, options.now)
+        condition = parse_filter(question.filter, question.now)
         measure, mask = partial(snapshot.own, condition), snapshot.passing(condition)
-        if options.output:
+        if "output" in question.fields:
             snapshot.require_values(mask)
-        question = encoded.question(snapshot.record, measure, mask, keys_in(snapshot))
-        question = replace(question, exact=snapshot.restriction is not None)
+        at_temperature = encoded.question(snapshot.record, measure, mask, keys_in(snapshot))
+        at_temperature = replace(at_temperature, exact=snapshot.restriction is not None)
         # With several keys per document, the heaviest document need not be the nearest; at T = 0 it is.
-        nearest = [replace(question, temperature=0.0, output=False)] if snapshot.view.facts.several else []
-        return _PlannedComparison(encoded, snapshot, [question, *nearest], current)
+        nearest = [replace(at_temperature, temperature=0.0, output=False)] if snapshot.view.facts.several else []
+        return _PlannedComparison(encoded, snapshot, [at_temperature, *nearest], current)
 
     return await collection.ask(plan, size=1)
 
 
 async def compare_rows(
-    encoders: Encoders, rows: Sequence[SentDocument], query: Query, options: Options, pointer: str = "/query"
+    encoders: Encoders,
+    rows: Sequence[SentDocument],
+    query: Query,
+    question: CollectionQuestion,
+    pointer: str = "/query",
 ) -> ComparisonResult:
     """Search rows that came with the query, in a SQLite database in memory; nothing is stored.
 
@@ -126,13 +125,13 @@ async def compare_rows(
         RetrievalError: the service has no encoder, or a row has no key.
         AttentionError: a query cannot be compared with any key.
     """
-    if options.null == "calibrated":
+    if question.null == "calibrated":
         raise InvalidContent.at(
             "/null", 'rows that come with their question are not calibrated: send "auto", or a number'
         )
     await get_encoding_queue(encoders)  # raises if the service has no encoder
     record = CollectionRecord(0, "rows", await resolve_settings(encoders, {}), documents=len(rows))
-    encoded = await _encode_query(encoders, record, query, options, pointer)
+    encoded = await _encode_query(encoders, record, query, question, pointer)
     documents = (await prepare_documents(encoders, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records
 
     def read_keys(_: Sequence[str]) -> Mapping[str, Array]:
@@ -154,7 +153,7 @@ async def compare_rows(
 
 @dataclass
 class _Query:
-    """A query of a comparison with its options, and the values that the result reports with it.
+    """A query of a comparison, and the values that the result reports with it.
 
     Attributes:
         query: the text that SQL looks for.
@@ -164,7 +163,7 @@ class _Query:
 
     query: str
     sent: EncodedQuery | EncodedSum
-    options: Options
+    options: CollectionQuestion
     encoder: EncoderFacts | None
     encoding_seconds: float
     started: float = 0.0
@@ -190,7 +189,7 @@ class _Query:
         self.standing = null.standing and null.standing.beside(self.encoded.sent, self.encoded.vector)
         self.started = time.perf_counter()
         null_key = null.of(self.encoded.sent, self.encoded.vector)
-        return question(record, self.encoded.vector, self.options, null_key, mask)
+        return lookup_question(record, self.encoded.vector, self.options, null_key, mask)
 
     def four_ways(
         self,
@@ -199,9 +198,8 @@ class _Query:
         reading: DocumentReader,
         searched: tuple[TimedSearch, TimedSearch],
     ) -> ComparisonResult:
-        attention, *coldest = (
-            build_result(record, self.encoded, answer, reading, self.options) for answer in batch_answers
-        )
+        builder = ResultBuilder(record, self.options, reading)
+        attention, *coldest = (builder.build(self.encoded, answer) for answer in batch_answers)
         nearest = coldest[0] if coldest else attention
         took_ms = (self.encoding_seconds + time.perf_counter() - self.started) * 1e3
         return ComparisonResult(*searched, nearest.matches, attention, took_ms, self.standing)
@@ -228,17 +226,17 @@ class _PlannedComparison:
 
 
 async def _encode_query(
-    encoders: Encoders, record: CollectionRecord, query: Query, options: Options, pointer: str = "/query"
+    encoders: Encoders, record: CollectionRecord, query: Query, question: CollectionQuestion, pointer: str = "/query"
 ) -> _Query:
     if (text := find_words(query)) is None:
         raise InvalidContent.at(
             pointer,
             "SQL looks for the words of text parts with a positive weight, and the query has no such part: send one",
         )
-    encoder = await get_null_encoder(encoders, record, options.null)
+    encoder = await get_null_encoder(encoders, record, question.null)
     started = time.perf_counter()
     (encoded,) = await encode_sums(encoders, record, [query], [pointer])
-    return _Query(text, encoded, options, encoder, time.perf_counter() - started)
+    return _Query(text, encoded, question, encoder, time.perf_counter() - started)
 
 
 def _time_search(search: Callable[..., SearchResult], *arguments: Any) -> TimedSearch:

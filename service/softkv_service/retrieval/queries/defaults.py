@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
-from softkv_service.retrieval.calibration import USUAL_LATE, Calibration, Rerank
+from softkv.questions import Compare, Question, Rerank, Sweep
+from softkv_service.retrieval.calibration import USUAL_LATE, Calibration
 from softkv_service.retrieval.collections import Collection, get_known_facts
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.queries.query_parts import find_words
 from softkv_service.retrieval.queries.question import fits_full_text
 from softkv_service.retrieval.queries.rerank import DEFAULT_DEPTH, MAX_RERANK_QUERY, most_documents
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.conditions import Combination, Condition, parse_condition
 from softkv_service.storage.errors import InvalidCondition
 from softkv_service.storage.records import CollectionRecord
@@ -52,6 +54,32 @@ def read_defaults(text: str) -> Mapping[str, Any]:
     """Return the stored defaults of a collection, by option. Callers share the object, so do not change it."""
     defaults = json.loads(text)
     return {name: defaults[name] for name in DEFAULT_OPTIONS if name in defaults}
+
+
+def complete_question(
+    collection: Collection, request: Question | Sweep | Compare, queries: Sequence[Any], now: int
+) -> tuple[CollectionQuestion, Mapping[str, Any]]:
+    """Return a question with what the collection settles that it does not override, and the defaults among this.
+
+    Args:
+        collection: the collection.
+        request: the question as it was sent.
+        queries: its queries: texts, vectors [d], or weighted sums.
+        now: the start of the request in microseconds of Unix time.
+
+    Raises:
+        InvalidContent: its filter is too large together with the default.
+    """
+    question, settings = CollectionQuestion.of(request, now), collection.record.settings
+    if settings.defaults is None and not settings.late:
+        return question, {}
+    named = {name: getattr(question, name) for name in (*DEFAULT_OPTIONS, "temperature", "normaliser", "top_p")}
+    sent = {name: value for name, value in named.items() if value is not None or name in question.ignore_defaults}
+    effect = apply_defaults(collection, sent, vars(request), queries)
+    options = dict(effect.options)
+    if "rerank" in options:
+        options["rerank"] = Rerank.read(options["rerank"])
+    return question.copy_with(**options, defaults=frozenset(effect.applied)), effect.applied
 
 
 def apply_defaults(
@@ -100,15 +128,10 @@ def _rules_out_terms(sent: Mapping[str, Any]) -> bool:
     return sent.get("temperature") == "auto" or sent.get("normaliser", "softmax") != "softmax"
 
 
-def read_rerank(default: Mapping[str, Any]) -> Rerank:
-    """Return the reranker of a default."""
-    return Rerank(default.get("model"), default.get("depth", DEFAULT_DEPTH), default.get("weight", "auto"))
-
-
 def _may_rerank(default: Mapping[str, Any], queries: Sequence[Any]) -> bool:
     """Return whether a default of a reranker can read these queries."""
-    rerank = read_rerank(default)
-    return _are_texts(queries) and len(queries) * rerank.depth <= most_documents(rerank)
+    depth = default.get("depth", DEFAULT_DEPTH)
+    return _are_texts(queries) and len(queries) * depth <= most_documents(default.get("model"))
 
 
 def _are_texts(queries: Sequence[Any]) -> bool:

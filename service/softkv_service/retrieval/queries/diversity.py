@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from softkv_attention.lookup import Answer
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.options import MAX_DIVERSE_HEAD, Options
+from softkv_service.retrieval.queries.documents import DocumentReader
 from softkv_service.retrieval.queries.question import Array
+from softkv_service.retrieval.question import DEFAULT_TOP_K, CollectionQuestion
 from softkv_service.storage.records import CollectionRecord
 
 ROUNDING = 1e-7
 """Cosine distances that differ by less are equal: keys are stored in float32."""
+MAX_SET_SIZE = 1000
+"""The most matches of a set with `top_p` if `top_k` is not sent."""
+MAX_DIVERSE_HEAD = 1000
+"""The most documents that `diversity` looks at; it looks at ten for each match, and at least at 100."""
+MAX_MATCHES = 10_000
+"""The matches of all queries of a request together, because an answer is built in memory."""
+
+
+def count_head(question: CollectionQuestion) -> int | None:
+    """Return the number of documents that the lookup is to return, the best ones; None for its default."""
+    if question.diversity is None:
+        return question.top_k
+    return count_compared(DEFAULT_TOP_K if question.top_k is None else question.top_k)
+
+
+def count_compared(top_k: int) -> int:
+    """Return the number of documents that `diversity` looks at for this number of matches."""
+    return min(max(10 * top_k, 100), MAX_DIVERSE_HEAD) if top_k else 0
+
+
+def check_matches(question: CollectionQuestion, queries: int) -> None:
+    """Raise InvalidContent if the answers to all queries together may have more matches than one answer holds."""
+    size = count_head(question)
+    if size is None:
+        size = MAX_SET_SIZE if question.top_p is not None else DEFAULT_TOP_K
+    if queries > 1 and queries * size > MAX_MATCHES:
+        shown = "matches each" if question.diversity is None else "documents each for their matches"
+        raise InvalidContent.at(
+            "/queries",
+            f"{queries} queries came, with up to {size} {shown}, and an answer holds {MAX_MATCHES} in all: send "
+            f"the queries in parts of {max(1, MAX_MATCHES // size)}, or a smaller top_k",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,35 +62,34 @@ class Places:
     matching: Array
     members: Mapping[str, Sequence[tuple[str, float]]]
 
-    @classmethod
-    def of(
-        cls,
-        similarity: str,
-        answer: Answer,
-        options: Options,
-        ids: Sequence[str],
-        read_keys: Callable[[Array], Array],
-    ) -> Places:
-        """Return the places of an answer: each document, the heaviest first, shares that of the first one near to it.
 
-        Args:
-            similarity: the name of the collection's similarity.
-            answer: the answer, whose head is as large as `options.head_size`.
-            options: the options of the query, with `diversity`.
-            ids: the ids of the best documents of the answer.
-            read_keys: returns the keys float32[n, d] with the row numbers int64[n].
-        """
-        assert options.diversity is not None
-        order = np.lexsort((np.array(ids, dtype=object), -answer.similarities, -answer.weights))[: answer.matches]
-        leaders = share_places(similarity, options.diversity, read_keys(answer.parts[order]), options.places)
-        members: dict[str, list[tuple[str, float]]] = {}
-        for document, leader in zip(order, leaders.tolist(), strict=True):
-            if leader < 0:
-                continue
-            of_leader = members.setdefault(ids[order[leader]], [])
-            if order[leader] != document:
-                of_leader.append((ids[document], float(answer.weights[document])))
-        return cls(order[np.unique(leaders[leaders >= 0])], members)
+def find_places(
+    record: CollectionRecord, question: CollectionQuestion, answer: Answer, documents: DocumentReader
+) -> Places | None:
+    """Return the places of an answer: each document, the heaviest first, shares that of the first one near to it.
+
+    Return None without `diversity`, where each document has a place of its own.
+
+    Args:
+        record: the collection's record.
+        question: the question.
+        answer: the answer, whose head is as large as `count_head` says.
+        documents: reads the best documents of the answer.
+    """
+    if question.diversity is None:
+        return None
+    ids = documents.ids(answer.numbers)
+    order = np.lexsort((np.array(ids, dtype=object), -answer.similarities, -answer.weights))[: answer.matches]
+    size = DEFAULT_TOP_K if question.top_k is None else question.top_k
+    leaders = share_places(record.settings.similarity, question.diversity, documents.keys(answer.parts[order]), size)
+    members: dict[str, list[tuple[str, float]]] = {}
+    for document, leader in zip(order, leaders.tolist(), strict=True):
+        if leader < 0:
+            continue
+        of_leader = members.setdefault(ids[order[leader]], [])
+        if order[leader] != document:
+            of_leader.append((ids[document], float(answer.weights[document])))
+    return Places(order[np.unique(leaders[leaders >= 0])], members)
 
 
 def share_places(similarity: str, diversity: float, keys: Array, size: int) -> Array:
@@ -88,24 +120,25 @@ def share_places(similarity: str, diversity: float, keys: Array, size: int) -> A
     return leaders
 
 
-def check_diversity(record: CollectionRecord, options: Options) -> None:
-    """Raise InvalidContent for options, or a similarity, to which `diversity` does not apply."""
-    assert options.diversity is not None
+def check_diversity(record: CollectionRecord, question: CollectionQuestion) -> None:
+    """Raise InvalidContent for a question, or a similarity, to which `diversity` does not apply."""
+    if question.diversity is None:
+        return
     for name, reason in (
         ("top_p", "counts documents by their own weight"),
         ("min_confidence", "is of a single document"),
     ):
-        if getattr(options, name) is not None:
+        if getattr(question, name) is not None:
             raise InvalidContent.at(
                 "/diversity", f"{name} {reason}, and diversity lets documents share a place: send one of the two"
             )
-    if options.places > MAX_DIVERSE_HEAD:
+    if question.top_k is not None and question.top_k > MAX_DIVERSE_HEAD:
         raise InvalidContent.at(
             "/top_k",
-            f"top_k is {options.places:,}, and diversity looks at {MAX_DIVERSE_HEAD:,} documents: send a smaller one, "
+            f"top_k is {question.top_k:,}, and diversity looks at {MAX_DIVERSE_HEAD:,} documents: send a smaller one, "
             "or leave diversity out",
         )
-    if record.settings.similarity == "gaussian" and options.diversity > 0:
+    if record.settings.similarity == "gaussian" and question.diversity > 0:
         raise InvalidContent.at(
             "/diversity",
             "diversity compares directions, and a gaussian similarity compares distances: send 0, which merges equal "

@@ -17,9 +17,9 @@ import numpy as np
 from softkv_service.encoding import Encoders
 from softkv_service.retrieval.collections import Snapshot
 from softkv_service.retrieval.errors import Flaw, InvalidContent
-from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.projection import read_projection
 from softkv_service.retrieval.queries.question import Array, EncodedQuery, check_queries, encode_queries
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.records import CollectionRecord, DocumentRecord
 
 CANCELLED = 1e-5
@@ -247,18 +247,18 @@ def keys_by_id(documents: Sequence[DocumentRecord]) -> Mapping[str, Array]:
     return {document.id: document.keys for document in documents}
 
 
-def check_sums(queries: Sequence[Query], options: Options) -> None:
+def check_sums(queries: Sequence[Query], question: CollectionQuestion) -> None:
     """Raise InvalidContent for options that do not apply to a weighted sum."""
     if not any(isinstance(query, WeightedSum) for query in queries):
         return
-    if options.min_confidence is not None:
+    if question.min_confidence is not None:
         raise InvalidContent.at(
             "/min_confidence",
             "min_confidence holds for questions as they were calibrated, and a query is a weighted sum: send one text "
             "or vector, or leave min_confidence out",
         )
     without_words = any(isinstance(query, WeightedSum) and find_words(query) is None for query in queries)
-    if options.full_text and options.searched is None and without_words:
+    if question.full_text and question.searched is None and without_words:
         raise InvalidContent.at(
             "/full_text",
             "full text takes the words of the text parts with a positive weight, and a query has none: send a text "

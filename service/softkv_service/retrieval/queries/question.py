@@ -1,19 +1,19 @@
-"""Conversion of queries and options, as callers send them, to vectors and to the questions that the lookup answers."""
+"""Encoding of queries, as callers send them, and checks of what a query and its options may be."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from softkv_attention.lookup import AnyBias, AnyMask, Auto, Background, Question
+from softkv_attention.lookup import AnyMask
 from softkv_service.encoding import Content, Encoders, TextRefused
 from softkv_service.retrieval.calibration import Calibration
 from softkv_service.retrieval.collections import Snapshot, get_encoding_queue, parse_filter
 from softkv_service.retrieval.errors import Flaw, InvalidContent, NothingToRead, ShardsMissing
-from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.retrieval.verdict import require_calibration
 from softkv_service.storage.conditions import SearchTerm, parse_search, with_bigrams
 from softkv_service.storage.errors import InvalidSearch
@@ -132,31 +132,35 @@ def _describe_unreadable(text: str, unknown: int | None, model: str) -> str:
     return f"Expected a question with something to read, got {seen}. Ask in words that the model knows."
 
 
-def resolve_options(record: CollectionRecord, options: Options) -> Options:
-    """Return the options with the calibration's full-text weight in place of "auto", and the terms of a search of its
+def resolve_question(record: CollectionRecord, question: CollectionQuestion) -> CollectionQuestion:
+    """Return a question with the calibration's full-text weight in place of "auto", and the terms of a search of its
     own.
 
     Raises:
         InvalidContent: `min_confidence` is sent with no match, or "auto" for a collection that is not calibrated; or
             the text of `full_text` is invalid.
     """
-    if isinstance(options.full_text, Mapping):
-        searched = parse_full_text_query(options.full_text["query"])
-        options = replace(options, full_text=options.full_text["weight"], searched=searched)
-    if options.full_text == "auto":
-        options = replace(options, full_text=require_calibration(record, "/full_text").full_text)
-    if options.rerank is not None and options.null is None:
+    resolved = dict[str, Any]()
+    weight = question.full_text
+    if isinstance(weight, Mapping):
+        resolved["searched"], weight = parse_full_text_query(weight["query"]), weight["weight"]
+    if weight == "auto":
+        weight = require_calibration(record, "/full_text").full_text
+    if weight is not question.full_text:
+        resolved["full_text"] = weight
+    if question.reranker is not None and question.null is None:
         # Reranked weights have a null key of their own, whatever the collection's is.
         calibration = Calibration.read(record.settings.calibration)
-        if calibration is not None and calibration.reranked is not None and options.rerank == calibration.rerank:
-            options = replace(options, null="calibrated")
-    if options.min_confidence is not None and record.settings.has_lost_calibration:
-        options = replace(options, min_confidence=None)  # `describe_labels` puts it into the reason
-    if options.min_confidence is not None and options.top_k == 0:
-        raise InvalidContent.at(
-            "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"
-        )
-    return options
+        if calibration is not None and calibration.reranked is not None and question.reranker == calibration.rerank:
+            resolved["null"] = "calibrated"
+    if question.min_confidence is not None:
+        if record.settings.has_lost_calibration:
+            resolved["min_confidence"] = None  # `describe_labels` puts it into the reason
+        elif question.top_k == 0:
+            raise InvalidContent.at(
+                "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"
+            )
+    return question.copy_with(**resolved) if resolved else question
 
 
 def fits_full_text(text: str) -> bool:
@@ -214,49 +218,6 @@ def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: 
             )
 
 
-def build_mask(snapshot: Snapshot, options: Options) -> AnyMask | None:
-    """Return the mask of the options' filter: which rows of the snapshot pass; None for all rows."""
-    return snapshot.passing(parse_filter(options.filter, options.now))
-
-
-def question(
-    record: CollectionRecord,
-    vector: Array,
-    options: Options,
-    null: float | Background | None,
-    mask: AnyMask | None = None,
-    bias: AnyBias | None = None,
-    *,
-    exact: bool = False,
-) -> Question:
-    """Return a query in the form that the lookup answers.
-
-    Args:
-        record: the collection's record, which has the defaults of the options.
-        vector: the query's vector [d].
-        options: the options of the query.
-        null: the null key ("none of these"): its similarity, or the background from which one follows; None without
-            one.
-        mask: the rows that pass the filter; None for all.
-        bias: the numbers to add to the logits; None for none.
-        exact: whether no number of the answer may follow from other rows, as for a restricted snapshot.
-    """
-    temperature: float | Auto
-    if options.temperature == "auto":
-        temperature = Auto(options.effective_documents)
-    else:
-        temperature = record.settings.temperature if options.temperature is None else options.temperature
-    return Question(
-        query=vector,
-        temperature=temperature,
-        null=null,
-        mask=mask,
-        normaliser=options.normaliser,
-        top_k=options.head_size,
-        top_p=options.top_p,
-        output=options.output,
-        max_error=options.max_error,
-        bias=bias,
-        weigh_all=options.group_by is not None,
-        exact=exact,
-    )
+def build_mask(snapshot: Snapshot, question: CollectionQuestion) -> AnyMask | None:
+    """Return the mask of a question's filter: which rows of the snapshot pass; None for all rows."""
+    return snapshot.passing(parse_filter(question.filter, question.now))

@@ -5,23 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
+from softkv.questions import RerankModel
 from softkv_attention.lookup import Answer
 from softkv_service.encoding import LATE, Encoders, EncodingQueue, Reranker, TextRefused, read_part, write_pair
 from softkv_service.retrieval.calibration import USUAL_LATE, Calibration, Rerank
 from softkv_service.retrieval.collections import Snapshot
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries.documents import StoredDocuments
 from softkv_service.retrieval.queries.heads import Head, HeadText
 from softkv_service.retrieval.queries.query_parts import EncodedSum
 from softkv_service.retrieval.queries.question import EncodedQuery
-from softkv_service.retrieval.queries.results import StoredDocuments, choose_matches
+from softkv_service.retrieval.queries.results import choose_matches
 from softkv_service.retrieval.queries.terms import RerankTerm
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.records import CollectionRecord
 
-MAX_DEPTH = 1000
 MAX_RERANKED, MAX_COMPARED = 10_000, 1000
 """Documents that a reranker reads for all queries of a request together, and late interaction, which explains pairs."""
 MAX_RERANK_QUERY = 10_000
@@ -33,48 +35,64 @@ DEFAULT_DEPTH, LATE_DEPTH = 50, USUAL_LATE.depth
 """The number of documents that a reranker reads, and late interaction."""
 
 
-def resolve_rerank(record: CollectionRecord, encoders: Encoders, rerank: Rerank) -> Rerank:
-    """Return the reranker with its name, and with a number in place of the weight "auto".
+def resolve_rerank(
+    record: CollectionRecord, encoders: Encoders, rerank: RerankModel, weight: float | Literal["auto"] = "auto"
+) -> Rerank:
+    """Return a reranker with its name and depth, and with a number in place of the weight "auto".
 
     The number is that of the collection's calibration, if it was fitted with this model and depth.
+
+    Args:
+        record: the collection's record.
+        encoders: the encoders and rerankers of the service.
+        rerank: the reranker as a question or a calibration has it.
+        weight: its weight.
     """
     model = next(iter(encoders.rerankers), None) if rerank.model is None else rerank.model
-    rerank = replace(rerank, model=model)
-    if rerank.weight != "auto":
-        return rerank
+    depth = rerank.depth
+    if depth is None:
+        depth = LATE_DEPTH if rerank.model == LATE else DEFAULT_DEPTH
+    resolved = Rerank(model, depth, weight)
+    if weight != "auto":
+        return resolved
     calibration = Calibration.read(record.settings.calibration)
     fitted = None if calibration is None else calibration.rerank
-    return fitted if fitted is not None and fitted.reads_as(rerank) else replace(rerank, weight=DEFAULT_RERANK_WEIGHT)
+    return (
+        fitted if fitted is not None and fitted.reads_as(resolved) else replace(resolved, weight=DEFAULT_RERANK_WEIGHT)
+    )
 
 
-def check_rerank(queries: Sequence[EncodedQuery | EncodedSum], options: Options, pointers: Sequence[str]) -> list[str]:
+def check_rerank(
+    queries: Sequence[EncodedQuery | EncodedSum], question: CollectionQuestion, pointers: Sequence[str]
+) -> list[str]:
     """Return the texts of queries.
 
     Raises:
         InvalidContent: a query is not a text, or is too long, or the options do not allow terms of the logits.
     """
-    assert options.rerank is not None
+    reranker = question.reranker
+    assert reranker is not None
     if any(isinstance(query, EncodedSum) for query in queries):
         raise InvalidContent.at(
             "/rerank", "a reranker reads a text, and a query is a weighted sum: send each query as a text, or no rerank"
         )
-    if options.temperature == "auto":
+    if question.temperature == "auto":
         raise InvalidContent.at(
             "/temperature", 'temperature "auto" is not for a question with rerank, which adds to logits: give a number'
         )
-    if options.normaliser != "softmax":
+    if question.normaliser != "softmax":
         raise InvalidContent.at(
-            "/normaliser", f"rerank is for softmax, got {options.normaliser}: leave one of the two out"
+            "/normaliser", f"rerank is for softmax, got {question.normaliser}: leave one of the two out"
         )
-    limit = most_documents(options.rerank)
-    if len(queries) * options.rerank.depth > limit:
+    limit = most_documents(reranker.model)
+    if len(queries) * reranker.depth > limit:
         raise InvalidContent.at(
             "/rerank/depth",
-            f"{len(queries)} queries of depth {options.rerank.depth} came, and a request reranks {limit} "
+            f"{len(queries)} queries of depth {reranker.depth} came, and a request reranks {limit} "
             "documents in all: send the queries in parts, or a smaller depth",
         )
-    if options.rerank.model == LATE:
-        _check_late(options)
+    if reranker.model == LATE:
+        _check_late(question, reranker)
     texts = list[str]()
     for query, pointer in zip(queries, pointers, strict=True):
         if not isinstance(query.sent, str):
@@ -122,18 +140,17 @@ def read_head(snapshot: Snapshot, answer: Answer, depth: int) -> Head:
     return Head(texts, float(logits[order[depth]]) if len(order) > depth else -math.inf)
 
 
-def most_documents(rerank: Rerank) -> int:
-    """Return how many documents are read for all queries of a request together."""
-    return MAX_COMPARED if rerank.model == LATE else MAX_RERANKED
+def most_documents(model: str | None) -> int:
+    """Return how many documents a reranker reads for all queries of a request together."""
+    return MAX_COMPARED if model == LATE else MAX_RERANKED
 
 
-def _check_late(options: Options) -> None:
-    assert options.rerank is not None
-    if options.temperature == 0:
+def _check_late(question: CollectionQuestion, reranker: Rerank) -> None:
+    if question.temperature == 0:
         raise InvalidContent.at(
             "/temperature", "late interaction shares weights again, and at 0 there is one: send a temperature above 0"
         )
-    if options.rerank.weight not in (0, 1):
+    if reranker.weight not in (0, 1):
         raise InvalidContent.at(
             "/rerank/weight",
             "the weight of late interaction is 1, or 0 to leave it out: its numbers are those of its encoder",

@@ -7,20 +7,18 @@ from dataclasses import dataclass
 
 from softkv_attention.lookup import Evidence, Policy, Verdict, judge, sweep
 from softkv_service.retrieval.collections import Collection, Snapshot
-from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries.attend import Plan
+from softkv_service.retrieval.queries.documents import BestKey, Document, StoredDocuments
 from softkv_service.retrieval.queries.query_parts import Query
 from softkv_service.retrieval.queries.question import Array
 from softkv_service.retrieval.queries.results import (
-    BestKey,
-    Document,
     FullText,
-    StoredDocuments,
     compute_rest_weight,
     share_alike,
     summarise_full_text,
     warn_of_filters,
 )
+from softkv_service.retrieval.question import CollectionQuestion
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class SweepResult:
 
 
 async def sweep_collection(
-    collection: Collection, query: Query, temperatures: Sequence[float], options: Options
+    collection: Collection, query: Query, temperatures: Sequence[float], question: CollectionQuestion
 ) -> SweepResult:
     """Answer a query at each of these temperatures, with a single scan of the keys.
 
@@ -79,14 +77,14 @@ async def sweep_collection(
     Raises:
         RetrievalError: a query does not fit the collection, or options are not for a sweep.
     """
-    plan = await Plan.prepare(collection, [query], options, ["/query"])
-    options = plan.options
+    plan = await Plan.prepare(collection, [query], question, ["/query"])
+    question = plan.question
 
     def look_up(snapshot: Snapshot) -> SweepResult:
         planned = plan.build(snapshot)
-        (encoded,), (question,), (query_terms,) = planned.queries, planned.questions, planned.terms
-        swept = sweep(snapshot.view, question, temperatures)
-        reader = StoredDocuments(snapshot, options.reads)
+        (encoded,), (plain,), (query_terms,) = planned.queries, planned.questions, planned.terms
+        swept = sweep(snapshot.view, plain, temperatures)
+        reader = StoredDocuments(snapshot, "texts" if question.reads == "ids" else question.reads)
         documents = [document for document in reader.documents(swept.numbers) if not isinstance(document, str)]
         spoke = reader.find_best_keys(documents, swept.numbers, swept.parts)
         order = sorted(range(len(documents)), key=lambda i: (-swept.similarities[i], documents[i].id))[: swept.matches]
@@ -118,10 +116,10 @@ async def sweep_collection(
             documents=swept.documents,
             keys=swept.keys,
             unknown_tokens=encoded.unknown_tokens,
-            full_text=summarise_full_text(query_terms, snapshot, options),
-            warnings=warn_of_filters(snapshot, options, swept.documents),
+            full_text=summarise_full_text(query_terms, snapshot, question),
+            warnings=warn_of_filters(snapshot, question, swept.documents),
         )
 
     # A sweep shares the batch's version and masks, but scans by itself, into a histogram.
-    read = (options.top_k or 0) + len(temperatures) * 8
+    read = (question.top_k or 0) + len(temperatures) * 8
     return await collection.read(look_up, size=len(temperatures), read=read)

@@ -13,9 +13,9 @@ from softkv_attention.arrays import F64, I64
 from softkv_attention.lookup import Answer, AnyBias, AnyMask
 from softkv_service.retrieval.collections import Collection, Snapshot
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries.late import LateTerm
 from softkv_service.retrieval.queries.question import Array, describe_length, fits_full_text
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.retrieval.terms import Explanation, clip_addends, parse_bias
 from softkv_service.scheduling import READS
 from softkv_service.storage.conditions import Searched, SearchTerm
@@ -209,38 +209,38 @@ def join_reranked(terms: Sequence[LogitTerms | None], reranked: Sequence[ReadTer
 
 
 async def prepare_terms(
-    collection: Collection, queries: Sequence[str | Array | None], options: Options
+    collection: Collection, queries: Sequence[str | Array | None], question: CollectionQuestion
 ) -> TermsBuilder:
     """Return a function that builds, for each query, the terms that are added to the documents' logits.
 
-    If the options request full text, documents are ranked first.
+    If the question has full text, documents are ranked first.
 
     Args:
         collection: the collection to query.
         queries: texts, or vectors [d].
-        options: the options of the queries.
+        question: the question that has the queries.
 
     Raises:
-        InvalidContent: invalid options; the returned function raises it, too.
+        InvalidContent: an invalid option; the returned function raises it, too.
         RetrievalError: the collection cannot be queried.
     """
-    weight, ranked = options.text_terms.full_text, RankCache()
+    weight, ranked = question.text_terms.full_text, RankCache()
     builder = build_terms(
         queries,
         weight,
-        options.bias,
-        options.temperature,
-        options.normaliser,
+        question.bias,
+        question.temperature,
+        question.normaliser,
         ranked,
-        now=options.now,
-        searched=options.searched,
+        now=question.now,
+        searched=question.searched,
     )
     if weight:
 
         def rank() -> None:
             with collection.snapshot() as snapshot:
                 texts = [query for query in queries if isinstance(query, str)]
-                ranked.find(snapshot, texts if options.searched is None else [options.searched])
+                ranked.find(snapshot, texts if question.searched is None else [question.searched])
 
         await READS.run(rank)
     return builder

@@ -35,6 +35,7 @@ from softkv_service.retrieval.verdict.reason import (
     LOST_CALIBRATION,
     OUTSIDE_CALIBRATION,
     UNCALIBRATED,
+    Conclusion,
     describe_labels,
     explain_verdict,
     late_waits,

@@ -12,7 +12,7 @@ import numpy as np
 from softkv_attention.lookup import HALF, Answer, AnyView, Background, FirstConfidence, Question, answers
 from softkv_service.retrieval.calibration import Calibration, LabelSource, Variant, weight_logits
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.retrieval.verdict.null import CALIBRATED, require_calibration
 from softkv_service.storage.records import CollectionRecord
 
@@ -46,20 +46,22 @@ class ConfidenceModel:
     score: float = 0.0
 
     @classmethod
-    def of(cls, record: CollectionRecord, options: Options, *, of_part: bool = False) -> ConfidenceModel | None:
+    def of(
+        cls, record: CollectionRecord, question: CollectionQuestion, *, of_part: bool = False
+    ) -> ConfidenceModel | None:
         """Return the model for a query, from the collection's calibration.
 
         Return None if the collection is not calibrated, or the query's options differ from the calibrated ones.
 
         Args:
             record: the collection's record.
-            options: the options of the query.
+            question: the question.
             of_part: whether the caller sees only a part of the collection, so that documents are left out.
 
         Raises:
             InvalidContent: `min_confidence` was sent without such a calibration.
         """
-        is_required = options.min_confidence is not None
+        is_required = question.min_confidence is not None
         if record.settings.calibration is None and not is_required:
             return None
         calibration = (
@@ -67,7 +69,7 @@ class ConfidenceModel:
             if is_required
             else Calibration.read(record.settings.calibration)
         )
-        mismatch = calibration and explain_mismatch(calibration, record, options, of_part=of_part)
+        mismatch = calibration and explain_mismatch(calibration, record, question, of_part=of_part)
         if is_required and mismatch:
             raise InvalidContent.at(
                 "/min_confidence",
@@ -75,14 +77,14 @@ class ConfidenceModel:
             )
         variant = None
         if calibration is not None and not mismatch:
-            variant = calibration.variant(options.text_terms)
+            variant = calibration.variant(question.text_terms)
         if calibration is None or variant is None:
             return None
-        null = record.settings.null if options.null is None else options.null
+        null = record.settings.null if question.null is None else question.null
         return cls(
             variant,
             calibration.temperature,
-            options.min_confidence,
+            question.min_confidence,
             labels=calibration.present + calibration.absent,
             source=calibration.source,
             none_from=variant.none_from if null == CALIBRATED else HALF,
@@ -181,13 +183,13 @@ class ConfidenceModel:
 
 
 def explain_mismatch(
-    calibration: Calibration, record: CollectionRecord, options: Options, *, of_part: bool
+    calibration: Calibration, record: CollectionRecord, question: CollectionQuestion, *, of_part: bool
 ) -> str | None:
     """Return how the options differ from the calibrated ones; None if they do not."""
-    temperature = record.settings.temperature if options.temperature is None else options.temperature
-    terms = options.text_terms
-    if options.normaliser != "softmax":
-        return f"the normaliser is {options.normaliser}, not softmax"
+    temperature = record.settings.temperature if question.temperature is None else question.temperature
+    terms = question.text_terms
+    if question.normaliser != "softmax":
+        return f"the normaliser is {question.normaliser}, not softmax"
     if temperature == "auto":
         return f"the temperature is chosen for each question, not {calibration.temperature:g}"
     if temperature != calibration.temperature:
@@ -195,27 +197,29 @@ def explain_mismatch(
         return f"the temperature is {temperature:.{digits}g}, not {calibration.temperature:.{digits}g}"
     if record.settings.encoder != calibration.encoder:
         return f"the encoder is {record.settings.encoder!r}, not {calibration.encoder!r}"
-    if options.filter is not None or of_part:
-        return f"{_name(options, 'filter')} leaves documents out"
+    if question.filter is not None or of_part:
+        return f"{_name(question, 'filter')} leaves documents out"
     if (difference := calibration.describe_other_reranker(terms)) is not None:
         return difference
-    if options.bias:
-        return f"{_name(options, 'bias')} is added"
-    if options.searched is not None and options.full_text:
+    if question.bias:
+        return f"{_name(question, 'bias')} is added"
+    if question.searched is not None and question.full_text:
         return "full_text has a query of its own, not the words of the question"
     if terms.reranker is not None and terms.full_text:
-        return f"{_name(options, 'full_text')} is added beside a reranker"
+        return f"{_name(question, 'full_text')} is added beside a reranker"
     if calibration.variant(terms) is None:
-        name = "the collection's default full_text" if "full_text" in options.defaults else "full_text"
-        return f"{name} is {options.full_text}, not {' or '.join(map(str, sorted({0, calibration.full_text})))}"
-    if options.allow_missing:
+        name = "the collection's default full_text" if "full_text" in question.defaults else "full_text"
+        return f"{name} is {question.full_text}, not {' or '.join(map(str, sorted({0, calibration.full_text})))}"
+    if question.allow_missing:
         return "allow_missing may leave documents out"
     return None
 
 
-def _name(options: Options, name: str) -> str:
+def _name(question: CollectionQuestion, name: str) -> str:
     """Return an option in words, with the way to take it away if it is a default of the collection."""
-    return f'the collection\'s default {name} (without it: "{name}": null)' if name in options.defaults else f"a {name}"
+    return (
+        f'the collection\'s default {name} (without it: "{name}": null)' if name in question.defaults else f"a {name}"
+    )
 
 
 def _compute_log_partition(answer: Answer) -> float:

@@ -15,8 +15,8 @@ from softkv_attention.lookup import Background, BoundedBackground
 from softkv_service.encoding import EncoderFacts, is_short
 from softkv_service.retrieval.calibration import NO_TERMS, Calibration, TextTerms
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.options import NullChoice
 from softkv_service.retrieval.projection import read_projection
+from softkv_service.retrieval.question import NullChoice
 from softkv_service.retrieval.verdict.key_background import KeyBackground, SampledKeys
 from softkv_service.storage.records import CollectionRecord
 

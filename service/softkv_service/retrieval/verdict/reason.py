@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from softkv_attention.lookup import Answer, Verdict
 from softkv_service.encoding import LATE
 from softkv_service.retrieval.calibration import Calibration, LabelSource
-from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.retrieval.verdict.labels import ConfidenceModel, explain_mismatch
 from softkv_service.storage.records import CollectionRecord, CollectionSettings
 
@@ -71,13 +72,13 @@ class WeightedMatch(Protocol):
 
 
 def describe_labels(
-    record: CollectionRecord, options: Options, model: ConfidenceModel | None, *, of_part: bool = False
+    record: CollectionRecord, question: CollectionQuestion, model: ConfidenceModel | None, *, of_part: bool = False
 ) -> str:
     """Return a clause on the labels of a collection: how many there are, or why they say nothing about a query.
 
     Args:
         record: the collection's record.
-        options: the options of the query.
+        question: the question.
         model: the model of confidence for the query; None without one.
         of_part: whether the caller sees only a part of the collection.
     """
@@ -86,56 +87,66 @@ def describe_labels(
     if record.settings.has_lost_calibration:
         return LOST_CALIBRATION
     calibration = Calibration.read(record.settings.calibration)
-    mismatch = calibration and explain_mismatch(calibration, record, options, of_part=of_part)
+    mismatch = calibration and explain_mismatch(calibration, record, question, of_part=of_part)
     return OUTSIDE_CALIBRATION.format(mismatch) if mismatch else UNCALIBRATED
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """The verdict on an answer, and what its reason tells of it.
+
+    Attributes:
+        alike: whether the documents that share the weight say nearly the same.
+        is_readable: whether the model knows a word of the query.
+        leader: the group of documents that stands out, with its weight; None if the first match is the one to speak of.
+    """
+
+    verdict: Verdict
+    alike: bool
+    is_readable: bool
+    leader: tuple[str, float] | None
 
 
 def explain_verdict(
     matches: Sequence[WeightedMatch],
     answer: Answer,
-    verdict: Verdict,
-    options: Options,
+    conclusion: Conclusion,
+    question: CollectionQuestion,
     labels: str,
-    *,
-    is_readable: bool,
-    alike: bool,
-    leader: tuple[str, float] | None = None,
 ) -> str:
     """Return the reason of an answer, in two sentences; in one if there is no match to speak of.
 
     Args:
         matches: the matches of the answer, best first.
         answer: the lookup's answer.
-        verdict: the verdict on it.
-        options: the options of the query.
+        conclusion: the verdict on it.
+        question: the question.
         labels: the clause on labels, of `describe_labels`; empty to say nothing about them.
-        is_readable: whether the model knows a word of the query.
-        alike: whether the documents that share the weight say nearly the same.
-        leader: the group that stands out, with its weight; None if the first match is the one to speak of.
     """
     if not answer.documents:
-        where = "the collection has none with a key" if options.filter is None else "none with a key passes the filter"
+        where = "the collection has none with a key" if question.filter is None else "none with a key passes the filter"
         return f"No document can answer: {where}."
-    first = matches[0] if matches else None
+    first, leader, verdict = matches[0] if matches else None, conclusion.leader, conclusion.verdict
     if leader is None and first is not None:
         leader = first.id, first.weight
-    headline = ALIKE if alike else _headline(leader, verdict, options, is_readable=is_readable)
+    headline = ALIKE if conclusion.alike else _headline(leader, conclusion, question)
     sentences = [f"{headline}: {_shares(leader, answer, verdict)}."]
     if first is not None:
-        sentences.append(_describe_match(first, answer, verdict, options, labels))
+        sentences.append(_describe_match(first, answer, verdict, question, labels))
     if not verdict.certain:
         sentences.append(UNSETTLED)
     return " ".join(sentences)
 
 
-def _headline(leader: tuple[str, float] | None, verdict: Verdict, options: Options, *, is_readable: bool) -> str:
+def _headline(leader: tuple[str, float] | None, conclusion: Conclusion, question: CollectionQuestion) -> str:
     """Return the verdict in words."""
-    if verdict.stands == "none":
+    stands = conclusion.verdict.stands
+    if stands == "none":
         return "Nothing here is about that"
-    if not is_readable:
+    if not conclusion.is_readable:
         return "The model knows no word of the question, so the weights say little"
-    enough = "stands out" if options.min_confidence is None else "is sure enough"
-    name = "No document" if verdict.stands == "several" else "One document" if leader is None else _quote(leader[0])
+    enough = "stands out" if question.min_confidence is None else "is sure enough"
+    name = "No document" if stands == "several" else "One document" if leader is None else _quote(leader[0])
     return f"{name} {enough}"
 
 
@@ -159,15 +170,17 @@ def _shares(leader: tuple[str, float] | None, answer: Answer, verdict: Verdict) 
     return " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))
 
 
-def _describe_match(first: WeightedMatch, answer: Answer, verdict: Verdict, options: Options, labels: str) -> str:
+def _describe_match(
+    first: WeightedMatch, answer: Answer, verdict: Verdict, question: CollectionQuestion, labels: str
+) -> str:
     """Return a sentence on the best match: its similarity, that of the null key, and what labels say.
 
     A match that stands out weighs more than the null key. Otherwise all documents together compete with it.
     """
     similarity, level = first.similarity, answer.evidence.null_similarity
-    reranker = options.text_terms.reranker
+    reranker = question.text_terms.reranker
     is_reranked = reranker is not None and reranker.model != LATE  # which changes the mass of the documents
-    added = {"full text": options.full_text, "the bias": options.bias, "the reranker": is_reranked}
+    added = {"full text": question.full_text, "the bias": question.bias, "the reranker": is_reranked}
     names = [name for name, option in added.items() if option]
     if names:
         described = f"The best match has similarity {similarity:.3g}, before the addends of {' and '.join(names)}"
@@ -186,7 +199,7 @@ def _describe_match(first: WeightedMatch, answer: Answer, verdict: Verdict, opti
         described = f"The best match has similarity {joint}{near}, {relation} {far}, where {NULL} lies"
     if first.confidence is None:
         return f"{described}; {labels}." if labels else f"{described}."
-    required = "" if options.min_confidence is None else f" ({100 * options.min_confidence:.6g} % was asked for)"
+    required = "" if question.min_confidence is None else f" ({100 * question.min_confidence:.6g} % was asked for)"
     return f"{described}; {labels}, it is right with a probability of {share(first.confidence)}{required}."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from softkv_service.retrieval.queries.highlight import MAX_SENTENCES
+from softkv_service.retrieval.queries.readers.highlight import MAX_SENTENCES
 
 LONG = "The harbour opens at six. Cats purr when they are content. Tickets cost four euros."
 OTHER = "Bread is baked at night. The oven is hot. 猫在睡觉。"

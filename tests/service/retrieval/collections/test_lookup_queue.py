@@ -18,8 +18,8 @@ from softkv_attention.lookup import Answer, Question
 from softkv_service.retrieval import CollectionNotFound, InvalidContent
 from softkv_service.retrieval.collections import lookup_queue as lookups
 from softkv_service.retrieval.collections import snapshot as snapshots
-from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries import attend_collection, compare_collection, sweep_collection
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.errors import DocumentDamaged
 from softkv_service.storage.records import DocumentRecord
 from tests.captured_logs import capture_logs
@@ -54,7 +54,9 @@ def held_scan(monkeypatch):
 
 
 def ask(catalogue, query, **options):
-    return attend_collection(catalogue.collection("c"), [query], Options(temperature=1.0, **options), ["/query"])
+    return attend_collection(
+        catalogue.collection("c"), [query], CollectionQuestion(temperature=1.0, **options), ["/query"]
+    )
 
 
 @dataclass
@@ -146,11 +148,11 @@ def test_a_sweep_a_comparison_and_a_question_that_wait_share_a_version_its_masks
         return seen[-1][1]
 
     monkeypatch.setattr(lookups.Snapshot, "_mask", watched)
-    options = Options(filter={"field": "id", "operator": "!=", "value": "000"}, output=True)
+    options = CollectionQuestion(filter={"field": "id", "operator": "!=", "value": "000"}, include=["value", "output"])
 
     async def run():
         async with texts(tmp_path, encoder, "a cat", "a dog", "a boat") as collection:
-            first = await scanning(held_scan, attend_collection(collection, ["cat"], Options(), ["/query"]))
+            first = await scanning(held_scan, attend_collection(collection, ["cat"], CollectionQuestion(), ["/query"]))
             rest = [
                 asyncio.create_task(attend_collection(collection, ["cat"], options, ["/query"])),
                 asyncio.create_task(sweep_collection(collection, "cat", [0.0, 0.05], options)),
@@ -190,9 +192,9 @@ def wide(snapshot):
     ("fail", "error"),
     [
         # As the options are read, the question is made, its answers are finished, or by the scan of all.
-        (lambda c: attend_collection(c, [KEYS[0][:2]], Options(), ["/query"]), InvalidContent),
-        (lambda c: attend_collection(c, [KEYS[0]], Options(top_p=2.0), ["/query"]), InvalidContent),
-        (lambda c: sweep_collection(c, KEYS[0], [1.0], Options(top_p=0.5)), InvalidContent),
+        (lambda c: attend_collection(c, [KEYS[0][:2]], CollectionQuestion(), ["/query"]), InvalidContent),
+        (lambda c: attend_collection(c, [KEYS[0]], CollectionQuestion(top_p=2.0), ["/query"]), InvalidContent),
+        (lambda c: sweep_collection(c, KEYS[0], [1.0], CollectionQuestion(top_p=0.5)), InvalidContent),
         (lambda c: c.lookups.ask(wide, size=1), InvalidContent),
         (lambda c: c.lookups.ask(lambda _: Asking([], raising(ZeroDivisionError())), size=1), ZeroDivisionError),
         (lambda c: c.lookups.read(raising(MemoryError()), size=1), MemoryError),
@@ -218,7 +220,7 @@ async def test_questions_that_wait_for_a_deleted_collection_fail_with_its_deleti
     collection = catalogue.collection("c")
     tasks = [await scanning(held_scan, ask(catalogue, KEYS[0]))]
     tasks.append(asyncio.create_task(ask(catalogue, KEYS[0])))
-    tasks.append(asyncio.create_task(sweep_collection(collection, KEYS[0], [1.0], Options())))
+    tasks.append(asyncio.create_task(sweep_collection(collection, KEYS[0], [1.0], CollectionQuestion())))
     await waiting(collection, 2)
     await asyncio.to_thread(catalogue.delete, "c")
     gate.set()
@@ -230,7 +232,7 @@ async def test_questions_that_wait_for_a_deleted_collection_fail_with_its_deleti
 def test_a_deleted_collection_is_freed_after_questions(catalogue):
     async def run():
         collection, _ = await catalogue.create("passing", {})
-        await attend_collection(collection, [KEYS[0]], Options(), ["/query"])
+        await attend_collection(collection, [KEYS[0]], CollectionQuestion(), ["/query"])
         return weakref.ref(collection)
 
     references = asyncio.run(run())

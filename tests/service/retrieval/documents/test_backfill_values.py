@@ -29,8 +29,8 @@ from softkv_service.retrieval.documents import (
     update_documents,
     upsert,
 )
-from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries import attend_collection
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.scheduling import CALLER
 from softkv_service.storage import Restriction, SQLiteStore, Store
 from softkv_service.storage.conditions import parse_condition
@@ -84,7 +84,9 @@ async def encoded(catalogue: Catalogue, texts: list[str]) -> np.ndarray:
 
 
 async def ask(collection: Collection, **options: Any) -> np.ndarray | None:
-    (result,) = await attend_collection(collection, ["a question"], Options(output=True, null=False, **options), ["/q"])
+    (result,) = await attend_collection(
+        collection, ["a question"], CollectionQuestion(include=["output"], null=False, **options), ["/q"]
+    )
     return result.output
 
 
@@ -146,7 +148,7 @@ async def test_equal_texts_are_encoded_once(store: Store, model: Encoder, monkey
 async def test_an_answer_encodes_a_few_missing_ones_and_refuses_more(store: Store, model: Encoder) -> None:
     async with serving(store, model) as catalogue:
         collection = await written(catalogue, documents(400))
-        (plain,) = await attend_collection(collection, ["a question"], Options(), ["/q"])
+        (plain,) = await attend_collection(collection, ["a question"], CollectionQuestion(), ["/q"])
         assert plain.output is None
         with pytest.raises(ValuesPending, match="400 documents"):
             await ask(collection)

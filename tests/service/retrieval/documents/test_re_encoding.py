@@ -28,8 +28,8 @@ from softkv_service.retrieval.documents import (
 )
 from softkv_service.retrieval.documents.re_encoding import _Run
 from softkv_service.retrieval.errors import ReEncodingNotFound, ReEncodingOver
-from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries import attend_collection
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage import SQLiteStore, Store
 from softkv_service.storage.errors import ReEncodingActive
 from tests.checkpoints import write_static
@@ -89,7 +89,9 @@ class Service:
 
     async def attend(self, text: str) -> Any:
         await self.catalogue.refresh()
-        (result,) = await attend_collection(self.collection(), [text], Options(null=False, top_k=20), ["/query"])
+        (result,) = await attend_collection(
+            self.collection(), [text], CollectionQuestion(null=False, top_k=20), ["/query"]
+        )
         return result
 
 
@@ -168,7 +170,7 @@ async def test_a_collection_moves(store: Store, models: dict[str, Encoder]) -> N
         assert (moved.expires, after.first_expiry) == (FAR, FAR)
         assert [record.name for record in service.catalogue.collections()] == ["c"]
         # A call that began before the move reads the old one.
-        (result,) = await attend_collection(before, [text(7)], Options(null=False, top_k=20), ["/query"])
+        (result,) = await attend_collection(before, [text(7)], CollectionQuestion(null=False, top_k=20), ["/query"])
         assert is_exact(result, models["old"], text(7), TEXTS)
 
 

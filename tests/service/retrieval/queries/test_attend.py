@@ -10,10 +10,11 @@ import pytest
 
 from softkv_attention.lookup import Memory, Question, Rows, answer, summary_of
 from softkv_service.retrieval import InvalidContent, ShardsMissing
-from softkv_service.retrieval.options import Options
-from softkv_service.retrieval.queries import attend_collection, results, sweep_collection
+from softkv_service.retrieval.queries import attend_collection, documents, sweep_collection
+from softkv_service.retrieval.queries.documents import MemoryDocuments
 from softkv_service.retrieval.queries.question import EncodedQuery
-from softkv_service.retrieval.queries.results import MemoryDocuments, build_result
+from softkv_service.retrieval.queries.results import ResultBuilder
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
 from tests.service.retrieval.making import attend, document, lacking, numbered
 
@@ -29,7 +30,7 @@ def asked(names: str, **options):
     )
     outcome = answer(view, Question(ONES, 1.0, **options))
     documents = MemoryDocuments([DocumentRecord(name, None, None, np.ones((1, 2))) for name in names])
-    return build_result(RECORD, EncodedQuery(ONES, ONES), outcome, documents, Options())
+    return ResultBuilder(RECORD, CollectionQuestion(), documents).build(EncodedQuery(ONES, ONES), outcome)
 
 
 def test_documents_that_tie_at_the_cut_are_chosen_by_id():
@@ -46,10 +47,10 @@ def test_nothing_is_an_answer_of_the_right_width():
 def test_vectors_of_more_matches_than_an_answer_holds_are_refused(create, monkeypatch):
     """All queries of a request count together: here two, with two matches of 4 components each."""
     collection, queries = create([document(name) for name in "bac"]), [np.ones(2, np.float32)] * 2
-    attending = partial(attend, collection, *queries, reads="vectors", temperature=0.1, top_k=2)
-    monkeypatch.setattr(results, "MAX_COMPONENTS", 16)
+    attending = partial(attend, collection, *queries, include=["key_vector"], temperature=0.1, top_k=2)
+    monkeypatch.setattr(documents, "MAX_COMPONENTS", 16)
     assert [len(result.matches) for result in attending()] == [2, 2]
-    monkeypatch.setattr(results, "MAX_COMPONENTS", 15)
+    monkeypatch.setattr(documents, "MAX_COMPONENTS", 15)
     with pytest.raises(InvalidContent, match="have 16 components or more, and an answer holds 15: leave key_vector"):
         attending()
 
@@ -75,8 +76,8 @@ def test_missing_shards_are_refused_unless_they_are_allowed(partly):
     query = np.ones(2, np.float32)
     errors = r"only 25 of the 40 documents of collection 'c' can be asked now: try again in a moment, or attend with"
     for asking in (
-        attend_collection(present, [query], Options(), ["/query"]),
-        sweep_collection(present, query, [1.0], Options()),
+        attend_collection(present, [query], CollectionQuestion(), ["/query"]),
+        sweep_collection(present, query, [1.0], CollectionQuestion()),
     ):
         with pytest.raises(ShardsMissing, match=errors):
             asyncio.run(asking)
@@ -85,7 +86,7 @@ def test_missing_shards_are_refused_unless_they_are_allowed(partly):
 def test_the_certificate_of_a_partial_answer_covers_all_documents(partly):
     present, whole = partly
     for temperature in (0.0, 0.5, 30.0):
-        options = {"temperature": temperature, "top_k": 40, "allow_missing": True, "output": True}
+        options = {"temperature": temperature, "top_k": 40, "allow_missing": True, "include": ["output"]}
         (result,), (true,) = (attend(of, np.array([0.3, -0.2], np.float32), **options) for of in (present, whole))
         assert (result.coverage.documents, result.coverage.total, result.answer.documents) == (25, 40, 25)
         assert (true.coverage.documents, true.coverage.total, true.coverage.max_missing_weight) == (40, 40, 0)
@@ -104,10 +105,10 @@ QUERY = np.array([1, 2], np.float32)
 
 
 async def test_matches_that_tie_are_ordered_by_id_with_the_weights_of_attend(collection):
-    options = Options(top_k=3, null=False)
+    options = CollectionQuestion(top_k=3, null=False)
     swept = await sweep_collection(collection, QUERY, [0.0, 0.5, 2.0], options)
     alone = [
-        (await attend_collection(collection, [QUERY], Options(temperature=t, top_k=3), ["/query"]))[0]
+        (await attend_collection(collection, [QUERY], CollectionQuestion(temperature=t, top_k=3), ["/query"]))[0]
         for t in (0.0, 0.5, 2.0)
     ]
     assert [match.document.id for match in swept.matches] == ["000", "001", "002"]
@@ -119,12 +120,15 @@ async def test_matches_that_tie_are_ordered_by_id_with_the_weights_of_attend(col
 
 def test_a_filter_without_documents_leaves_no_rest(collection):
     nobody = {"field": "id", "operator": "==", "value": "nobody"}
-    swept = asyncio.run(sweep_collection(collection, QUERY, [0.0, 1.0], Options(filter=nobody)))
+    swept = asyncio.run(sweep_collection(collection, QUERY, [0.0, 1.0], CollectionQuestion(filter=nobody)))
     assert (swept.matches, swept.documents) == ([], 0)
     assert [temperature.rest_weight for temperature in swept.temperatures] == [0, 0]
 
 
-@pytest.mark.parametrize("options", [Options(top_p=0.5), Options(normaliser="sparsemax"), Options(temperature="auto")])
+@pytest.mark.parametrize(
+    "options",
+    [CollectionQuestion(top_p=0.5), CollectionQuestion(normaliser="sparsemax"), CollectionQuestion(temperature="auto")],
+)
 def test_a_sweep_is_softmax_at_given_temperatures(collection, options):
     with pytest.raises(InvalidContent, match="a sweep is softmax at given temperatures"):
         asyncio.run(sweep_collection(collection, QUERY, [1.0], options))

@@ -10,8 +10,8 @@ from softkv_attention.lookup import summary_of
 from softkv_service.encoding import Encoders
 from softkv_service.retrieval import InvalidContent, ShardsMissing
 from softkv_service.retrieval.documents import SentDocument, upsert
-from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries import compare_collection, compare_rows
+from softkv_service.retrieval.question import CollectionQuestion
 from tests.service.retrieval.making import lacking, texts
 
 
@@ -35,7 +35,7 @@ def test_a_write_between_sql_and_attention_is_seen_by_both(tmp_path, encoder, mo
                 return await lookups(*arguments, **options)
 
             collection.lookups.ask = after_a_write
-            return searches, await compare_collection(collection, "a cat", Options())
+            return searches, await compare_collection(collection, "a cat", CollectionQuestion())
 
     searches, compared = asyncio.run(run())
     assert searches == [2]  # SQL had its own snapshot, before its turn; the queue's is taken unwatched
@@ -49,7 +49,7 @@ def test_missing_shards_are_refused(tmp_path, encoder):
         async with texts(tmp_path, encoder, "a cat", "a dog") as collection:
             with collection.snapshot() as snapshot:
                 lacking(collection, summary_of(snapshot.view))
-            await compare_collection(collection, "a cat", Options())
+            await compare_collection(collection, "a cat", CollectionQuestion())
 
     with pytest.raises(ShardsMissing, match="only 2 of the 4 documents of collection 'texts' can be asked now"):
         asyncio.run(run())
@@ -57,4 +57,4 @@ def test_missing_shards_are_refused(tmp_path, encoder):
 
 def test_rows_are_not_compared_without_an_encoder():
     with pytest.raises(InvalidContent, match="ENCODER=none"):
-        asyncio.run(compare_rows(Encoders(), [SentDocument("a", "a cat")], "cat", Options()))
+        asyncio.run(compare_rows(Encoders(), [SentDocument("a", "a cat")], "cat", CollectionQuestion()))

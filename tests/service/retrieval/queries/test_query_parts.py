@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from softkv_attention.lookup import Limits
 from softkv_service.retrieval import InvalidContent
-from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries import QueryPart, WeightedSum, find_words, sweep_collection
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
 from tests.thorough import examples
@@ -68,7 +68,7 @@ def test_a_sum_is_answered_as_its_vector(seed, scanned):
         for result, vector in zip(results, attend(collection, *vectors, **options), strict=True):
             weights = {match.id: match.weight for match in result.matches}
             assert weights == pytest.approx({match.id: match.weight for match in vector.matches}, abs=1e-9)
-        swept = asyncio.run(sweep_collection(collection, WeightedSum(sums[0]), [0.5], Options(top_k=50)))
+        swept = asyncio.run(sweep_collection(collection, WeightedSum(sums[0]), [0.5], CollectionQuestion(top_k=50)))
         pairs = zip(swept.matches, swept.temperatures[0].weights.tolist(), strict=True)
         weights = {match.document.id: weight for match, weight in pairs}
         assert weights == pytest.approx({match.id: match.weight for match in results[0].matches}, abs=1e-9)

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softkv_attention.lookup import Question, answer, sweep
-from softkv_service.retrieval.options import Options
+from softkv_service.retrieval.queries.documents import StoredDocuments
 from softkv_service.retrieval.queries.question import EncodedQuery
-from softkv_service.retrieval.queries.results import StoredDocuments, build_result, summarise_full_text
+from softkv_service.retrieval.queries.results import ResultBuilder, summarise_full_text
 from softkv_service.retrieval.queries.terms import build_terms
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.conditions import parse_condition
 from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import opened
@@ -196,9 +197,9 @@ def test_addends_enter_the_softmax_over_any_history(
         question = Question(np.array(query), asked["temperature"], null=asked["null"], mask=mask, bias=bias)
         answered = answer(snapshot.view, question)
         reading = StoredDocuments(snapshot, "texts")
-        options = Options(filter=asked["filter"], full_text=asked["full_text"], bias=asked["bias"])
+        options = CollectionQuestion(filter=asked["filter"], full_text=asked["full_text"], bias=asked["bias"])
         encoded = EncodedQuery(question.query, question.query)
-        outcome = build_result(snapshot.record, encoded, answered, reading, options, added)
+        outcome = ResultBuilder(snapshot.record, options, reading).build(encoded, answered, added)
         summary = summarise_full_text(added, snapshot, options)
         swept = sweep(snapshot.view, question, [asked["temperature"]])
     weights, null, holding = expected(model, np.array(query), asked, search.ranking)

@@ -17,10 +17,10 @@ from softkv_service.retrieval import InvalidContent
 from softkv_service.retrieval.collections import Collection
 from softkv_service.retrieval.collections import snapshot as columns
 from softkv_service.retrieval.collections import snapshot as snapshots
-from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries import attend_collection
 from softkv_service.retrieval.queries import terms as words
 from softkv_service.retrieval.queries.terms import build_terms, prepare_terms
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.conditions import Comparison
 from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
@@ -108,7 +108,7 @@ def test_at_temperature_0_ties_share_by_their_addends(create: Any) -> None:
     tied = [DocumentRecord(str(i), None, i, np.ones((1, 2), np.float32), metadata={"stars": i}) for i in range(4)]
     worse = DocumentRecord("worse", None, 0, np.zeros((1, 2), np.float32), metadata={"stars": 100})
     prior = {"field": "metadata.stars", "scale": "log"}
-    (result,) = attend(create([*tied, worse]), np.ones(2), temperature=0, bias=prior, explained=True)
+    (result,) = attend(create([*tied, worse]), np.ones(2), temperature=0, bias=prior, include=["value", "explanation"])
     assert {match.id: match.weight for match in result.matches} == pytest.approx(
         {"3": 1 / 2, "2": 1 / 3, "1": 1 / 6, "worse": 0}
     )
@@ -122,7 +122,7 @@ def test_at_temperature_0_ties_share_by_their_addends(create: Any) -> None:
 def test_an_older_version_keeps_its_own_bias(few: Collection) -> None:
     with few.snapshot() as before:
         few.write([DocumentRecord("new", "word0", 0, keys(1), metadata={"year": 2500})])
-        (later,) = attend(few, keys(1)[0], bias=RECENT, explained=True, top_k=1)
+        (later,) = attend(few, keys(1)[0], bias=RECENT, include=["value", "explanation"], top_k=1)
         (added,) = build_terms(["word0"], 1.0, RECENT)(before)
         assert added is not None
         lines = added.explain(before.view.numbers())
@@ -143,7 +143,7 @@ def test_a_cached_bias_holds_no_reference_to_its_columns(few: Collection, monkey
         return terms
 
     monkeypatch.setattr(snapshots.Snapshot, "columns", watched)
-    (terms,) = attend(few, keys(1)[0], bias=[RECENT, SOFT], explained=True)
+    (terms,) = attend(few, keys(1)[0], bias=[RECENT, SOFT], include=["value", "explanation"])
     assert terms.matches[0].addends[0]["field"] == "metadata.year"
     gc.collect()
     assert len(read) == 1
@@ -162,9 +162,9 @@ async def test_while_words_are_ranked_others_are_answered(few: Collection, monke
         return real(snapshot, text)
 
     monkeypatch.setattr(words, "_rank", slow)
-    adding = asyncio.create_task(prepare_terms(few, ["word3"], Options(full_text=0.4)))
+    adding = asyncio.create_task(prepare_terms(few, ["word3"], CollectionQuestion(full_text=0.4)))
     await asyncio.to_thread(ranking.wait, 10)
-    (other,) = await attend_collection(few, [keys(1)[0]], Options(), ["/query"])
+    (other,) = await attend_collection(few, [keys(1)[0]], CollectionQuestion(), ["/query"])
     go_on.set()
     terms = await adding
     assert other.matches

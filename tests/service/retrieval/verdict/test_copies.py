@@ -7,8 +7,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from softkv_service.retrieval.options import Options
 from softkv_service.retrieval.queries import sweep_collection
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend
 
@@ -61,7 +61,7 @@ def faq(made):
         {"temperature": "auto", "effective_documents": 5.0},
         {"temperature": 0.01, "filter": {"operator": "NOT", "conditions": [ORIGINAL]}},
         {"normaliser": "entmax15", "temperature": 0.3},
-        {"allow_missing": True, "reads": "ids"},
+        {"allow_missing": True, "include": []},
     ],
     ids=str,
 )
@@ -77,7 +77,7 @@ def test_no_other_answers_are_alike(faq):
 
 
 def test_each_temperature_of_a_sweep_is_judged(faq):
-    swept = asyncio.run(sweep_collection(faq, QUERY, [0.0, 0.05, 100.0], Options(top_k=1)))
+    swept = asyncio.run(sweep_collection(faq, QUERY, [0.0, 0.05, 100.0], CollectionQuestion(top_k=1)))
     assert [step.alike for step in swept.temperatures] == [True, True, False]
 
 

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from softkv.questions import GroupBy
 from softkv_attention.lookup import Limits
 from softkv_service.retrieval import InvalidContent
-from softkv_service.retrieval.options import Grouping, ValueRange
+from softkv_service.retrieval.documents import encode_cursor
+from softkv_service.retrieval.queries.readers.groups import GroupReader
 from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened, weigh, with_keys
 from tests.thorough import examples
@@ -89,17 +91,16 @@ def test_groups_match_their_definition(seed, scanned):
             options = {"temperature": temperature, "null": False if null is None else null}
             options |= {"filter": EVEN} if filtered else {}
             options |= {"bias": {"filter": EVEN, "addend": 0.5}} if biased else {}
-            ranges = [ValueRange(low, high) for low, high in RANGES]
             for grouping, of, label in (
-                (Grouping("metadata.at.x", 4, 2), name, name),
-                (Grouping("metadata.at.x", 3, 2, ranges), range_of, name),
+                (GroupBy("metadata.at.x", 4, 2), name, name),
+                (GroupBy("metadata.at.x", 3, 2, RANGES), range_of, name),
             ):
                 documents = {
                     record.id: (of(record.metadata["at"]["x"]), weight)
                     for record, weight in zip(passing, weights.tolist(), strict=True)
                 }
                 (result,) = attend(collection, query, group_by=grouping, **options)
-                check(result.group_by, documents, grouping.groups, label)
+                check(result.readings[0], documents, grouping.groups, label)
         made.store.close()
 
 
@@ -123,7 +124,7 @@ def test_the_verdict_counts_a_group_as_one_document(create):
         for i, fields in enumerate(metadata)
     ]
     collection = create(records)
-    options = {**ASKED, "group_by": Grouping("metadata.x", 10, 0)}
+    options = {**ASKED, "group_by": GroupBy("metadata.x", 10, 0)}
     with_field = {"field": "metadata.x", "operator": "!=", "value": None}
     assert attend(collection, QUERY, **{**options, "group_by": None}, filter=with_field)[0].verdict.stands == "several"
     (result,) = attend(collection, QUERY, **options, filter=with_field)
@@ -134,7 +135,7 @@ def test_the_verdict_counts_a_group_as_one_document(create):
     # Half of the documents lack the field: they are no document together.
     assert attend(collection, QUERY, **options)[0].verdict.stands == "several"
     # On a later page the group still counts.
-    page = {**options, "group_by": Grouping("metadata.x", 1, 0, after=1)}
+    page = {**options, "group_by": GroupBy("metadata.x", 1, 0, cursor=encode_cursor("1"))}
     (later,) = attend(collection, QUERY, **page, filter=with_field)
     assert later.verdict.stands == "one"
     # The null key comes first.
@@ -142,7 +143,7 @@ def test_the_verdict_counts_a_group_as_one_document(create):
 
 
 def test_groups_of_no_documents_have_weights_alone(shelf):
-    grouped = attend(shelf, QUERY, **ASKED, group_by=Grouping("metadata.x", 2, 0))[0].group_by
+    grouped = attend(shelf, QUERY, **ASKED, group_by=GroupBy("metadata.x", 2, 0))[0].readings[0]
     assert [(group.value, group.documents, group.matches) for group in grouped.groups] == [("c", 1, ()), ("b", 2, ())]
     assert grouped.rest_weight > 0
 
@@ -161,4 +162,4 @@ def test_groups_of_no_documents_have_weights_alone(shelf):
 )
 def test_a_range_that_is_empty_unclear_or_overlaps_another_is_refused(bounds, message):
     with pytest.raises(InvalidContent, match=message):
-        Grouping("metadata.x", 10, 3, [ValueRange(low, high) for low, high in bounds])
+        GroupReader.of(GroupBy("metadata.x", 10, 3, bounds))

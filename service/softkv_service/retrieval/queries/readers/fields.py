@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from softkv.questions import Read
 from softkv_attention.arrays import F64, I64, Bools
 from softkv_attention.lookup import (
     Answer,
@@ -22,7 +23,8 @@ from softkv_attention.lookup import (
     weights_without_null,
 )
 from softkv_service.retrieval.collections import Snapshot
-from softkv_service.retrieval.options import Aggregation
+from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.retrieval.queries.results import Answered, Reading, ShapeMatches
 from softkv_service.storage.conditions import METADATA, Column
 from softkv_service.storage.fields import EncodedValue, Scalar, decode_scalar
 from softkv_service.storage.records import RowNumbers
@@ -33,30 +35,69 @@ CHUNK, MAX_CHUNKED_VALUES = 2048, 4096
 MEDIAN = 0.5
 
 
-def aggregate_fields(
-    snapshot: Snapshot, question: Question, answer: Answer, aggregations: Sequence[Aggregation]
-) -> list[dict[str, Any]]:
-    """Return metadata fields aggregated over all documents that pass the filter, by their weights, as JSON.
+@dataclass(frozen=True)
+class FieldValues(Reading):
+    """Metadata fields that were read of one answer, as JSON.
 
-    docs/guide/reading.md describes the results.
+    Attributes:
+        values: the values of each field; docs/guide/reading.md describes them.
+        is_list: whether the question had a list of fields.
+    """
 
-    Args:
-        snapshot: the version of the collection that was queried.
-        question: the question, which gives each document its weight.
-        answer: its answer, which has the temperature of the weights.
-        aggregations: the fields, and how to combine the values of each.
+    values: Sequence[dict[str, Any]]
+    is_list: bool
+
+    def shape(self, shape_matches: ShapeMatches) -> dict[str, Any]:
+        """Return the field of the answer."""
+        return {FieldReader.name: self.values if self.is_list else self.values[0]}
+
+
+@dataclass(frozen=True)
+class FieldReader:
+    """A reader of metadata fields, aggregated over all documents that pass the filter, by their weights.
+
+    Attributes:
+        reads: the fields, and how to combine the values of each, by their positions in the request.
+        is_list: whether they came as a list.
 
     Raises:
-        InvalidContent: a field is too large.
+        InvalidContent: quantiles were sent for another aggregate.
     """
-    weights = weights_without_null(snapshot.view, replace(question, temperature=answer.temperature))
-    return [_aggregate_field(snapshot, weights, aggregation) for aggregation in aggregations]
 
+    name: ClassVar = "read"
+    weighs_all: ClassVar = False
+    reads: Mapping[str, Read]
+    is_list: bool
 
-def _aggregate_field(snapshot: Snapshot, weights: Weights, aggregation: Aggregation) -> dict[str, Any]:
-    columns = FieldWeights.of_field(snapshot, aggregation.field, weights, f"{aggregation.pointer}/field")
-    aggregate = {"mean": _mean, "vote": _vote, "quantile": _quantile}[aggregation.how](columns, weights, aggregation)
-    return {"field": aggregation.field, "as": aggregation.how} | aggregate
+    def __post_init__(self) -> None:
+        for pointer, read in self.reads.items():
+            if read.quantiles is not None and read.how != "quantile":
+                raise InvalidContent.at(f"{pointer}/quantiles", f'a {read.how} has no quantiles: ask "as": "quantile"')
+
+    @classmethod
+    def of(cls, option: Read | Sequence[Read]) -> FieldReader:
+        """Return the reader of one field or of several, as a question has them."""
+        if isinstance(option, Read):
+            return cls({"/read": option}, is_list=False)
+        return cls({f"/read/{i}": read for i, read in enumerate(option)}, is_list=True)
+
+    def read(self, answered: Answered) -> list[FieldValues]:
+        """Return the fields of each answer.
+
+        Raises:
+            InvalidContent: a field is too large.
+        """
+        pairs = zip(answered.questions, answered.answers, strict=True)
+        return [self._read_answer(answered.snapshot, question, answer) for question, answer in pairs]
+
+    def _read_answer(self, snapshot: Snapshot, question: Question, answer: Answer) -> FieldValues:
+        weights = weights_without_null(snapshot.view, replace(question, temperature=answer.temperature))
+        values = list[dict[str, Any]]()
+        for pointer, read in self.reads.items():
+            columns = FieldWeights.of_field(snapshot, read.field, weights, f"{pointer}/field")
+            aggregate = {"mean": _mean, "vote": _vote, "quantile": _quantile}[read.how](columns, weights, read)
+            values.append({"field": read.field, "as": read.how} | aggregate)
+        return FieldValues(values, self.is_list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +223,7 @@ def _numbers(columns: Sequence[FieldWeights]) -> tuple[F64, F64]:
     return numbers, weights
 
 
-def _mean(columns: Sequence[FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
+def _mean(columns: Sequence[FieldWeights], weights: Weights, _: Read) -> dict[str, Any]:
     numbers, masses = _numbers(columns)
     share = _share(masses, weights)
     if not share:
@@ -192,7 +233,7 @@ def _mean(columns: Sequence[FieldWeights], weights: Weights, _: Aggregation) -> 
     return {"value": mean.value, "weight": share, "deviation": mean.deviation, "error": error}
 
 
-def _quantile(columns: Sequence[FieldWeights], weights: Weights, read: Aggregation) -> dict[str, Any]:
+def _quantile(columns: Sequence[FieldWeights], weights: Weights, read: Read) -> dict[str, Any]:
     levels = [MEDIAN] if read.quantiles is None else list(read.quantiles)
     numbers, masses = _numbers(columns)
     share = _share(masses, weights)
@@ -208,7 +249,7 @@ def _quantile(columns: Sequence[FieldWeights], weights: Weights, read: Aggregati
     return {"value": shown["value"], "weight": share, "quantiles": listed}
 
 
-def _vote(columns: Sequence[FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
+def _vote(columns: Sequence[FieldWeights], weights: Weights, _: Read) -> dict[str, Any]:
     counted = [column.scalars() for column in columns]
     masses = masses_of(counted)
     share, total = _share(masses, weights), float(masses.sum())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softkv_service.retrieval.queries.highlight import split_sentences
+from softkv_service.retrieval.queries.readers.highlight import split_sentences
 from softkv_service.storage.records import TextSpan
 
 

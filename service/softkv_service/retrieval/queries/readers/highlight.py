@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -115,12 +116,9 @@ async def highlight_matches(collection: Collection, results: Sequence[Result]) -
         return replace(match, highlight=spans[int(np.argmax(similarities))])
 
     def mark(result: Result) -> Result:
-        query, grouped = result.query_vector, result.group_by
-        assert query is not None
-        if grouped is not None:
-            groups = [replace(group, matches=[choose(query, one) for one in group.matches]) for group in grouped.groups]
-            grouped = replace(grouped, groups=groups)
-        return replace(result, matches=[choose(query, match) for match in result.matches], group_by=grouped)
+        change = partial(choose, result.query_vector)
+        readings = [reading.change_matches(change) for reading in result.readings]
+        return replace(result, matches=list(map(change, result.matches)), readings=readings)
 
     return await ARRAYS.run(lambda: list(map(mark, results)))
 
@@ -131,15 +129,9 @@ _Source: TypeAlias = tuple[str, TextSpan | None]
 
 def _split_all(results: Sequence[Result]) -> dict[_Source, list[TextSpan]]:
     """Return the sentences of the key text of each match."""
-    sources = dict.fromkeys(source for match in _all_matches(results) if (source := _source(match)) is not None)
+    matches = chain.from_iterable(result.all_matches for result in results)
+    sources = dict.fromkeys(source for match in matches if (source := _source(match)) is not None)
     return {source: split_sentences(*source) for source in sources}
-
-
-def _all_matches(results: Sequence[Result]) -> Iterator[Match]:
-    for result in results:
-        yield from result.matches
-        for group in () if result.group_by is None else result.group_by.groups:
-            yield from group.matches
 
 
 def _source(match: Match) -> _Source | None:

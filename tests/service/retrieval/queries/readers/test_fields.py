@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from softkv.questions import Read
 from softkv_service.retrieval import InvalidContent
 from softkv_service.retrieval.collections import snapshot as snapshots
-from softkv_service.retrieval.options import Aggregation
 from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, numbered, opened, weigh, with_keys
 from tests.thorough import examples
@@ -98,10 +98,10 @@ def test_aggregates_match_their_definition(seed):
                     (weight, record.metadata["at"]["x"]) for weight, record in zip(weights, passing, strict=True)
                 ]
                 for how in ("mean", "vote", "quantile"):
-                    read = Aggregation("metadata.at.x", how, LEVELS if how == "quantile" else None)
+                    read = Read("metadata.at.x", how, LEVELS if how == "quantile" else None)
                     options = {"null": False if null is None else null, "filter": EVEN if filtered else None}
-                    (result,) = attend(collection, query, temperature=temperature, read=[read], **options)
-                    check(result.read[0], how, weighed)
+                    (result,) = attend(collection, query, temperature=temperature, read=read, **options)
+                    check(result.readings[0].values[0], how, weighed)
         made.store.close()
 
 
@@ -111,17 +111,17 @@ def forty(create):
 
 
 def read_of(collection, read, **options):
-    return attend(collection, np.array([1, 0], np.float32), read=[read], **options)[0].read[0]
+    return attend(collection, np.array([1, 0], np.float32), read=read, **options)[0].readings[0].values[0]
 
 
 def test_votes_that_tie_stand_in_the_order_of_their_json(forty):
-    result = read_of(forty, Aggregation("metadata.i", "vote"), temperature=math.inf)
+    result = read_of(forty, Read("metadata.i", "vote"), temperature=math.inf)
     assert [vote["value"] for vote in result["votes"]] == [0, 1, 10, 11, 12, 13, 14, 15, 16, 17]
     assert result["rest_weight"] == pytest.approx(30 / 40)
 
 
 def test_a_field_that_is_not_held_in_memory_is_read_from_the_store(forty, monkeypatch):
-    read = Aggregation("metadata.i", "mean")
+    read = Read("metadata.i", "mean")
     reading = read_of(forty, read)
     monkeypatch.setattr("softkv_service.retrieval.collections.snapshot.Columns.of", lambda *_: None)
     assert read_of(forty, read) == reading
