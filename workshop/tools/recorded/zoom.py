@@ -53,7 +53,9 @@ def leave_out(client: httpx.Client) -> dict[str, Any]:
     answers = []
     for first in range(0, len(vectors), TOGETHER):
         queries = vectors[first : first + TOGETHER].astype(np.float64).tolist()
-        answers += _post(client, COLLECTION, {"queries": queries, "top_k": SHOWN, "include": []})["results"]
+        answers += _post(client, COLLECTION, {"queries": queries, "rerank": None, "top_k": SHOWN, "include": []})[
+            "results"
+        ]
     before, *after = answers
     left = [
         {

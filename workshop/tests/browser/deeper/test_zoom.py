@@ -163,3 +163,33 @@ def test_a_chapter_leads_there_with_its_rows_and_weights(visit: Any, address: st
     page.click("#leave-out")
     page.wait_for_selector(".movers button", timeout=60_000)
     assert page.locator("#zoom-back").get_attribute("href") == f"./{address}"
+
+
+def test_the_head_that_links_two_words_is_named_and_chosen(visit: Any) -> None:
+    text = "the bank of the river"
+    opened = visit(f"deeper#zoom&q={quote(text)}&i=2&j=5")
+    page = opened.page
+    page.wait_for_function(READY)
+    trace = post(opened.origin, "/v1/trace", {"text": text, "purpose": "query", "layers": list(range(6))})
+    weights = np.array(trace["attention"])[:, :, 2, 5]
+    layer, head = (int(place) + 1 for place in np.unravel_index(weights.argmax(), weights.shape))
+    said = page.locator("#linking").inner_text()
+    assert said.startswith(f"“bank” looks at “river” most in layer {layer}, head {head}: ")
+    assert numbers(said)[-1] == pytest.approx(100 * weights.max(), abs=0.5)
+    page.click("#linking")
+    place = f"{layer - 1},{head - 1}"
+    assert page.locator(".head-map [aria-pressed='true']").get_attribute("data-place") == place
+
+
+def test_late_interaction_joins_the_words(visit: Any) -> None:
+    options = {"rerank": {"model": "late"}}
+    opened = visit(f"deeper#zoom&q={quote(QUESTION)}&ask={quote(json.dumps(options))}")
+    page = opened.page
+    page.wait_for_selector("#words-met svg path")
+    body = {"query": QUESTION, "include": ["explanation"], **options}
+    best = post(opened.origin, "/v1/collections/library/attend", body)["matches"][0]
+    late = next(one for one in best["explanation"]["addends"] if one["of"] == "late")
+    assert page.locator("#words-met .query").all_text_contents() == [pair["word"] for pair in late["pairs"]]
+    said = numbers(page.locator("#words-met").locator("xpath=preceding-sibling::p[1]").inner_text())
+    assert said[0] == pytest.approx(late["similarity"], abs=6e-4)
+    assert said[-1] == pytest.approx(100 * best["weight"], abs=0.5)

@@ -90,6 +90,7 @@ export const zoom = {
     const movers = h("div.movers", { role: "status" });
     const leave = h("button", { type: "button", id: "leave-out", onclick: () => void leaveHeadsOut() }, say("leave"));
     const table = cells(say, (i, j) => set({ i, j }));
+    const linking = h("button", { type: "button", id: "linking" });
     const terms = h("div.terms");
     const rows = h("div.strips");
     const neurons = h("div.terms");
@@ -106,7 +107,7 @@ export const zoom = {
     const steps = [
       step("tokens", chips),
       step("heads", told, mapPlace, h("div.choices", {}, leave), movers),
-      step("head", h("div.head-of", {}, table.element, terms)),
+      step("head", h("div.head-of", {}, h("div.terms", {}, table.element, linking), terms)),
       step("row", rows, dimension.element, sum, h("h4", {}, say("neurons")), neurons),
       step("vector", vector),
       step("answer", matches, why, h("p", {}, back)),
@@ -237,6 +238,11 @@ export const zoom = {
       map.show(layer, head);
       put(told, sentence(layer, head));
       table.show(texts(), Array.from(reading.attention[layer][head]), i, j);
+      const at = i * texts().length + j;
+      const links = reading.attention.flatMap((all, l) => all.map((weights, one) => ({ layer: l + 1, head: one + 1, weight: weights[at] })));
+      const most = links.reduce((best, one) => (one.weight > best.weight ? one : best));
+      linking.onclick = () => set({ layer: most.layer, head: most.head });
+      put(linking, say("linking", { query: texts()[i], key: texts()[j], layer: most.layer, head: most.head, weight: percent(most.weight) }));
       showHead();
       showVector();
       showAnswer();

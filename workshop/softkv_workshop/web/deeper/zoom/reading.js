@@ -196,7 +196,7 @@ export async function leaveOut(ask, collection, { temperature, null: none, filte
   const answers = answer ? weighRows(answer, vectors) : [];
   for (let at = 0; !answer && at < vectors.length; at += TOGETHER) {
     const queries = vectors.slice(at, at + TOGETHER);
-    const { results } = await ask(pathOf(collection), { temperature, null: none, filter, bias, top_k: SHOWN, queries, include: [] });
+    const { results } = await ask(pathOf(collection), { temperature, null: none, filter, bias, rerank: null, top_k: SHOWN, queries, include: [] });
     answers.push(...results);
   }
   const [before, ...after] = answers;
