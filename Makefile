@@ -320,7 +320,7 @@ typescript: install
 page: install
 	$(BIN)/python -m tools.page
 
-# The page as files beside the documentation, for a web host: workshop/docs/teach/page.md#publish-it.
+# The page as files beside the documentation, for a web host: workshop/docs/teach/publishing.md.
 public: install
 	$(BIN)/softkv page export $(SITE)/page $(if $(PAGE_URL),--url $(PAGE_URL)) $(if $(SERVICE_URL),--service $(SERVICE_URL))
 

@@ -199,6 +199,10 @@ def test_the_page_works_below_a_path_of_a_plain_host(chromium: Any, folder: Path
         page.click("#ask")
         page.wait_for_selector("#results .match[data-id]")
         page.click("nav.tools a[href^='deeper.html']")
-        page.wait_for_selector(".card")
+        page.click(".card[href='#zoom']")
+        page.wait_for_selector("section[aria-labelledby='zoom-answer'] tr.chosen")
+        assert page.locator(".head-map button").count() == 72
+        page.click("#zoom-back")
+        page.wait_for_selector("#results .match[data-id='i-am-a-cat']")
         assert (visit.errors, visit.strangers) == ([], [])
         page.close()
