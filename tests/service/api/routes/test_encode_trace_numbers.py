@@ -151,7 +151,7 @@ def test_the_weights_of_its_vector_are_those_of_attend(client, tensors, ids, tra
     client.put("/v1/collections/zoomed", json={"null": False})
     try:
         client.post("/v1/collections/zoomed/documents", json={"documents": rows})
-        path, options = "/v1/collections/zoomed/attend", {"include": ["key", "key_vector"]}
+        path, options = "/v1/collections/zoomed/attend", {"include": ["key", "key_vector"], "rerank": None}
         asked = client.post(path, json={"query": QUESTION, **options}).json()
         weights = {match["id"]: match["weight"] for match in asked["matches"]}
         searched = client.post(path, json={"query": traced["vector"]["searched"], **options}).json()
