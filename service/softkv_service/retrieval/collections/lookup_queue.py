@@ -238,6 +238,7 @@ class LookupQueue:
         self._finishing: asyncio.Task[None] | None = None
         self._long = set[asyncio.Task[None]]()
         self._alone = True  # whether the last lookup came alone, and its turn of the event loop has ended
+        self._quiet = True  # whether no other came in the turn after a scan by the event loop, either
 
     @property
     def waiting(self) -> int:
@@ -301,15 +302,25 @@ class LookupQueue:
         if not (self._alone and pending.lookup_only) or (self._runner or self._unfinished) is not None:
             return None
         snapshot = self._memory_snapshot()
-        view = _local_view(snapshot)
-        if self._choose_path([pending], view) != "loop" and not self._is_scanned_at_once(pending, view):
-            return None
+        view, loop = _local_view(snapshot), asyncio.get_running_loop()
+        if self._choose_path([pending], view) != "loop":
+            if not (self._quiet and self._is_scanned_at_once(pending, view)):
+                return None
+            self._begin_scan_at_once()
         self._alone = False
-        asyncio.get_running_loop().call_soon(self._end_turn)
+        loop.call_soon(self._end_turn)
         return snapshot
 
     def _end_turn(self) -> None:
         self._alone = self._runner is None
+
+    def _begin_scan_at_once(self) -> None:
+        # Lookups that come during the scan are read in the next turn. They wait until its end, to share a scan.
+        self._quiet, loop = False, asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._end_quiet_turn)
+
+    def _end_quiet_turn(self) -> None:
+        self._quiet = True
 
     def _light_questions(self, view: View | None) -> int:
         """Return the most questions of a light batch to a view in memory; 0 if a single one reads too many keys."""
@@ -319,9 +330,10 @@ class LookupQueue:
 
     def _is_scanned_at_once(self, pending: PendingLookup, view: View | None) -> bool:
         """Return whether the event loop scans the keys for a light lookup of one question that comes alone."""
-        if view is None or pending.size != 1 or self._choose_path([pending], view) != "bounds":
+        if self._choose_path([pending], view) != "bounds" or view is None:
             return False
-        return pending.read <= LIGHT_DOCUMENTS and _components(view) <= SCANNED * self.light_components
+        light = pending.lookup_only and pending.size == 1 and pending.read <= LIGHT_DOCUMENTS
+        return light and _components(view) <= SCANNED * self.light_components
 
     def _choose_path(self, batch: Sequence[PendingLookup], view: View | None) -> LookupPath:
         """Return the path of a batch: "loop" if it is light."""
@@ -377,6 +389,7 @@ class LookupQueue:
         Args:
             begun: a batch that is answered before them, with what the event loop knows of its answers.
         """
+        first = begun is None
         try:
             if begun is not None:
                 await self._answer_in_threads(*begun)
@@ -394,7 +407,13 @@ class LookupQueue:
                     await unfinished  # its callers came first, and light batches would hold up its thread
                     snapshot = self._memory_snapshot()
                     path = self._choose_path(batch, _local_view(snapshot))
-                unanswered = Unanswered(path)
+                # If no other lookup came in its turn. After a batch, the answers of that would wait for the scan.
+                elif (
+                    first and len(batch) == 1 and self._unfinished is None and self._is_scanned_at_once(batch[0], view)
+                ):
+                    self._begin_scan_at_once()
+                    path = "loop"
+                first, unanswered = False, Unanswered(path)
                 if path == "loop" and snapshot is not None:
                     answered = self._answer_light(batch, snapshot)
                     if answered is None:

@@ -442,7 +442,18 @@ async def test_the_event_loop_scans_many_keys_for_a_question_that_comes_alone(la
     result = (await ask(catalogue, MANY[7]))[0]
     assert scans == [("answer_in_one_scan", True)]
     scans.clear()
-    await asyncio.sleep(0)
+    await asyncio.gather(*(ask(catalogue, key) for key in MANY[:2]))  # they came during the scan, together
+    assert scans == [("answers", False)]
+    await ask(catalogue, MANY[8])  # reads its documents
+    for _ in range(3):
+        await asyncio.sleep(0)
+    scans.clear()
+    await ask(catalogue, MANY[8])
+    await ask(catalogue, MANY[8])  # it came during the scan, and alone
+    assert scans == [("answer_in_one_scan", True)] * 2
+    scans.clear()
+    for _ in range(3):
+        await asyncio.sleep(0)
     await asyncio.gather(*(ask(catalogue, key) for key in MANY[:3]))
     assert scans == [("answer_in_one_scan", True), ("answers", False)]  # the others share a scan in a thread
     catalogue.collection("c").lookups.light_components = 0
