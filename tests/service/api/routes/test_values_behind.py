@@ -161,7 +161,9 @@ def test_a_backup_has_values_that_wait_and_its_service_encodes_them(
     np.testing.assert_allclose(output, expected, rtol=0, atol=1e-6)
 
 
-def test_an_export_encodes_the_rows_that_it_writes(client: httpx.Client, running: RunningService, tmp_path: Path) -> None:
+def test_an_export_encodes_the_rows_that_it_writes(
+    client: httpx.Client, running: RunningService, tmp_path: Path
+) -> None:
     file = tmp_path / "faq.ndjson"
     result = command_runner(running)("export", "faq", str(file))
     assert result.exit_code == 0, result.output
