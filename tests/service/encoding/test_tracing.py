@@ -36,3 +36,13 @@ def test_a_model_in_bfloat16_is_looked_into_in_float32(encoder):
     )
     assert traced.value.dtype == np.float32
     np.testing.assert_array_equal(traced.weights, expected.weights)
+
+
+def test_a_prompt_is_read_before_the_text_and_is_not_part_of_it(random_model):
+    encoder = load_encoder(str(random_model("XLMRobertaConfig", pad_token_id=0, type_vocab_size=2)))
+    encoder.network.prompts["query"] = "a question: "
+    read = read_pair(encoder, "a dog", None, "query")
+    assert read.ids == read_pair(encoder, "a question: a dog", None).ids
+    assert read_pair(encoder, "a dog", None, "document").ids == read_pair(encoder, "a dog", None).ids
+    of_text = [token for token in read.tokens if token.sequence is not None]
+    assert [(token.text, token.start, token.end) for token in of_text] == [("a", 0, 1), ("dog", 2, 5)]

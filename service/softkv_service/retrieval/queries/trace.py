@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from softkv_attention.kernels import one_blas_thread
 from softkv_service.encoding import (
     Encoder,
     Purpose,
@@ -113,28 +114,29 @@ def trace_text(
             f"the answer would hold {numbers} numbers, at most {MAX_NUMBERS} are sent: name fewer layers or heads, "
             "or a shorter text",
         )
-    last = [n_layers - 1] if "vector" in include else []
-    traced = trace_layers(model, read, layers=[*chosen, *last], heads=heads, causal=causal)
-    shown = traced[: len(chosen)]
-    arrays: dict[str, Any] = {
-        name: np.stack([getattr(layer, field) for layer in shown])
-        for name, field in OF_HEADS.items()
-        if name == "attention" or name in include
-    }
-    if "written" in include:
-        arrays["written"] = np.stack(
-            [model.encoder.layers[layer.layer].attention.write(layer.head_output, layer.heads) for layer in shown]
-        )
-    if "hidden_states" in include:
-        arrays["hidden_states"] = np.stack([[getattr(layer, name) for name in HIDDEN_STATES] for layer in shown])
-    if "neurons" in include:
-        arrays["neurons"] = _neurons(model, shown)
-    if "vector" in include:
-        arrays["vector"] = _vector(encoder, model, text, purpose, traced[-1].output)
-    if "without_head" in include:
-        arrays["without_head"] = trace_without_heads(model, read)
-    changes = [_changes(layer) for layer in shown] if "changes" in include else None
-    return Trace(read, [layer.layer for layer in shown], shown[0].heads, arrays, changes)
+    with one_blas_thread():
+        last = [n_layers - 1] if "vector" in include else []
+        traced = trace_layers(model, read, layers=[*chosen, *last], heads=heads, causal=causal)
+        shown = traced[: len(chosen)]
+        arrays: dict[str, Any] = {
+            name: np.stack([getattr(layer, field) for layer in shown])
+            for name, field in OF_HEADS.items()
+            if name == "attention" or name in include
+        }
+        if "written" in include:
+            arrays["written"] = np.stack(
+                [model.encoder.layers[layer.layer].attention.write(layer.head_output, layer.heads) for layer in shown]
+            )
+        if "hidden_states" in include:
+            arrays["hidden_states"] = np.stack([[getattr(layer, name) for name in HIDDEN_STATES] for layer in shown])
+        if "neurons" in include:
+            arrays["neurons"] = _neurons(model, shown)
+        if "vector" in include:
+            arrays["vector"] = _vector(encoder, model, text, purpose, traced[-1].output)
+        if "without_head" in include:
+            arrays["without_head"] = trace_without_heads(model, read)
+        changes = [_changes(layer) for layer in shown] if "changes" in include else None
+        return Trace(read, [layer.layer for layer in shown], shown[0].heads, arrays, changes)
 
 
 def _count_numbers(model: SentenceEncoder, include: Collection[str], n: int, n_layers: int, n_heads: int) -> int:
