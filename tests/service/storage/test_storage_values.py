@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from softkv_service.storage import SQLiteStore, Store
+from softkv_service.storage import SQLiteStore, Store, copy_collection
 from softkv_service.storage.conditions import Comparison, Visibility
 from softkv_service.storage.errors import DocumentDamaged
 from softkv_service.storage.records import CollectionSettings, DocumentRecord
@@ -138,3 +139,19 @@ def test_a_file_of_an_earlier_version_gets_the_column(tmp_path: Path) -> None:
                 writer.upsert(number, [document("b")])
             assert read(opened, number)["a"] == (VECTOR.tolist(), False)
             assert len(waiting(opened, number)[0]) == 1
+
+
+def test_a_copy_waits_as_its_original_does(store: Store, tmp_path: Path) -> None:
+    stored(store, document("a"), document("b", waits=False))
+    with SQLiteStore.open(tmp_path / "copy") as target, store.reading() as source:
+        copy_collection(source, target, "c")
+        with target.reading() as reader:
+            number = reader.collection("c").id
+        assert len(waiting(target, number)[0]) == 1
+        assert read(target, number)["b"] == (VECTOR.tolist(), False)
+
+
+def test_an_expired_value_does_not_wait(store: Store) -> None:
+    number = stored(store, replace(document("a"), expires=5), document("b"))
+    assert waiting(store, number) == ([1, 2], [])
+    assert waiting(store, number, Visibility(instant=6)) == ([2], [])

@@ -52,8 +52,8 @@ PATIENCE_SECONDS = 10.0
 """For so long texts wait behind all questions and uploads. Then they take turns with uploads."""
 QUIET_SECONDS = 0.25
 """For so long after an upload's texts, those of the next one are awaited."""
-LONG_SLICE_SECONDS = 0.3
-"""About how long a slice of texts takes for which no question waits: larger batches of similar texts are faster."""
+LONG_SLICE, LONG_SLICE_SECONDS = 32, 0.3
+"""The least texts of a slice for which no question waits, and about how long it takes. They fill a batch."""
 IN_TURN = "what rows lack"
 """The caller in whose name they take turns."""
 
@@ -254,12 +254,12 @@ class Backfill:
         """
         # Such an encoder computes questions beside other texts, or on another machine.
         is_aside = queue.encoder.has_query_lane or queue.encoder.kind == "remote"
-        aim = LONG_SLICE_SECONDS if is_aside else SLICE_SECONDS
+        aim, least = (LONG_SLICE_SECONDS, LONG_SLICE) if is_aside else (SLICE_SECONDS, MIN_SLICE)
         made, start = dict[str, T](), 0
         while start < len(texts):
             if len(queues) > 1:
                 await self._wait_for_uploads(queues)
-            batch, began = texts[start : start + self._slice], time.perf_counter()
+            batch, began = texts[start : start + max(least, self._slice)], time.perf_counter()
             try:
                 async with asyncio.timeout(self._patience):
                     encoded = await queue.encode(batch, "document")
@@ -271,7 +271,7 @@ class Backfill:
                     CALLER.set("")
             seconds = time.perf_counter() - began
             if seconds > 2 * aim:
-                self._slice = max(MIN_SLICE, self._slice // 2)
+                self._slice = max(least, self._slice // 2)
             elif seconds < aim:
                 self._slice = min(MAX_SLICE, 2 * self._slice)
             made |= dict(zip(batch, read(encoded), strict=True))

@@ -17,7 +17,7 @@ def settled(characters_a_second, limits=None, batches=20):
 
 @pytest.mark.parametrize(
     ("characters_a_second", "expected"),
-    [(1e9, MAX_CHARACTERS), (40_960, MAX_CHARACTERS), (20_000, 2000), (4_000, 400), (10, MIN_CHARACTERS)],
+    [(1e9, MAX_CHARACTERS), (81_920, MAX_CHARACTERS), (20_000, 2000), (4_000, 400), (10, MIN_CHARACTERS)],
 )
 def test_full_batches_approach_a_tenth_of_a_second(characters_a_second, expected):
     assert settled(characters_a_second).size == pytest.approx(expected, abs=1)

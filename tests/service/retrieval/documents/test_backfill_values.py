@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from softkv_attention.lookup import Limits
 from softkv_service.encoding import DEFAULT_MODEL, Encoder, TextRefused, load_encoder
 from softkv_service.retrieval import InvalidContent, ValuesPending
-from softkv_service.retrieval.collections import Catalogue, Collection
+from softkv_service.retrieval.collections import Catalogue, Collection, with_values
 from softkv_service.retrieval.collections.collection import Collection as WholeCollection
 from softkv_service.retrieval.documents import (
     Backfill,
@@ -29,9 +30,10 @@ from softkv_service.retrieval.documents import (
     update_documents,
     upsert,
 )
+from softkv_service.retrieval.documents.prepare import draft_again
 from softkv_service.retrieval.queries import attend_collection
 from softkv_service.retrieval.question import CollectionQuestion
-from softkv_service.scheduling import CALLER
+from softkv_service.scheduling import CALLER, READS
 from softkv_service.storage import Restriction, SQLiteStore, Store
 from softkv_service.storage.conditions import parse_condition
 from tests.service.retrieval.documents.test_backfill import LONG, serving
@@ -247,6 +249,38 @@ async def test_a_refused_text_fails_alone(store: Store, model: Encoder, monkeypa
         await backfill.fill()
         assert count(collection) == (0, 0)
         assert await ask(collection) is not None
+
+
+async def test_a_move_to_another_encoder_encodes_those_that_wait(store: Store, model: Encoder) -> None:
+    async with serving(store, model) as catalogue:
+        collection = await written(catalogue, documents(3))
+        with store.reading() as reader:
+            (one, *_) = reader.page(collection.record.id)
+        draft = draft_again(collection.record, one, sent_vectors=False)
+        assert draft.texts == [text(0), value(0)]
+        vector = np.ones(3, dtype=np.float32)
+        record = draft.record(dict.fromkeys(draft.texts, vector))
+        assert not record.value_waits
+        assert np.array_equal(np.asarray(record.value_vector), vector)
+
+
+async def test_keys_that_left_memory_come_back_with_values_that_wait(store: Store, model: Encoder) -> None:
+    async with serving(store, model) as catalogue:
+        collection = await written(catalogue, documents(300))
+        if isinstance(store, SQLiteStore):
+            assert collection.unload()
+        with pytest.raises(ValuesPending, match="300 documents"):
+            await ask(collection)
+        await Backfill(catalogue).fill()
+        assert await ask(collection) is not None
+
+
+async def test_without_its_encoder_a_few_values_are_pending_too(store: Store, model: Encoder) -> None:
+    async with serving(store, model) as catalogue:
+        collection = await written(catalogue, documents(3))
+        await catalogue.encoders.close()
+        with pytest.raises(ValuesPending, match="1 document"):
+            await with_values(collection, partial(READS.run, partial(get, collection, "001", value_vector=True)))
 
 
 async def test_no_file_has_values_that_wait(tmp_path: Path, model: Encoder) -> None:
