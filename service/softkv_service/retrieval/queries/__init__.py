@@ -19,9 +19,9 @@ from softkv_service.retrieval.queries.defaults import (
     format_defaults,
     read_defaults,
 )
-from softkv_service.retrieval.queries.diversity import MAX_MATCHES, check_matches
 from softkv_service.retrieval.queries.documents import BestKey, Document
 from softkv_service.retrieval.queries.leave_one_out import MAX_WORDS, leave_words_out
+from softkv_service.retrieval.queries.places import MAX_MATCHES, check_matches
 from softkv_service.retrieval.queries.query_parts import MAX_REQUEST_PARTS, Query, QueryPart, WeightedSum, find_words
 from softkv_service.retrieval.queries.question import (
     Array,

@@ -30,11 +30,11 @@ from softkv_service.retrieval.collections import (
     get_words_queue,
     parse_filter,
 )
-from softkv_service.retrieval.queries.diversity import check_diversity, count_head
 from softkv_service.retrieval.queries.documents import StoredDocuments
 from softkv_service.retrieval.queries.heads import Head
 from softkv_service.retrieval.queries.late import compute_late_term
 from softkv_service.retrieval.queries.lookup import lookup_question
+from softkv_service.retrieval.queries.places import check_places, count_head
 from softkv_service.retrieval.queries.query_parts import (
     EncodedSum,
     Query,
@@ -78,10 +78,10 @@ from softkv_service.retrieval.queries.terms import (
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.retrieval.verdict import (
     OUTSIDE_CALIBRATION,
-    UNCALIBRATED,
     ConfidenceModel,
-    describe_labels,
+    consult_labels,
     resolve_null,
+    settle_confidence,
 )
 from softkv_service.storage.errors import NotInMemory
 
@@ -373,9 +373,10 @@ class Plan:
     ) -> Plan:
         """Check the options, rank documents for full text, and encode the texts; see `attend_collection`."""
         record, encoders = collection.record, collection.encoders
-        question = resolve_question(record, question)
+        has_sums = any(isinstance(query, WeightedSum) for query in queries)
+        question = settle_confidence(record, resolve_question(record, question), has_sums=has_sums)
         check_sums(queries, question)
-        check_diversity(record, question)
+        check_places(record, question)
         if "highlight" in question.fields:
             check_highlight(record)
         terms = None
@@ -475,14 +476,9 @@ class PlannedQueries:
             InvalidContent: an option needs a calibration that the collection does not have.
         """
         snapshot, question = self.snapshot, self.plan.question
-        record, nothing = snapshot.record, [None] * len(batch_answers)
-        if question.min_confidence is None and record.settings.calibration is None:
-            return nothing, UNCALIBRATED
-        of_part = snapshot.restriction is not None
-        model = ConfidenceModel.of(record, question, of_part=of_part)
-        labels = describe_labels(record, question, model, of_part=of_part)
+        model, labels = consult_labels(snapshot.record, question, of_part=snapshot.restriction is not None)
         if model is None:
-            return nothing, labels
+            return [None] * len(batch_answers), labels
         pairs = zip(self.terms, batch_answers, strict=True)
         scores = [0.0 if terms is None else terms.score_of_best(answer) for terms, answer in pairs]
         return model.about(snapshot.view, self.questions, batch_answers, scores), labels

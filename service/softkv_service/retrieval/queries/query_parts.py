@@ -248,15 +248,7 @@ def keys_by_id(documents: Sequence[DocumentRecord]) -> Mapping[str, Array]:
 
 
 def check_sums(queries: Sequence[Query], question: CollectionQuestion) -> None:
-    """Raise InvalidContent for options that do not apply to a weighted sum."""
-    if not any(isinstance(query, WeightedSum) for query in queries):
-        return
-    if question.min_confidence is not None:
-        raise InvalidContent.at(
-            "/min_confidence",
-            "min_confidence holds for questions as they were calibrated, and a query is a weighted sum: send one text "
-            "or vector, or leave min_confidence out",
-        )
+    """Raise InvalidContent for full text with a weighted sum that has no words."""
     without_words = any(isinstance(query, WeightedSum) and find_words(query) is None for query in queries)
     if question.full_text and question.searched is None and without_words:
         raise InvalidContent.at(

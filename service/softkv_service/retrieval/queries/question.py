@@ -137,8 +137,7 @@ def resolve_question(record: CollectionRecord, question: CollectionQuestion) -> 
     own.
 
     Raises:
-        InvalidContent: `min_confidence` is sent with no match, or "auto" for a collection that is not calibrated; or
-            the text of `full_text` is invalid.
+        InvalidContent: "auto" is sent for a collection that is not calibrated, or the text of `full_text` is invalid.
     """
     resolved = dict[str, Any]()
     weight = question.full_text
@@ -153,13 +152,6 @@ def resolve_question(record: CollectionRecord, question: CollectionQuestion) -> 
         calibration = Calibration.read(record.settings.calibration)
         if calibration is not None and calibration.reranked is not None and question.reranker == calibration.rerank:
             resolved["null"] = "calibrated"
-    if question.min_confidence is not None:
-        if record.settings.has_lost_calibration:
-            resolved["min_confidence"] = None  # `describe_labels` puts it into the reason
-        elif question.top_k == 0:
-            raise InvalidContent.at(
-                "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"
-            )
     return question.copy_with(**resolved) if resolved else question
 
 

@@ -23,8 +23,8 @@ from softkv_attention.lookup import (
 )
 from softkv_service.retrieval.collections import Snapshot, parse_filter
 from softkv_service.retrieval.documents import explain_filter
-from softkv_service.retrieval.queries.diversity import find_places
 from softkv_service.retrieval.queries.documents import BestKey, Document, DocumentReader
+from softkv_service.retrieval.queries.places import find_places
 from softkv_service.retrieval.queries.question import Array, EncodedQuery, build_mask
 from softkv_service.retrieval.queries.terms import LogitTerms
 from softkv_service.retrieval.question import CollectionQuestion
@@ -255,12 +255,12 @@ class ResultBuilder:
 
         If a confidence is required of the first match, the verdict is on that match alone.
         """
-        of_first = None if confidence is None else confidence.of_first(answer)
+        required = None if confidence is None else confidence.required
         policy = Policy(
             HALF if confidence is None else confidence.none_from,
             is_readable=not query.words_unknown,
-            confidence=of_first,
-            group=None if leader is None or self.question.min_confidence is not None else leader.share,
+            confidence=None if confidence is None else confidence.of_first(answer),
+            group=None if leader is None or required is not None else leader.share,
         )
         verdict, several = judge(answer.shares, policy), answer.heaviest <= HALF
         stands_out = several and policy.group is not None and verdict.stands == "one"
@@ -272,7 +272,7 @@ class ResultBuilder:
             is_readable=policy.is_readable,
         )
         named = (leader.name, leader.share.weight) if leader is not None and stands_out else None
-        return Conclusion(verdict, alike, policy.is_readable, named)
+        return Conclusion(verdict, alike, policy.is_readable, named, required)
 
 
 def read_matches(

@@ -20,7 +20,7 @@ from softkv_service.retrieval.verdict.key_background import (
     KeySample,
     choose_documents,
 )
-from softkv_service.retrieval.verdict.labels import ConfidenceModel
+from softkv_service.retrieval.verdict.labels import ConfidenceModel, settle_confidence
 from softkv_service.retrieval.verdict.null import (
     CALIBRATED,
     NullBackground,
@@ -34,9 +34,8 @@ from softkv_service.retrieval.verdict.reason import (
     LATE_WAITS,
     LOST_CALIBRATION,
     OUTSIDE_CALIBRATION,
-    UNCALIBRATED,
     Conclusion,
-    describe_labels,
+    consult_labels,
     explain_verdict,
     late_waits,
 )

@@ -21,6 +21,34 @@ Array = np.ndarray[Any, Any]
 _MIN_DOCUMENT_WEIGHT = 1e-6  # beside a null weight near 1, float64 keeps ten digits of this documents' share
 
 
+def settle_confidence(record: CollectionRecord, question: CollectionQuestion, *, has_sums: bool) -> CollectionQuestion:
+    """Return a question with the confidence that it can require: none of a calibration that is not read any more.
+
+    Args:
+        record: the collection's record.
+        question: the question.
+        has_sums: whether one of its queries is a weighted sum.
+
+    Raises:
+        InvalidContent: it requires a confidence of no match, or of the match of a weighted sum.
+    """
+    if question.min_confidence is None:
+        return question
+    if record.settings.has_lost_calibration:
+        return question.copy_with(min_confidence=None)  # `describe_labels` puts it into the reason
+    if question.top_k == 0:
+        raise InvalidContent.at(
+            "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"
+        )
+    if has_sums:
+        raise InvalidContent.at(
+            "/min_confidence",
+            "min_confidence holds for questions as they were calibrated, and a query is a weighted sum: send one text "
+            "or vector, or leave min_confidence out",
+        )
+    return question
+
+
 @dataclass(frozen=True)
 class ConfidenceModel:
     """The part of a collection's calibration that turns the weights of one answer into confidences.
@@ -28,7 +56,7 @@ class ConfidenceModel:
     Attributes:
         variant: the parameters that were fitted for the query's weight of full text.
         temperature: the temperature for which they were fitted.
-        min_confidence: the confidence that the first match needs for the verdict "one"; None if not requested.
+        required: the confidence that the first match needs for the verdict "one"; None if not requested.
         labels: the number of questions to which they were fitted.
         source: where these questions came from.
         none_from: the null weight from which the verdict is "none"; ½ if the null key is not the calibrated one.
@@ -38,7 +66,7 @@ class ConfidenceModel:
 
     variant: Variant
     temperature: float
-    min_confidence: float | None
+    required: float | None
     labels: int
     source: LabelSource
     none_from: float = HALF
@@ -131,7 +159,7 @@ class ConfidenceModel:
         its share.
         """
         logs = answer.logits + answer.log_weight_of_other_parts
-        if self.min_confidence is None or not len(logs):
+        if self.required is None or not len(logs):
             return None
         best, variation = int(logs.argmax()), answer.certificate.total_variation
         best_log, best_weight, documents_weight = float(logs[best]), float(answer.weights[best]), 1 - answer.null_weight
@@ -141,7 +169,7 @@ class ConfidenceModel:
         )
         lowest = self._confidence(min_share, best_log, max_share, answer.keys)
         highest = self._confidence(max_share, best_log, min_share, answer.keys)
-        return FirstConfidence(self.min_confidence, self._first(best_log, answer.keys), (lowest, highest))
+        return FirstConfidence(self.required, self._first(best_log, answer.keys), (lowest, highest))
 
     def of_matches(self, logs: Array, keys: int) -> list[float]:
         """Return the confidence of each match, best first.

@@ -71,6 +71,25 @@ class WeightedMatch(Protocol):
         """The probability that it is right; None without labels."""
 
 
+def consult_labels(
+    record: CollectionRecord, question: CollectionQuestion, *, of_part: bool
+) -> tuple[ConfidenceModel | None, str]:
+    """Return what computes the confidences of answers, None without one, and a clause on labels for their reasons.
+
+    Args:
+        record: the collection's record.
+        question: the question.
+        of_part: whether the caller sees only a part of the collection.
+
+    Raises:
+        InvalidContent: `min_confidence` was sent without a calibration that holds for the question.
+    """
+    if record.settings.calibration is None and question.min_confidence is None:
+        return None, UNCALIBRATED
+    model = ConfidenceModel.of(record, question, of_part=of_part)
+    return model, describe_labels(record, question, model, of_part=of_part)
+
+
 def describe_labels(
     record: CollectionRecord, question: CollectionQuestion, model: ConfidenceModel | None, *, of_part: bool = False
 ) -> str:
@@ -99,12 +118,14 @@ class Conclusion:
         alike: whether the documents that share the weight say nearly the same.
         is_readable: whether the model knows a word of the query.
         leader: the group of documents that stands out, with its weight; None if the first match is the one to speak of.
+        required: the confidence that the first match needs for the verdict "one"; None if not requested.
     """
 
     verdict: Verdict
     alike: bool
     is_readable: bool
     leader: tuple[str, float] | None
+    required: float | None
 
 
 def explain_verdict(
@@ -129,23 +150,23 @@ def explain_verdict(
     first, leader, verdict = matches[0] if matches else None, conclusion.leader, conclusion.verdict
     if leader is None and first is not None:
         leader = first.id, first.weight
-    headline = ALIKE if conclusion.alike else _headline(leader, conclusion, question)
+    headline = ALIKE if conclusion.alike else _headline(leader, conclusion)
     sentences = [f"{headline}: {_shares(leader, answer, verdict)}."]
     if first is not None:
-        sentences.append(_describe_match(first, answer, verdict, question, labels))
+        sentences.append(_describe_match(first, answer, conclusion, question, labels))
     if not verdict.certain:
         sentences.append(UNSETTLED)
     return " ".join(sentences)
 
 
-def _headline(leader: tuple[str, float] | None, conclusion: Conclusion, question: CollectionQuestion) -> str:
+def _headline(leader: tuple[str, float] | None, conclusion: Conclusion) -> str:
     """Return the verdict in words."""
     stands = conclusion.verdict.stands
     if stands == "none":
         return "Nothing here is about that"
     if not conclusion.is_readable:
         return "The model knows no word of the question, so the weights say little"
-    enough = "stands out" if question.min_confidence is None else "is sure enough"
+    enough = "stands out" if conclusion.required is None else "is sure enough"
     name = "No document" if stands == "several" else "One document" if leader is None else _quote(leader[0])
     return f"{name} {enough}"
 
@@ -171,7 +192,7 @@ def _shares(leader: tuple[str, float] | None, answer: Answer, verdict: Verdict) 
 
 
 def _describe_match(
-    first: WeightedMatch, answer: Answer, verdict: Verdict, question: CollectionQuestion, labels: str
+    first: WeightedMatch, answer: Answer, conclusion: Conclusion, question: CollectionQuestion, labels: str
 ) -> str:
     """Return a sentence on the best match: its similarity, that of the null key, and what labels say.
 
@@ -187,7 +208,7 @@ def _describe_match(
     elif level is None or not math.isfinite(level):
         described = f"The best match has similarity {similarity:.3g}"
     else:
-        together = None if verdict.stands == "one" and similarity > level else _joint_similarity(answer)
+        together = None if conclusion.verdict.stands == "one" and similarity > level else _joint_similarity(answer)
         compared = similarity if together is None else together
         relation = "at" if compared == level else "above" if compared > level else "below"
         near, far = _distinguish(compared, level)
@@ -199,7 +220,7 @@ def _describe_match(
         described = f"The best match has similarity {joint}{near}, {relation} {far}, where {NULL} lies"
     if first.confidence is None:
         return f"{described}; {labels}." if labels else f"{described}."
-    required = "" if question.min_confidence is None else f" ({100 * question.min_confidence:.6g} % was asked for)"
+    required = "" if conclusion.required is None else f" ({100 * conclusion.required:.6g} % was asked for)"
     return f"{described}; {labels}, it is right with a probability of {share(first.confidence)}{required}."
 
 

@@ -1,4 +1,4 @@
-"""Diversity: documents whose keys are near to that of a heavier match share its place."""
+"""The places of matches: how many an answer has, and with `diversity` which documents share that of a heavier one."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def share_places(similarity: str, diversity: float, keys: Array, size: int) -> A
     return leaders
 
 
-def check_diversity(record: CollectionRecord, question: CollectionQuestion) -> None:
+def check_places(record: CollectionRecord, question: CollectionQuestion) -> None:
     """Raise InvalidContent for a question, or a similarity, to which `diversity` does not apply."""
     if question.diversity is None:
         return

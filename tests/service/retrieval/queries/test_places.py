@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from softkv_attention.lookup import Limits
 from softkv_service.retrieval import InvalidContent
-from softkv_service.retrieval.queries.diversity import share_places
+from softkv_service.retrieval.queries.places import share_places
 from softkv_service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
 from tests.thorough import examples
