@@ -12,7 +12,7 @@ NOT_ASKED = [
     "service/softkv_service/retrieval/collections/aliases.py",
     "service/softkv_service/retrieval/documents/seeding.py",
     "service/softkv_service/retrieval/verdict/labels.py",
-    "service/softkv_service/retrieval/queries/terms.py",
+    "service/softkv_service/retrieval/queries/terms/builder.py",
     "service/softkv_service/retrieval/terms/bias.py",
     "service/softkv_service/storage/restricted.py",
     "service/softkv_service/storage/conditions/visibility.py",

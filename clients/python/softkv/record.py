@@ -132,7 +132,7 @@ class Record:
 
     def copy_with(self, **fields: Any) -> Self:
         """Return a copy in which these fields have other values."""
-        return type(self)(**self.__dict__ | fields)
+        return type(self)(**self._fields() | fields)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable: {name} stays as it is")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cached_property
 from typing import Literal, Self, TypeAlias
 
 from softkv.questions import MATCH_FIELDS, Compare, MatchField, Null, Question, Sweep
@@ -55,23 +56,23 @@ class CollectionQuestion(Question):
         options = {name: value for name, value in vars(request).items() if name in cls._names}
         return cls(**options | {"query": None, "queries": None, "now": now})
 
-    @property
+    @cached_property
     def fields(self) -> Sequence[MatchField]:
         """The fields of each match."""
         return MATCH_FIELDS if self.include is None else self.include
 
-    @property
+    @cached_property
     def explained(self) -> bool:
         """Whether each match has the terms of its logit."""
         return "explanation" in self.fields
 
-    @property
+    @cached_property
     def reads(self) -> DocumentDetail:
         """The detail of documents that the fields take."""
         return required_detail(self.fields)
 
-    @property
+    @cached_property
     def text_terms(self) -> TextTerms:
-        """The terms that the text of each query adds to logits; for a question that `resolve_question` has returned."""
+        """The terms that the text of each query adds to logits; for a question that `resolve_words` has returned."""
         assert self.full_text is None or isinstance(self.full_text, int | float)
         return TextTerms(self.full_text or 0.0, self.reranker)

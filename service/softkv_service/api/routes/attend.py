@@ -79,8 +79,12 @@ async def attend(name: NameInPath, body: QuestionBody, request: Request, running
             result.matches.clear()  # frees the matches here, possibly in a thread, because that takes time
         return ({"results": answers} if body.queries is not None else answers[0]) | shared
 
-    many = sum(sum(1 for _ in result.all_matches) for result in results) > MANY_MATCHES
+    many = sum(map(_count_matches, results)) > MANY_MATCHES
     return JSONAnswer(await BODIES.run(shape_answers) if many else shape_answers())
+
+
+def _count_matches(result: Result) -> int:
+    return len(result.matches) + sum(len(reading.matches) for reading in result.readings)
 
 
 def parse_query(sent: Any) -> Query:

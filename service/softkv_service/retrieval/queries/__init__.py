@@ -1,7 +1,7 @@
 """Queries: attend, sweep, compare, leave words out, aggregate, and trace the model.
 
 A request becomes a `Plan` (`attend.py`). For each version of the collection that is asked, every query becomes a
-`Question` of the lookup. Its filter becomes a mask. Its full-text ranks and metadata terms (`terms.py`) become a bias.
+`Question` of the lookup. Its filter becomes a mask. Its full-text ranks and metadata terms (`terms/`) become a bias.
 A filter is evaluated on cached columns, and after a write only for new rows. SQL evaluates ids, fields too large for
 memory, and filters of readers that are older than the cache.
 """
@@ -30,15 +30,15 @@ from softkv_service.retrieval.queries.question import (
     check_readable,
     check_texts,
     encode_queries,
-    fits_full_text,
-    parse_full_text_query,
 )
 from softkv_service.retrieval.queries.readers import MAX_ANSWER_GROUPS, MAX_SENTENCES
-from softkv_service.retrieval.queries.rerank import (
-    MAX_RERANK_QUERY,
-    resolve_rerank,
-)
 from softkv_service.retrieval.queries.results import FullText, Match, Reading, Result
 from softkv_service.retrieval.queries.sweep import sweep_collection
-from softkv_service.retrieval.queries.terms import ReadTerm
+from softkv_service.retrieval.queries.terms import (
+    MAX_RERANK_QUERY,
+    ReadTerm,
+    fits_full_text,
+    parse_full_text_query,
+    resolve_rerank,
+)
 from softkv_service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, MAX_TOKENS_WITHOUT_HEADS, trace_text

@@ -31,8 +31,6 @@ from softkv_service.retrieval.collections import (
     parse_filter,
 )
 from softkv_service.retrieval.queries.documents import StoredDocuments
-from softkv_service.retrieval.queries.heads import Head
-from softkv_service.retrieval.queries.late import compute_late_term
 from softkv_service.retrieval.queries.lookup import lookup_question
 from softkv_service.retrieval.queries.places import check_places, count_head
 from softkv_service.retrieval.queries.query_parts import (
@@ -40,7 +38,6 @@ from softkv_service.retrieval.queries.query_parts import (
     Query,
     WeightedSum,
     add_up,
-    check_sums,
     encode_sums,
     find_words,
     keys_in,
@@ -49,17 +46,8 @@ from softkv_service.retrieval.queries.question import (
     EncodedQuery,
     check_complete,
     check_queries,
-    resolve_question,
 )
 from softkv_service.retrieval.queries.readers import Reader, check_highlight, choose_readers, highlight_matches
-from softkv_service.retrieval.queries.rerank import (
-    MAX_RERANK_QUERY,
-    check_rerank,
-    compute_rerank_term,
-    most_documents,
-    read_head,
-    resolve_rerank,
-)
 from softkv_service.retrieval.queries.results import (
     Answered,
     Result,
@@ -68,12 +56,23 @@ from softkv_service.retrieval.queries.results import (
     warn_of_filters,
 )
 from softkv_service.retrieval.queries.terms import (
+    MAX_RERANK_QUERY,
+    Head,
     LogitTerms,
     ReadTerm,
     TermsBuilder,
     add_reranked,
+    check_rerank,
+    check_sums,
+    compute_late_term,
+    compute_rerank_term,
     join_reranked,
+    most_documents,
     prepare_terms,
+    read_head,
+    resolve_rerank,
+    resolve_reranked_null,
+    resolve_words,
 )
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.retrieval.verdict import (
@@ -373,9 +372,15 @@ class Plan:
     ) -> Plan:
         """Check the options, rank documents for full text, and encode the texts; see `attend_collection`."""
         record, encoders = collection.record, collection.encoders
-        has_sums = any(isinstance(query, WeightedSum) for query in queries)
-        question = settle_confidence(record, resolve_question(record, question), has_sums=has_sums)
-        check_sums(queries, question)
+        if question.full_text is not None:
+            question = resolve_words(record, question)
+        if question.reranker is not None:
+            question = resolve_reranked_null(record, question)
+        if question.min_confidence is not None:
+            has_sums = any(isinstance(query, WeightedSum) for query in queries)
+            question = settle_confidence(record, question, has_sums=has_sums)
+        if question.full_text:
+            check_sums(queries, question)
         check_places(record, question)
         if "highlight" in question.fields:
             check_highlight(record)

@@ -13,8 +13,7 @@ from softkv_service.retrieval.calibration import USUAL_LATE, Calibration
 from softkv_service.retrieval.collections import Collection, get_known_facts
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.queries.query_parts import find_words
-from softkv_service.retrieval.queries.question import fits_full_text
-from softkv_service.retrieval.queries.rerank import DEFAULT_DEPTH, MAX_RERANK_QUERY, most_documents
+from softkv_service.retrieval.queries.terms import DEFAULT_DEPTH, MAX_RERANK_QUERY, fits_full_text, most_documents
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.conditions import Combination, Condition, parse_condition
 from softkv_service.storage.errors import InvalidCondition

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from softkv_attention.lookup import Answer
 from softkv_service.retrieval.collections import MAX_COMPONENTS, Snapshot, count_components, require_values
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.queries.question import Array
@@ -151,3 +152,15 @@ class MemoryDocuments:
     def keys(self, rows: Array) -> Array:
         """Return float32[n, d], the keys of the documents with these row numbers."""
         return np.stack([self.given[row].keys[0] for row in rows.tolist()])
+
+
+def choose_matches(answer: Answer, reading: DocumentReader) -> Array:
+    """Return the indices of the answer's matches among its best documents, the best one first.
+
+    The answer has more documents than matches if several tie for the last place; then the id decides.
+    """
+    indices = np.arange(len(answer.numbers))
+    if len(indices) <= answer.matches:
+        return indices
+    ids = np.array(reading.ids(answer.numbers), dtype=object)
+    return np.lexsort((ids, -answer.similarities, -answer.weights))[: answer.matches]

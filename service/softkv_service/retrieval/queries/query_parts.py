@@ -19,7 +19,6 @@ from softkv_service.retrieval.collections import Snapshot
 from softkv_service.retrieval.errors import Flaw, InvalidContent
 from softkv_service.retrieval.projection import read_projection
 from softkv_service.retrieval.queries.question import Array, EncodedQuery, check_queries, encode_queries
-from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.records import CollectionRecord, DocumentRecord
 
 CANCELLED = 1e-5
@@ -245,14 +244,3 @@ def _read_keys(snapshot: Snapshot, ids: Sequence[str]) -> Mapping[str, Array]:
 def keys_by_id(documents: Sequence[DocumentRecord]) -> Mapping[str, Array]:
     """Return the keys float32[k, d] of documents by their ids."""
     return {document.id: document.keys for document in documents}
-
-
-def check_sums(queries: Sequence[Query], question: CollectionQuestion) -> None:
-    """Raise InvalidContent for full text with a weighted sum that has no words."""
-    without_words = any(isinstance(query, WeightedSum) and find_words(query) is None for query in queries)
-    if question.full_text and question.searched is None and without_words:
-        raise InvalidContent.at(
-            "/full_text",
-            "full text takes the words of the text parts with a positive weight, and a query has none: send a text "
-            'part, or the words as {"weight": …, "query": …}, or leave full_text out',
-        )

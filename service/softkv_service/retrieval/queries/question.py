@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +10,12 @@ import numpy as np
 
 from softkv_attention.lookup import AnyMask
 from softkv_service.encoding import Content, Encoders, TextRefused
-from softkv_service.retrieval.calibration import Calibration
 from softkv_service.retrieval.collections import Snapshot, get_encoding_queue, parse_filter
 from softkv_service.retrieval.errors import Flaw, InvalidContent, NothingToRead, ShardsMissing
 from softkv_service.retrieval.question import CollectionQuestion
-from softkv_service.retrieval.verdict import require_calibration
-from softkv_service.storage.conditions import SearchTerm, parse_search, with_bigrams
-from softkv_service.storage.errors import InvalidSearch
 from softkv_service.storage.records import CollectionRecord
 
 Array = np.ndarray[Any, Any]
-
-MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
-"""Limits of a text that is ranked in full text: the time grows with its words, even those that no document has."""
 
 MAX_SHOWN_CHARACTERS = 60
 """The number of characters of a text that an error repeats."""
@@ -130,57 +123,6 @@ def _describe_unreadable(text: str, unknown: int | None, model: str) -> str:
     else:
         seen = f"{shown}, in which {model} finds special tokens alone, or none"
     return f"Expected a question with something to read, got {seen}. Ask in words that the model knows."
-
-
-def resolve_question(record: CollectionRecord, question: CollectionQuestion) -> CollectionQuestion:
-    """Return a question with the calibration's full-text weight in place of "auto", and the terms of a search of its
-    own.
-
-    Raises:
-        InvalidContent: "auto" is sent for a collection that is not calibrated, or the text of `full_text` is invalid.
-    """
-    resolved = dict[str, Any]()
-    weight = question.full_text
-    if isinstance(weight, Mapping):
-        resolved["searched"], weight = parse_full_text_query(weight["query"]), weight["weight"]
-    if weight == "auto":
-        weight = require_calibration(record, "/full_text").full_text
-    if weight is not question.full_text:
-        resolved["full_text"] = weight
-    if question.reranker is not None and question.null is None:
-        # Reranked weights have a null key of their own, whatever the collection's is.
-        calibration = Calibration.read(record.settings.calibration)
-        if calibration is not None and calibration.reranked is not None and question.reranker == calibration.rerank:
-            resolved["null"] = "calibrated"
-    return question.copy_with(**resolved) if resolved else question
-
-
-def fits_full_text(text: str) -> bool:
-    """Return whether a text is short enough to be ranked in full text. Each bigram counts as a word."""
-    return len(text) <= MAX_QUERY_CHARACTERS and len(with_bigrams(text).split()) <= MAX_WORDS
-
-
-def parse_full_text_query(text: str, pointer: str = "/full_text/query") -> tuple[SearchTerm, ...]:
-    """Return the terms of a text that full text ranks: words, "phrases" and the beginnings of words, as in `micro*`.
-
-    Raises:
-        InvalidContent: the text is too long or invalid; the error has this pointer.
-    """
-    if not fits_full_text(text):
-        raise InvalidContent.at(pointer, describe_length(text))
-    try:
-        return parse_search(text)
-    except InvalidSearch as error:
-        raise InvalidContent.at(pointer, str(error)) from None
-
-
-def describe_length(text: str) -> str:
-    """Return the message of the error for a text that is too long for full text."""
-    words = len(with_bigrams(text).split())
-    return (
-        f"a query of {words:,} words and {len(text):,} characters came, full text takes at most "
-        f"{MAX_WORDS:,} and {MAX_QUERY_CHARACTERS:,}: send a shorter one, or leave full_text out"
-    )
 
 
 def check_complete(snapshot: Snapshot) -> None:

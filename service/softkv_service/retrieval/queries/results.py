@@ -23,7 +23,7 @@ from softkv_attention.lookup import (
 )
 from softkv_service.retrieval.collections import Snapshot, parse_filter
 from softkv_service.retrieval.documents import explain_filter
-from softkv_service.retrieval.queries.documents import BestKey, Document, DocumentReader
+from softkv_service.retrieval.queries.documents import BestKey, Document, DocumentReader, choose_matches
 from softkv_service.retrieval.queries.places import find_places
 from softkv_service.retrieval.queries.question import Array, EncodedQuery, build_mask
 from softkv_service.retrieval.queries.terms import LogitTerms
@@ -338,18 +338,6 @@ def _add_shares(matches: Sequence[Match], members: Mapping[str, Sequence[tuple[s
             for match, share in zip(matches, shares, strict=True)
         ]
     )
-
-
-def choose_matches(answer: Answer, reading: DocumentReader) -> Array:
-    """Return the indices of the answer's matches among its best documents, the best one first.
-
-    The answer has more documents than matches if several tie for the last place; then the id decides.
-    """
-    indices = np.arange(len(answer.numbers))
-    if len(indices) <= answer.matches:
-        return indices
-    ids = np.array(reading.ids(answer.numbers), dtype=object)
-    return np.lexsort((ids, -answer.similarities, -answer.weights))[: answer.matches]
 
 
 def compute_rest_weight(evidence: Evidence, weights: Sequence[float] | Array, documents: int) -> float:

@@ -32,8 +32,6 @@ def settle_confidence(record: CollectionRecord, question: CollectionQuestion, *,
     Raises:
         InvalidContent: it requires a confidence of no match, or of the match of a weighted sum.
     """
-    if question.min_confidence is None:
-        return question
     if record.settings.has_lost_calibration:
         return question.copy_with(min_confidence=None)  # `describe_labels` puts it into the reason
     if question.top_k == 0:

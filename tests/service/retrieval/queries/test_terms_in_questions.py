@@ -18,8 +18,7 @@ from softkv_service.retrieval.collections import Collection
 from softkv_service.retrieval.collections import snapshot as columns
 from softkv_service.retrieval.collections import snapshot as snapshots
 from softkv_service.retrieval.queries import attend_collection
-from softkv_service.retrieval.queries import terms as words
-from softkv_service.retrieval.queries.terms import build_terms, prepare_terms
+from softkv_service.retrieval.queries.terms import build_terms, prepare_terms, words
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.conditions import Comparison
 from softkv_service.storage.records import DocumentRecord

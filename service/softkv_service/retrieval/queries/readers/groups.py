@@ -22,7 +22,7 @@ from softkv_attention.lookup import Answer, AnyMask, GroupShare, Question, Weigh
 from softkv_service.retrieval.collections import parse_filter
 from softkv_service.retrieval.documents import decode_cursor, encode_cursor
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.queries.documents import DocumentReader
+from softkv_service.retrieval.queries.documents import DocumentReader, choose_matches
 from softkv_service.retrieval.queries.places import MAX_MATCHES
 from softkv_service.retrieval.queries.readers.fields import FieldWeights, find_heaviest, masses_of, sum_error
 from softkv_service.retrieval.queries.results import (
@@ -31,7 +31,6 @@ from softkv_service.retrieval.queries.results import (
     Match,
     Reading,
     ShapeMatches,
-    choose_matches,
     read_documents,
     sort_matches,
 )

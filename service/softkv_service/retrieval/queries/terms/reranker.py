@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from softkv.questions import RerankModel
+from softkv_attention.arrays import F64, I64
 from softkv_attention.lookup import Answer
 from softkv_service.encoding import LATE, Encoders, EncodingQueue, Reranker, TextRefused, read_part, write_pair
 from softkv_service.retrieval.calibration import USUAL_LATE, Calibration, Rerank
 from softkv_service.retrieval.collections import Snapshot
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.queries.documents import StoredDocuments
-from softkv_service.retrieval.queries.heads import Head, HeadText
+from softkv_service.retrieval.queries.documents import StoredDocuments, choose_matches
 from softkv_service.retrieval.queries.query_parts import EncodedSum
 from softkv_service.retrieval.queries.question import EncodedQuery
-from softkv_service.retrieval.queries.results import choose_matches
-from softkv_service.retrieval.queries.terms import RerankTerm
+from softkv_service.retrieval.queries.terms.heads import Head, HeadText
 from softkv_service.retrieval.question import CollectionQuestion
+from softkv_service.retrieval.terms import Explanation, clip_addends
 from softkv_service.storage.records import CollectionRecord
 
 MAX_RERANKED, MAX_COMPARED = 10_000, 1000
@@ -33,6 +33,33 @@ DEFAULT_RERANK_WEIGHT = 1.0
 
 DEFAULT_DEPTH, LATE_DEPTH = 50, USUAL_LATE.depth
 """The number of documents that a reranker reads, and late interaction."""
+
+
+@dataclass(frozen=True, eq=False)
+class RerankTerm:
+    """A term that adds a weight times a reranker's logit to the logits of the documents that it has read.
+
+    Attributes:
+        weight: the weight.
+        rows: int64[r], the ascending rows of these documents.
+        logits: float64[r], the reranker's.
+    """
+
+    weight: float
+    rows: I64
+    logits: F64
+
+    @property
+    def addends(self) -> F64:
+        """float64[r], the numbers to add to the logits of these documents."""
+        with np.errstate(over="ignore"):
+            return clip_addends(self.weight * self.logits)
+
+    def explain(self, rows: I64) -> list[Explanation]:
+        """Return for each document with these row numbers the number that is added to its logit, as JSON."""
+        pairs = zip(self.rows.tolist(), self.logits.tolist(), self.addends.tolist(), strict=True)
+        lines = {row: {"of": "rerank", "logit": logit, "addend": addend} for row, logit, addend in pairs}
+        return [lines.get(row, {"of": "rerank", "logit": None, "addend": 0.0}) for row in rows.tolist()]
 
 
 def resolve_rerank(
@@ -60,6 +87,19 @@ def resolve_rerank(
     return (
         fitted if fitted is not None and fitted.reads_as(resolved) else replace(resolved, weight=DEFAULT_RERANK_WEIGHT)
     )
+
+
+def resolve_reranked_null(record: CollectionRecord, question: CollectionQuestion) -> CollectionQuestion:
+    """Return a question with the null key of reranked weights, if its reranker is the one of the calibration.
+
+    They have a null key of their own, whatever the collection's is.
+    """
+    if question.null is not None:
+        return question
+    calibration = Calibration.read(record.settings.calibration)
+    if calibration is None or calibration.reranked is None or question.reranker != calibration.rerank:
+        return question
+    return question.copy_with(null="calibrated")
 
 
 def check_rerank(

@@ -1,134 +1,29 @@
-"""Terms that are added to the logits of documents: full-text ranks, and a bias on their metadata."""
+"""The terms of a query together: all numbers that are added to the logits of documents."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from softkv_attention.arrays import F64, I64
+from softkv_attention.arrays import I64
 from softkv_attention.lookup import Answer, AnyBias, AnyMask
 from softkv_service.retrieval.collections import Collection, Snapshot
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.queries.late import LateTerm
-from softkv_service.retrieval.queries.question import Array, describe_length, fits_full_text
+from softkv_service.retrieval.queries.question import Array
+from softkv_service.retrieval.queries.terms.late import LateTerm
+from softkv_service.retrieval.queries.terms.reranker import RerankTerm
+from softkv_service.retrieval.queries.terms.words import FullTextTerm, RankCache, check_words
 from softkv_service.retrieval.question import CollectionQuestion
-from softkv_service.retrieval.terms import Explanation, clip_addends, parse_bias
+from softkv_service.retrieval.terms import Explanation, parse_bias
 from softkv_service.scheduling import READS
 from softkv_service.storage.conditions import Searched, SearchTerm
 
-
-@dataclass(frozen=True, eq=False)
-class FullTextTerm:
-    """A term that adds a weight times its full-text rank to a document's logit.
-
-    Attributes:
-        rows: int64[r], the ascending rows of documents that contain a word of the query, or one of its terms.
-        ranks: float64[r].
-    """
-
-    weight: float
-    ranking: str
-    rows: I64
-    ranks: F64
-
-    def of(self, rows: I64) -> F64:
-        """Return float64[n], the numbers to add to the logits of the documents with these row numbers."""
-        with np.errstate(over="ignore"):
-            return clip_addends(self.weight * self._ranks_of(rows))
-
-    def explain(self, rows: I64) -> list[Explanation]:
-        """Return for each document with these row numbers how the number that is added to its logit is computed, as
-        JSON.
-        """
-        pairs = zip(self._ranks_of(rows).tolist(), self.of(rows).tolist(), strict=True)
-        return [{"of": "full_text", "rank": rank, "addend": addend} for rank, addend in pairs]
-
-    def _ranks_of(self, rows: I64) -> F64:
-        if not len(self.rows):
-            return np.zeros(len(rows))
-        indices = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-        return np.where(self.rows[indices] == rows, self.ranks[indices], 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class RerankTerm:
-    """A term that adds a weight times a reranker's logit to the logits of the documents that it has read.
-
-    Attributes:
-        weight: the weight.
-        rows: int64[r], the ascending rows of these documents.
-        logits: float64[r], the reranker's.
-    """
-
-    weight: float
-    rows: I64
-    logits: F64
-
-    @property
-    def addends(self) -> F64:
-        """float64[r], the numbers to add to the logits of these documents."""
-        with np.errstate(over="ignore"):
-            return clip_addends(self.weight * self.logits)
-
-    def explain(self, rows: I64) -> list[Explanation]:
-        """Return for each document with these row numbers the number that is added to its logit, as JSON."""
-        pairs = zip(self.rows.tolist(), self.logits.tolist(), self.addends.tolist(), strict=True)
-        lines = {row: {"of": "rerank", "logit": logit, "addend": addend} for row, logit, addend in pairs}
-        return [lines.get(row, {"of": "rerank", "logit": None, "addend": 0.0}) for row in rows.tolist()]
-
-
 ReadTerm: TypeAlias = RerankTerm | LateTerm
 """The term of what has read the best documents of a query."""
-
-
-class RankCache:
-    """A cache of the full-text ranks of some query texts.
-
-    They are computed before the scan, because full text may take longer than many scans.
-    """
-
-    def __init__(self) -> None:
-        self._version: int | None = None
-        self._found: dict[Searched, tuple[str, I64, F64]] = {}
-
-    def find(self, snapshot: Snapshot, texts: Iterable[Searched]) -> None:
-        """Rank the documents of a snapshot (a collection at one version) for these texts, and keep the ranks."""
-        self._found = {text: _rank(snapshot, text) for text in dict.fromkeys(texts)}
-        self._version = snapshot.version
-
-    def of(self, snapshot: Snapshot, text: Searched) -> tuple[str, I64, F64]:
-        """Return the full-text ranking of a text, or of terms: its name, row numbers int64[r] and ranks float64[r].
-
-        It is computed again if the snapshot has another version than the cached ranking.
-        """
-        cached = self._found.get(text) if snapshot.version == self._version else None
-        return _rank(snapshot, text) if cached is None else cached
-
-
-def _rank(snapshot: Snapshot, text: Searched) -> tuple[str, I64, F64]:
-    search = snapshot.reader.search(snapshot.record.id)
-    if snapshot.restriction is None:
-        return search.ranking, *search.ranks(text)
-    # The name has the state: documents without keys count as well, and the view lacks them.
-    lengths = snapshot.lasting(("lengths", snapshot.state), search.lengths)
-    return search.ranking, *search.ranks(text, lengths)
-
-
-def check_words(queries: Sequence[Any]) -> None:
-    """Raise InvalidContent if a query is a vector, or has too many words to rank."""
-    if not all(isinstance(query, str) for query in queries):
-        raise InvalidContent.at(
-            "/full_text",
-            'a vector has no words: send each query as a text, or the words as {"weight": …, "query": …}, or leave '
-            "full_text out",
-        )
-    for query in queries:
-        if not fits_full_text(query):
-            raise InvalidContent.at("/full_text", describe_length(query))
 
 
 @dataclass(frozen=True, eq=False)

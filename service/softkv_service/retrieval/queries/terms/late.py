@@ -11,7 +11,7 @@ import numpy as np
 from softkv_attention.arrays import F64, I64
 from softkv_attention.late import I8, find_best_words, share_again
 from softkv_service.encoding import EncodingQueue, Late, WordModel, Words
-from softkv_service.retrieval.queries.heads import Head, HeadText
+from softkv_service.retrieval.queries.terms.heads import Head, HeadText
 from softkv_service.retrieval.terms import Explanation, clip_addends
 from softkv_service.scheduling import READS, TEXTS
 from softkv_service.storage.records import RowNumbers
