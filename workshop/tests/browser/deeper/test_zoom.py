@@ -193,3 +193,16 @@ def test_late_interaction_joins_the_words(visit: Any) -> None:
     said = numbers(page.locator("#words-met").locator("xpath=preceding-sibling::p[1]").inner_text())
     assert said[0] == pytest.approx(late["similarity"], abs=6e-4)
     assert said[-1] == pytest.approx(100 * best["weight"], abs=0.5)
+
+
+def test_a_question_that_gave_way_to_another_one_is_not_shown(visit: Any) -> None:
+    page = visit("deeper#zoom").page
+    page.wait_for_selector(OF_ROW)
+    held = []
+    page.route("**/v1/trace", lambda route: held.append(route) if not held else route.continue_())
+    for text in ("a slow question", "a fast answer"):
+        page.fill("#zoom-question", text)
+        page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('.chips').innerText.includes('answer')")
+    page.wait_for_function(READY)
+    assert "slow" not in page.locator(".chips").inner_text()

@@ -135,12 +135,12 @@ export const zoom = {
     }
 
     /**
-     * Ask; the recorded question has its answers with it.
-     * @param {string} path
-     * @param {object} body
+     * What asks until it is aborted; the recorded question has its answers with it.
+     * @param {AbortSignal} signal
+     * @returns {import("../zoom/reading.js").Ask}
      */
-    async function ask(path, body) {
-      return recorded?.answers[`${path} ${JSON.stringify(body)}`] ?? context.api.post(path, body);
+    function asker(signal) {
+      return async (path, body) => recorded?.answers[`${path} ${JSON.stringify(body)}`] ?? context.api.post(path, body, signal);
     }
 
     function subject() {
@@ -163,10 +163,10 @@ export const zoom = {
       question.show();
       leaving.end();
       left = null;
-      await readings.ask(async () => {
+      await readings.ask(async (signal) => {
         if (state.q === QUESTION) recorded ??= await context.recorded("zoom");
-        layers = await countLayers(ask, state.model);
-        const now = await readText(ask, subject());
+        layers = await countLayers(asker(signal), state.model);
+        const now = await readText(asker(signal), subject());
         const n = now.tokens.length;
         limit.textContent = n > MOST_TOKENS ? say("limit", { count: n, most: MOST_TOKENS }) : "";
         if (n > MOST_TOKENS) return;
@@ -183,17 +183,17 @@ export const zoom = {
     }
 
     async function readOne() {
-      await heads.ask(async () => {
-        const now = await readHead(ask, subject(), chosen().layer, chosen().head);
+      await heads.ask(async (signal) => {
+        const now = await readHead(asker(signal), subject(), chosen().layer, chosen().head);
         of = now;
         showHead();
       });
     }
 
     async function lookUp() {
-      await answers.ask(async () => {
+      await answers.ask(async (signal) => {
         const { rows: own, q } = state;
-        answer = await (own.length ? readRows(ask, own, options(), q) : readAnswer(ask, state.collection, options(), q));
+        answer = await (own.length ? readRows(asker(signal), own, options(), q) : readAnswer(asker(signal), state.collection, options(), q));
         showAnswer();
       });
     }
@@ -201,8 +201,8 @@ export const zoom = {
     async function leaveHeadsOut() {
       const { embedding } = /** @type {import("../zoom/reading.js").Reading} */ (reading).vector;
       put(movers, say("leaving"));
-      await leaving.ask(async () => {
-        left = await leaveOut(ask, state.collection, options(), subject(), embedding, state.rows.length ? answer : null);
+      await leaving.ask(async (signal) => {
+        left = await leaveOut(asker(signal), state.collection, options(), subject(), embedding, state.rows.length ? answer : null);
         showLeft();
       });
     }
@@ -438,8 +438,8 @@ export const zoom = {
         others.end();
         return fill(differences);
       }
-      await others.ask(async () => {
-        const [one, other] = await Promise.all([state.q, state.second].map((q) => readText(ask, { ...subject(), q }, true)));
+      await others.ask(async (signal) => {
+        const [one, other] = await Promise.all([state.q, state.second].map((q) => readText(asker(signal), { ...subject(), q }, true)));
         const { i } = chosen();
         const token = one.tokens[i]?.text ?? "";
         const twin = other.tokens.findIndex(({ text }) => text.toLowerCase() === token.toLowerCase());
