@@ -12,9 +12,9 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag, create_model
+from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag, ValidatorFunctionWrapHandler, create_model
 from pydantic_core import CoreSchema
-from pydantic_core.core_schema import no_info_after_validator_function, plain_serializer_function_ser_schema
+from pydantic_core.core_schema import no_info_wrap_validator_function, plain_serializer_function_ser_schema
 
 from softkv.record import NOT_SENT, ONE_OF, OR_NULL, Keyword, LeftOut, Length, Named, Range, Record
 from softkv_service.schemas.answers import read_docstring
@@ -57,11 +57,15 @@ class AsRecord:
 
     def __get_pydantic_core_schema__(self, record: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Return the schema for validation."""
-        return no_info_after_validator_function(
-            partial(self._build, record),
+        return no_info_wrap_validator_function(
+            partial(self._validate, record),
             handler.generate_schema(compile_model(record)),
             serialization=plain_serializer_function_ser_schema(lambda value: value),
         )
+
+    def _validate(self, record: type[Record], content: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        """Return the record of JSON; a record of a large body, which was validated before, as it is."""
+        return content if isinstance(content, record) else self._build(record, validate(content))
 
     def _build(self, record: type[Record], model: Wire) -> Any:
         sent = {name: getattr(model, name) for name in model.model_fields_set}

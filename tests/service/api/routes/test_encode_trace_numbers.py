@@ -196,3 +196,16 @@ def test_a_text_without_such_numbers_is_refused(client, options, status, reason)
     answer = client.post("/v1/trace", json={"text": QUESTION, **options})
     assert answer.status_code == status
     assert reason in answer.text
+
+
+def test_the_vectors_without_each_head_are_asked_with_together(client, traced):
+    """Such a request has more than 64 KiB, and so is validated in a thread."""
+    client.put("/v1/collections/left-out", json={"null": False})
+    try:
+        client.post("/v1/collections/left-out/documents", json={"documents": [{"id": "a", "key": "a cat naps"}]})
+        queries = [vector for heads in traced["without_head"][:3] for vector in heads]
+        answer = client.post("/v1/collections/left-out/attend", json={"queries": queries, "rerank": None})
+        assert answer.status_code == 200, answer.text
+        assert [result["matches"][0]["weight"] for result in answer.json()["results"]] == [1] * 36
+    finally:
+        client.delete("/v1/collections/left-out")
