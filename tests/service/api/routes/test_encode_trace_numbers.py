@@ -198,7 +198,7 @@ def test_a_text_without_such_numbers_is_refused(client, options, status, reason)
     assert reason in answer.text
 
 
-def test_the_vectors_without_each_head_are_asked_with_together(client, traced):
+def test_one_request_takes_the_vectors_without_each_head(client, traced):
     """Such a request has more than 64 KiB, and so is validated in a thread."""
     client.put("/v1/collections/left-out", json={"null": False})
     try:

@@ -135,7 +135,7 @@ export const zoom = {
     }
 
     /**
-     * What asks until it is aborted; the recorded question has its answers with it.
+     * Return a function that asks until it is aborted. The recorded question has its answers with it.
      * @param {AbortSignal} signal
      * @returns {import("../zoom/reading.js").Ask}
      */
