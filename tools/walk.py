@@ -2,7 +2,7 @@
 
 - Without an option, one warm question is put to 100,000 rows, with and without an output.
 - With `--http`, a client sends a warm text query, one that is reranked, and 50 texts to a service in this process, over
-  a socket. The collection is small, the encoder the default one.
+  a socket. The collection is small and without late interaction, the encoder the default one.
 
 A move is a call in another file of the project than the call before it, in any thread. A return is a move to a file
 that was entered before. `--list` prints the calls of each file, `--steps` the functions in their order.
@@ -136,7 +136,7 @@ def walk_http(data_dir: Path, call: HttpCall) -> Walk:
         with RunningService(data_dir=data_dir, encoders=encoders) as service, Client(service.url) as client:
             service.wait_until_ready()
             collection = client.collection("walked")
-            collection.create()
+            collection.create(late=False)
             collection.write([Document(str(i), f"{DOCUMENTS[i % 4]} {i}") for i in range(40)])
             for number in range(WARM_CALLS):
                 call(collection, number)

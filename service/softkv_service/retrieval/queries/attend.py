@@ -469,9 +469,13 @@ class PlannedQueries:
                 None if query.is_sum else confidences[i],
                 [readings[i] for readings in of_readers],
             )
-            full_text = summarise_full_text(added, snapshot, question)
-            warnings = warn_of_filters(snapshot, question, answer.documents)
-            results.append(replace(result, coverage=coverage, full_text=full_text, warnings=warnings))
+            if coverage is not None:
+                result = replace(result, coverage=coverage)
+            if added is not None:
+                result = replace(result, full_text=summarise_full_text(added, snapshot, question))
+            if question.filter is not None or question.bias:
+                result = replace(result, warnings=warn_of_filters(snapshot, question, answer.documents))
+            results.append(result)
         return results
 
     def _compute_confidences(self, batch_answers: Sequence[Answer]) -> tuple[Sequence[ConfidenceModel | None], str]:
