@@ -170,8 +170,8 @@ def test_a_trace_of_the_service_has_its_tokens_and_its_layers(client: Client) ->
 def test_a_trace_of_the_core_has_the_weights_of_each_layer() -> None:
     from softkv_attention.transformer import TracedLayer
 
-    arrays = dict.fromkeys(("query", "key", "value", "logits", "attention_change", "feed_forward_change", "change"))
-    layers = [TracedLayer(layer=i, heads=(0, 1, 2), weights=WEIGHTS[i], **arrays) for i in (0, 1)]
+    others = dict.fromkeys(set(TracedLayer._fields) - {"layer", "heads", "weights"})
+    layers = [TracedLayer(layer=i, heads=(0, 1, 2), weights=WEIGHTS[i], **others) for i in (0, 1)]
     widget = Heads(layers, TOKENS)
     assert widget._trace == {"tokens": TOKENS, "layers": [0, 1], "heads": [0, 1, 2]}
     assert np.frombuffer(widget._weights, np.float32).tolist() == WEIGHTS.ravel().tolist()
