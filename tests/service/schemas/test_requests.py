@@ -61,6 +61,13 @@ def test_a_valid_request_becomes_the_record():
     assert OUTER.validate_python({"count": None}) == Outer(ignore_defaults=frozenset({"count"}))
 
 
+def test_a_record_that_was_built_before_stays_as_it_is():
+    """A large body is validated in a thread, and again where the route is called; no field of it becomes null."""
+    record = OUTER.validate_python({"names": ["a"]})
+    assert OUTER.validate_python(record, from_attributes=True) is record
+    assert record.ignore_defaults == frozenset()
+
+
 def test_all_flaws_are_found_at_once_with_their_places():
     sent = {"count": 10, "depth": None, "parts": [{"as": "sum", "share": 0}, {}], "names": ["a", 3], "more": 1}
     assert flaws(sent) == {
