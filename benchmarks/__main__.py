@@ -24,6 +24,7 @@ NAMES = {
     "words": "words kept for late interaction: upload, bytes a word, processor time of a question",
     "http": "beside chroma's server and pgvector: answers a second, latency, recall, memory",
     "upload": "documents a second, and the memory they take",
+    "behind": "documents a second until they are found, with values that are texts, and until all are encoded",
     "encoder": "texts a second, and the distance of the vectors, beside sentence-transformers",
     "costs": "memory, start and a text of the models that a checkout makes",
     "lookup": "the whole softmax over millions of keys, beside who reads them",

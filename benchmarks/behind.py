@@ -1,12 +1,13 @@
 """Documents a second until they are found, with values that are texts: beside another commit, and beside no values.
 
-    python -m benchmarks.behind --before CHECKOUT [--documents 600] [--rounds 5]
+    python -m benchmarks.behind [--before CHECKOUT] [--documents 600] [--rounds 5]
 
-Each round writes texts that no round before had, since services keep vectors. Both services get the same documents in
-turns: FAQ entries with questions of 9 words and answers of 24 as keys and values; the same with question and answer as
-the key; and passages of 60 to 150 words with another as value. "found" is the time until the upload is answered,
-"encoded" until no value waits, both from its first byte. "key" is the upload with `value_from: "key"`. Behind a
-slash are the same ratios of the processor time of the service, which other work on the machine changes less.
+Each round writes texts that no round before had, since services keep vectors, to collections that keep no words. Both
+services get the same documents in turns: FAQ entries with questions of 9 words and answers of 24 as keys and values;
+the same with question and answer as the key; and passages of 60 to 150 words with another as value. "found" is the time
+until the upload is answered, "encoded" until no value waits, both from its first byte. "key" is the upload with
+`value_from: "key"`. Behind a slash are the same ratios of the processor time of the service, which other work on the
+machine changes less.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -66,7 +67,7 @@ KINDS: dict[str, tuple[Callable[[random.Random], Texts], int]] = {
 
 def upload(service: Service, client: httpx.Client, name: str, texts: list[Texts], value_from: str) -> Costs:
     """Write documents to a new collection; return seconds, and the processor's, until they are found and encoded."""
-    client.put(f"/v1/collections/{name}", json={"value_from": value_from}).raise_for_status()
+    client.put(f"/v1/collections/{name}", json={"value_from": value_from, "late": False}).raise_for_status()
     lines = [json.dumps({"id": str(i), "key": key, "value": value}) for i, (key, value) in enumerate(texts)]
     began, spent = time.perf_counter(), service.processor_seconds()
     address, kind = f"/v1/collections/{name}/documents", {"content-type": "application/x-ndjson"}
@@ -79,10 +80,24 @@ def upload(service: Service, client: httpx.Client, name: str, texts: list[Texts]
     return seconds, time.perf_counter() - began, processor, service.processor_seconds() - spent
 
 
+def columns(medians: Mapping[str, Sequence[float]]) -> list[str]:
+    """Return what the table says of one kind of documents, with "–" for what needs a service before."""
+
+    def ratio(one: str, other: str, first: int) -> str:
+        """Return a ratio of seconds, and that of the processor's, which stand two places behind."""
+        if one not in medians or other not in medians:
+            return "–"
+        upper, lower = medians[one], medians[other]
+        return f"{upper[first] / lower[0]:.2f} / {upper[first + 2] / lower[2]:.2f}"
+
+    found = [f"{medians[which][0]:.2f}" if which in medians else "–" for which in ("before", "now")]
+    return [*found, ratio("before", "now", 0), ratio("now", "key", 0), ratio("now", "before", 1)]
+
+
 def main() -> None:
     """Print the ratios of medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--before", type=Path, required=True, metavar="CHECKOUT")
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="of an earlier commit, with its environment")
     parser.add_argument("--documents", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
@@ -93,6 +108,8 @@ def main() -> None:
     with ExitStack() as stack:
         services = dict[str, tuple[Service, httpx.Client]]()
         for name, checkout in (("before", options.before), ("now", None)):
+            if name == "before" and checkout is None:
+                continue
             data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             service = stack.enter_context(Service(data, checkout=checkout))
             service.wait_until_ready()
@@ -104,18 +121,15 @@ def main() -> None:
                 texts = [make(chosen) for _ in range(options.documents // divisor)]
                 keyed = [make(chosen) for _ in texts]
                 name = f"{make.__name__}-{number}"
-                costs["before"].append(upload(*services["before"], name, texts, "value"))
-                costs["now"].append(upload(*services["now"], name, texts, "value"))
+                for which, (service, client) in services.items():
+                    costs[which].append(upload(service, client, name, texts, "value"))
                 costs["key"].append(upload(*services["now"], f"{name}-key", keyed, "key"))
-            before, now, key = (
-                [statistics.median(column) for column in zip(*rows, strict=True)] for rows in costs.values()
-            )
-            pairs = (before, now, 0), (now, key, 0), (now, before, 1)
-            faster, slower, encoded = (
-                f"{one[i] / other[0]:.2f} / {one[i + 2] / other[2]:.2f}" for one, other, i in pairs
-            )
-            row = f"{kind}, {options.documents // divisor}", f"{before[0]:.2f}", f"{now[0]:.2f}"
-            table.add_row(*row, faster, slower, encoded)
+            medians = {
+                which: [statistics.median(column) for column in zip(*rows, strict=True)]
+                for which, rows in costs.items()
+                if rows
+            }
+            table.add_row(f"{kind}, {options.documents // divisor}", *columns(medians))
     Console(width=120).print(table)
     Console().print(f"load of the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
 

@@ -324,7 +324,8 @@ def test_every_option_reaches_the_call(explore: Explore, books: httpx.Client) ->
     page.keyboard.press("Tab")
     page.wait_for_function("() => document.querySelector('#code').textContent.includes('full_text')")
     body = json.loads(page.locator("#code").inner_text())
-    assert body == {"query": QUESTION, "temperature": 0, "null": False, "top_k": 3, "full_text": 0.2}
+    expected = {"query": QUESTION, "temperature": 0, "null": False, "top_k": 3, "full_text": 0.2}
+    assert body == expected | {"rerank": None}
     page.wait_for_function("() => document.querySelectorAll('#results .match[data-id]').length === 3")
     assert next(iter(shown(page).values())) == 1
     assert "none" not in page.locator("#strip").inner_text()

@@ -30,7 +30,7 @@ def test_documents_are_reranked_as_they_are_scored(reranking: Client) -> None:
 
 def test_a_reranker_adds_to_the_logits_of_an_answer(reranking: Client) -> None:
     pets = reranking.collection("pets")
-    pets.create()
+    pets.create(late=False)
     pets.upsert([{"id": str(i), "key": key} for i, key in enumerate(DOCUMENTS)])
     answer = pets.attend("what does a cat need?", rerank={"depth": 2, "weight": 0.5}, include=["key", "explanation"])
     assert answer.certificate.reranked == 2

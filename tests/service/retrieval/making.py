@@ -88,7 +88,7 @@ async def texts(directory: Path, encoder: Encoder, *keys: str) -> AsyncIterator[
     loading = LoadingEncoder(encoder.name, lambda: encoder)
     await loading.start()
     with SQLiteStore.open(directory) as store:
-        made, _ = await Catalogue(store, Encoders([loading])).create("texts", {})
+        made, _ = await Catalogue(store, Encoders([loading])).create("texts", {"late": False})
         documents = [SentDocument(f"{i:03}", key) for i, key in enumerate(keys)]
         await upsert(made, documents, [f"/{i}" for i in range(len(keys))])
         try:

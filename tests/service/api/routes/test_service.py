@@ -126,9 +126,9 @@ MET = {
     "idempotency_key_characters": Met(C, lambda n: {}, method="PUT", header="idempotency-key"),
     "json_depth": Met(f"{C}/documents/a", with_value, inside=201, method="PUT"),
 }  # fmt: skip
-# The rest: test_limits and test_at_once have the body and the queue, test_once the hours, test_encode_trace the trace,
-# test_rooms has what several calls make together, test_attend_groups the groups of many queries, test_query_parts
-# their parts, and test_attend_highlight its sentences.
+# The rest: test_limits and test_at_once have the body and the queue, test_once the hours, test_encode_trace the trace
+# and test_encode_trace_numbers its vectors without heads, test_rooms has what several calls make together,
+# test_attend_groups the groups of many queries, test_query_parts their parts, and test_attend_highlight its sentences.
 ELSEWHERE = {
     "answer_groups",
     "highlight_sentences",
@@ -136,6 +136,7 @@ ELSEWHERE = {
     "requests_at_once",
     "trace_characters",
     "trace_numbers",
+    "trace_without_head_tokens",
     "idempotency_hours",
     "request_parts",
 }

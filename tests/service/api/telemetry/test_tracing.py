@@ -75,7 +75,7 @@ def spans(tmp_path_factory) -> Iterator[Spans]:
     running.app.router.routes.insert(0, Route("/within", work_within))
     with running, running.client(headers={"x-api-key": "secret-key"}) as client:
         running.wait_until_ready()
-        client.put("/v1/collections/c", json={})
+        client.put("/v1/collections/c", json={"late": False})
         client.put(f"/v1/collections/c/documents/{TEXT}", json={"key": TEXT, "value": TEXT})
         yield Spans(running, client, tracing, exporter)
 

@@ -167,7 +167,7 @@ def test_a_reranker_that_ranks_no_better_still_informs_the_confidence(informs):
         name: np.repeat(getattr(one, name)[:, :1], 5, axis=1) for name in ("log_partition", "best", "right", "rank")
     }
     scored = replace(one, **tables, score=np.tile(said[:, None, None], (1, 5, 1)))
-    fit, after = evaluate_reranked(scored, ORDER)
+    fit, after, _ = evaluate_reranked(scored, ORDER)
     assert (fit is not None) is informs
     if informs:
         assert fit.cell[0] == 0, "its weight is 0"

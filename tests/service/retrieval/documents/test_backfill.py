@@ -51,7 +51,7 @@ async def serving(store: Store, model: Encoder) -> AsyncIterator[Catalogue]:
 
 async def filled(catalogue: Catalogue, n: int) -> Collection:
     """Return a collection that keeps words since its documents were written: n of one key, and one of several."""
-    await catalogue.create("c", {"value_from": "key"})
+    await catalogue.create("c", {"value_from": "key", "late": False})
     collection = catalogue.collection("c")
     documents = [SentDocument(f"{i:03}", text(i)) for i in range(n)]
     documents.append(SentDocument("long", LONG, split=Split(60, 5)))
