@@ -109,7 +109,13 @@ class Backfill:
         numbers = {one.record.id for one in collections}
         self._after = {number: after for number, after in self._after.items() if number in numbers}
         self._shown = {number: when for number, when in self._shown.items() if number in numbers}
-        waiting = await READS.run(self._find_collections)
+        try:
+            waiting = await READS.run(self._find_collections)
+        except StoreClosed:
+            raise
+        except StorageError as error:  # such as a database that restarts
+            log.warning("words or values are missing for now", reason=str(error))
+            return
         for collection in collections:
             try:
                 while collection.record.id in waiting and await self._fill_values(collection):

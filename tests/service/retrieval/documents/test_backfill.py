@@ -19,6 +19,7 @@ from softkv_service.retrieval.collections import Catalogue, Collection, SharedCa
 from softkv_service.retrieval.documents import Backfill, SentDocument, Split, upsert
 from softkv_service.scheduling import CALLER
 from softkv_service.storage import SQLiteStore, Store
+from softkv_service.storage.errors import StoreUnavailable
 from softkv_service.storage.records import KeptWords
 from tests.service.retrieval.documents.test_re_encoding import text
 
@@ -140,6 +141,32 @@ async def test_steady_uploads_do_not_starve_them(store: Store, model: Encoder) -
                 with suppress(asyncio.CancelledError):
                     await task
         assert count(collection).waiting == 0
+
+
+async def test_an_unreachable_store_does_not_end_it(
+    store: Store, model: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(store, model) as catalogue:
+        collection = await filled(catalogue, 5)
+        real, away = Backfill._find_collections, iter([True])
+
+        def find_collections(self: Backfill) -> set[int]:
+            if next(away, False):
+                raise StoreUnavailable("the database restarts")
+            return real(self)
+
+        monkeypatch.setattr(Backfill, "_find_collections", find_collections)
+        running = asyncio.create_task(Backfill(catalogue, interval_seconds=0.01).run())
+        try:
+            async with asyncio.timeout(60):
+                while count(collection).waiting:
+                    assert not running.done()
+                    await asyncio.sleep(0.01)
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+        assert next(away, None) is None
 
 
 async def test_nothing_is_made_without_the_setting(store: Store, model: Encoder) -> None:
