@@ -393,7 +393,7 @@ export class Story {
   #lead(id, host) {
     const inside = host.querySelector(".hood .inside");
     if (this.#isPaged || !inside) return;
-    const link = /** @type {HTMLAnchorElement} */ (h("a.zoom", {}, this.#say()("zoom")));
+    const link = /** @type {HTMLAnchorElement} */ (h("a.to-zoom", {}, this.#say()("zoom")));
     const follow = () => {
       const { q, t, level, layer, head } = /** @type {State} */ (this.#states.get(id));
       const keys = this.#answers.keys.get(String(q));

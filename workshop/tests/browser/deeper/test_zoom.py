@@ -146,7 +146,7 @@ def test_a_small_screen_needs_no_scroll_sideways_and_keys_choose_a_cell(visit: A
 def test_a_chapter_leads_there_with_its_rows_and_weights(visit: Any, address: str) -> None:
     chapter = address[1:].split("&")[0]
     page = visit(address).page
-    link = page.locator(f"#{chapter} a.zoom")
+    link = page.locator(f"#{chapter} a.to-zoom")
     link.wait_for(state="attached")
     page.evaluate("(chapter) => (document.querySelector(`#${chapter} .hood`).open = true)", chapter)
     said = parse_qs(str(link.get_attribute("href")).partition("&")[2])
