@@ -75,7 +75,7 @@ def test_weights_verdicts_and_reasons_are_the_service_s(
 ) -> None:
     name = f"own-{len(rows)}"
     with httpx.Client(base_url=f"{service.url}/v1/collections", timeout=120) as client:
-        client.put(name, json={}).raise_for_status()
+        client.put(name, json={"late": False}).raise_for_status()
         client.post(f"{name}/documents", json={"documents": rows}).raise_for_status()
         page = answered(encoder, rows)
         assert page["lines"] == [{"upserted": len(rows), "refused": [], "truncated": []}, {"done": True}]

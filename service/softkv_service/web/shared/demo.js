@@ -11,7 +11,7 @@ export const QUESTION = "books about felines";
 const BATCH = 22;
 
 /**
- * Create the demo collection and write its documents; those that it has already stay as they are.
+ * Create the demo collection and write its documents; those that it has already stay as they are, and so do its settings.
  *
  * @param {API} api
  * @param {(done: number, all: number) => void} told
@@ -21,7 +21,9 @@ export async function loadDemo(api, told) {
   /** @type {{settings: object, documents: {id: string}[]}} */
   const { settings, documents } = await response.json();
   told(0, documents.length);
-  await api.send("PUT", `/v1/collections/${NAME}`, settings);
+  const { collections } = await api.get(`/v1/collections?${new URLSearchParams({ prefix: NAME })}`);
+  const isThere = collections.some((/** @type {{name: string}} */ { name }) => name === NAME);
+  if (!isThere) await api.send("PUT", `/v1/collections/${NAME}`, settings);
   for (let start = 0; start < documents.length; start += BATCH) {
     const batch = documents.slice(start, start + BATCH);
     await api.post(`/v1/collections/${NAME}/documents`, { documents: batch, mode: "skip" });

@@ -73,6 +73,9 @@ const MAY_LOAD_FONTS = !isExported() || window.origin !== "null" || window.locat
 const SCROLLED = 120;
 /** The data of chapters has come so long after they were made. */
 const SETTLED_MS = 3000;
+/** Whether the address asks for a lesson. */
+const isLesson = () => new URLSearchParams(window.location.search).has("lesson");
+
 /** In a frame of another page only the picture is shown. */
 const IS_EMBEDDED = isEmbedded();
 
@@ -137,7 +140,7 @@ export class Story {
     if (IS_EMBEDDED) this.#embed();
     if (isAsked() && !this.#isPaged) this.#choose();
     this.#draw();
-    if (new URLSearchParams(window.location.search).has("lesson")) void this.#teach();
+    if (isLesson()) void this.#teach();
     const { said } = readAddress(window.location.hash);
     if (said.size || this.#current !== this.#chapters[0].id) this.#scrollTo(this.#shown(this.#current, said), "instant");
     window.addEventListener("hashchange", ({ newURL }) => this.#reread(new URL(newURL).hash));
@@ -386,13 +389,13 @@ export class Story {
   }
 
   /**
-   * Lead from the question of a chapter to every number between it and its weights.
+   * Lead from the question of a chapter to every number between it and its weights. In a lesson each step fits the screen.
    * @param {string} id
    * @param {HTMLElement} host
    */
   #lead(id, host) {
     const inside = host.querySelector(".hood .inside");
-    if (this.#isPaged || !inside) return;
+    if (this.#isPaged || isLesson() || !inside) return;
     const link = /** @type {HTMLAnchorElement} */ (h("a.to-zoom", {}, this.#say()("zoom")));
     const follow = () => {
       const { q, t, level, layer, head } = /** @type {State} */ (this.#states.get(id));

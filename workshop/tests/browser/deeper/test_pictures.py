@@ -216,7 +216,7 @@ def test_the_error_bar_is_the_certificate(visit: Any, large: str) -> None:
     page = opened.page
     page.wait_for_selector(".certified tbody tr")
     opened.settle()
-    body = {"query": "smiling cat", "temperature": 0.05, "top_k": 16}
+    body = {"query": "smiling cat", "temperature": 0.05, "top_k": 16, "rerank": None}
     exact, codes = (ask(opened.origin, large, body | more) for more in ({"max_error": 1e-12}, {}))
     assert (exact["certificate"]["method"], codes["certificate"]["method"]) == ("exact", "quantised")
     assert "8-bit" in page.locator(".told").inner_text()

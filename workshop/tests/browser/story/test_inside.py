@@ -96,7 +96,8 @@ def test_keys_move_the_cursor_and_the_word(read: Read, weights: NDArray[np.float
     for key in ("ArrowUp", "ArrowUp", "ArrowLeft"):
         page.keyboard.press(key)
     assert place(page) == "Layer 1, head 8"
-    assert page.locator(f"{SCREEN} .head-map button[tabindex='0']").get_attribute("aria-label") == "Layer 1, head 8"
+    chosen = page.locator(f"{SCREEN} .head-map button[tabindex='0']")
+    assert str(chosen.get_attribute("aria-label")).startswith("Layer 1, head 8 · ")
     page.locator(f"{SCREEN} [role=radio][tabindex='0']").focus()
     page.keyboard.press("ArrowDown")
     assert page.locator(f"{SCREEN} [role=radio][aria-checked=true]").get_attribute("aria-label") == "chased"
