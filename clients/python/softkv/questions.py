@@ -18,6 +18,18 @@ MatchField: TypeAlias = Literal[
 ]
 SweptField: TypeAlias = Literal["key", "value", "metadata", "key_vector", "value_vector"]
 VectorFormat: TypeAlias = Literal["numbers", "base64"]
+TracedField: TypeAlias = Literal[
+    "logits",
+    "query",
+    "key",
+    "value",
+    "written",
+    "hidden_states",
+    "neurons",
+    "vector",
+    "without_head",
+    "changes",
+]
 
 # Values whose JSON the service checks by more than a type and a range; it has the check of each name.
 Query: TypeAlias = Annotated[Any, Named("QueryOrParts")]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Len
 from pydantic import ConfigDict, Field
 
+from softkv.questions import TracedField
 from softkv_service.retrieval.queries import MAX_CHARACTERS
 from softkv_service.schemas.wire import InParts, Text, VectorFormat, Wire
 
@@ -32,18 +33,6 @@ class EncodeRequest(Wire):
     )
 
 
-TraceInclude = Literal[
-    "logits",
-    "query",
-    "key",
-    "value",
-    "written",
-    "hidden_states",
-    "neurons",
-    "vector",
-    "without_head",
-    "changes",
-]
 MAX_NAMED = 1024  # layers, or heads, of one request
 Numbers = Annotated[list[int], Len(1, MAX_NAMED)]
 
@@ -71,7 +60,7 @@ class TraceRequest(Wire):
     causal: bool = Field(
         False, description="Whether each token attends only to itself and the tokens before it, as in a decoder."
     )
-    include: Annotated[list[TraceInclude], InParts] = Field(
+    include: Annotated[list[TracedField], InParts] = Field(
         default=[],
         description="Further values to return: the logits of the heads before the softmax, their query, key and value "
         "vectors, and what each has `written` to a token; the hidden states of a layer, the strongest neurons of its "

@@ -12,6 +12,7 @@ from softkv.calls.call import WRITE_TIMEOUT, Call, Plan, ServiceCache
 from softkv.calls.queries import Normaliser
 from softkv.calls.service import get_limit
 from softkv.problems import invalid_value, invalid_value_at
+from softkv.questions import TracedField
 from softkv.wire import VECTOR_FORMAT, drop_omitted, encode_json, to_nested_lists
 
 if TYPE_CHECKING:
@@ -20,18 +21,6 @@ if TYPE_CHECKING:
     from softkv.answers.encoded import Encoded
 
 Purpose: TypeAlias = Literal["document", "query"]
-Traced: TypeAlias = Literal[
-    "logits",
-    "query",
-    "key",
-    "value",
-    "written",
-    "hidden_states",
-    "neurons",
-    "vector",
-    "without_head",
-    "changes",
-]
 # A request of this size takes moments, and its answer has one or two megabytes.
 _TEXTS_PER_CALL = 1000
 
@@ -149,7 +138,7 @@ def trace(
     heads: Sequence[int] | None = None,
     causal: bool = False,
     purpose: Purpose | None = None,
-    include: Sequence[Traced] | None = None,
+    include: Sequence[TracedField] | None = None,
 ) -> Call[Trace]:
     """Return the attention weights of each head of a model for a text.
 

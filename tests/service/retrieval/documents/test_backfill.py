@@ -177,7 +177,6 @@ async def test_nothing_is_made_without_the_setting(store: Store, model: Encoder)
         assert count(collection).kept == 0
 
 
-# Kills itself when the second batch is on disk.
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
@@ -187,24 +186,38 @@ from softkv_service.storage import SQLiteStore
 from softkv_service.storage.sqlite.writer import Writer
 from tests.service.retrieval.documents.test_backfill import serving
 
+directory, method, instant = sys.argv[1:]
 batches = 0
 
-def write_words(self, *arguments, real=Writer.write_words):
+def write(self, *arguments, real=getattr(Writer, method)):
     global batches
     real(self, *arguments)
     batches += 1
     if batches == 2:
-        self.after_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))
+        kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
+        self.after_commit(kill) if instant == "after" else kill()
 
-Writer.write_words = write_words
+setattr(Writer, method, write)
 
 async def fill():
-    with SQLiteStore.open(Path(sys.argv[1])) as store:
+    with SQLiteStore.open(Path(directory)) as store:
         async with serving(store, load_encoder(DEFAULT_MODEL)) as catalogue:
             await Backfill(catalogue).fill()
 
 asyncio.run(fill())
 """
+
+
+def fill_until_killed(directory: Path, method: str, instant: str = "after") -> None:
+    """Encode what rows lack in a process that kills itself at its second batch.
+
+    Args:
+        directory: that of the store.
+        method: the method of a writer that stores a batch.
+        instant: "within" the transaction of the batch, or "after" it is on disk.
+    """
+    script = [sys.executable, "-c", KILLED, str(directory), method, instant]
+    assert subprocess.run(script, timeout=120, check=False).returncode == -signal.SIGKILL
 
 
 @pytest.mark.kill
@@ -213,8 +226,7 @@ async def test_after_a_kill_the_next_start_goes_on(tmp_path: Path, model: Encode
     with SQLiteStore.open(data) as store:
         async with serving(store, model) as catalogue:
             await filled(catalogue, 150)
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(data)], timeout=60, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    fill_until_killed(data, "write_words")
     with SQLiteStore.open(data) as store:
         async with serving(store, model) as catalogue:
             collection = catalogue.collection("c")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -36,7 +33,7 @@ from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.scheduling import CALLER, READS
 from softkv_service.storage import Restriction, SQLiteStore, Store
 from softkv_service.storage.conditions import parse_condition
-from tests.service.retrieval.documents.test_backfill import LONG, serving
+from tests.service.retrieval.documents.test_backfill import LONG, fill_until_killed, serving
 from tests.service.retrieval.documents.test_re_encoding import text
 
 
@@ -307,37 +304,6 @@ async def test_no_file_has_values_that_wait(tmp_path: Path, model: Encoder) -> N
             assert np.array_equal(values, await encoded(catalogue, [value(i) for i in range(200)]))
 
 
-# Kills itself in the transaction of the second batch, or when that is on disk.
-KILLED = """
-import asyncio, os, signal, sys
-from pathlib import Path
-from softkv_service.encoding import DEFAULT_MODEL, load_encoder
-from softkv_service.retrieval.documents import Backfill
-from softkv_service.storage import SQLiteStore
-from softkv_service.storage.sqlite.writer import Writer
-from tests.service.retrieval.documents.test_backfill import serving
-
-batches = 0
-
-def write_values(self, *arguments, real=Writer.write_values):
-    global batches
-    real(self, *arguments)
-    batches += 1
-    if batches == 2:
-        kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
-        self.after_commit(kill) if sys.argv[2] == "after" else kill()
-
-Writer.write_values = write_values
-
-async def fill():
-    with SQLiteStore.open(Path(sys.argv[1])) as store:
-        async with serving(store, load_encoder(DEFAULT_MODEL)) as catalogue:
-            await Backfill(catalogue).fill()
-
-asyncio.run(fill())
-"""
-
-
 @pytest.mark.kill
 @pytest.mark.parametrize(("instant", "left"), [("within", 344), ("after", 88)])
 async def test_after_a_kill_the_next_start_goes_on(tmp_path: Path, model: Encoder, instant: str, left: int) -> None:
@@ -345,8 +311,7 @@ async def test_after_a_kill_the_next_start_goes_on(tmp_path: Path, model: Encode
     with SQLiteStore.open(data) as opened:
         async with serving(opened, model) as catalogue:
             await written(catalogue, documents(600))
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(data), instant], timeout=120, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    fill_until_killed(data, "write_values", instant)
     with SQLiteStore.open(data) as opened:
         async with serving(opened, model) as catalogue:
             collection = catalogue.collection("c")
