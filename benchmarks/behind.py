@@ -90,8 +90,8 @@ def columns(medians: Mapping[str, Sequence[float]]) -> list[str]:
         upper, lower = medians[one], medians[other]
         return f"{upper[first] / lower[0]:.2f} / {upper[first + 2] / lower[2]:.2f}"
 
-    found = [f"{medians[which][0]:.2f}" if which in medians else "–" for which in ("before", "now")]
-    return [*found, ratio("before", "now", 0), ratio("now", "key", 0), ratio("now", "before", 1)]
+    until_found = [f"{medians[which][0]:.2f}" if which in medians else "–" for which in ("before", "now")]
+    return [*until_found, ratio("before", "now", 0), ratio("now", "key", 0), ratio("now", "before", 1)]
 
 
 def main() -> None:

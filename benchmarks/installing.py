@@ -1,4 +1,4 @@
-"""What a newcomer waits for: `make run` in a fresh clone until the first answer, and the first start after it.
+"""Seconds that `make run` takes in a fresh clone until its first answer, and those of the first start after it.
 
     python -m benchmarks.installing [--before COMMIT] [--rounds 3] [--make UV=]
 
