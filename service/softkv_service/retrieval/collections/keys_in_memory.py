@@ -182,11 +182,8 @@ class KeysInMemory:
 
     def put(self, memory: Memory, expirations: Expirations, waiting: I64) -> None:
         """Have keys again that left memory; nothing was written since."""
-        self.waiting, self.expirations = (
-            waiting,
-            expirations,
-        )  # before the memory, which shows other calls that both are there
-        self.memory = memory
+        self.waiting, self.expirations = waiting, expirations
+        self.memory = memory  # last: it tells other calls that all are there
 
     def unload(self, allowed: Callable[[], bool]) -> bool:
         """Drop the keys from memory; return False if a call needs them, or if it is not allowed now."""

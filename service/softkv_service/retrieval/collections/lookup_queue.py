@@ -44,8 +44,8 @@ LIGHT_COMPONENTS = 2**22
 hand-over to a thread and back takes a third of that, and longer while the threads have other work.
 """
 SCANNED = 16
-"""How many times as many components the event loop reads for a question that comes alone, if one scan in C answers it:
-some four milliseconds on two cores. With other questions it would share a scan in a thread.
+"""The event loop reads this many times LIGHT_COMPONENTS for a question that comes alone, if one scan in C answers it.
+That takes some four milliseconds on two cores. Questions that come together share a scan in a thread.
 """
 FEW = 4
 """The least limit of a light batch while more questions wait: a thread reads the keys once for many."""

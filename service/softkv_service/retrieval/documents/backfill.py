@@ -250,7 +250,7 @@ class Backfill:
         read: Callable[[Encoded], Sequence[T]],
         queues: Sequence[EncodingQueue[Any]] = (),
     ) -> dict[str, T]:
-        """Return what an encoder makes of each text, in slices, so that no question or upload waits long.
+        """Return by text what an encoder makes of it. Texts are encoded in slices, so no question or upload waits long.
 
         Args:
             queue: the queue of the encoder.

@@ -281,7 +281,7 @@ def get(collection: Collection, document_id: str, *, value_vector: bool = False)
         value_vector: whether the vector of its value is needed.
 
     Raises:
-        DocumentNotFound: there is none.
+        DocumentNotFound: the collection has no document of that id.
         ValuesPending: its value is yet to be encoded.
     """
     with collection.reading() as (record, reader):

@@ -251,7 +251,7 @@ class ResultBuilder:
     def _conclude(
         self, query: EncodedQuery, answer: Answer, confidence: ConfidenceModel | None, leader: Leader | None
     ) -> Conclusion:
-        """Return the verdict on an answer, and what its reason tells of it.
+        """Return the verdict on an answer, with what the sentences of its reason need.
 
         If a confidence is required of the first match, the verdict is on that match alone.
         """

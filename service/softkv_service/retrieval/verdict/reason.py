@@ -112,7 +112,7 @@ def describe_labels(
 
 @dataclass(frozen=True)
 class Conclusion:
-    """The verdict on an answer, and what its reason tells of it.
+    """The verdict on an answer, with what the sentences of its reason need.
 
     Attributes:
         alike: whether the documents that share the weight say nearly the same.

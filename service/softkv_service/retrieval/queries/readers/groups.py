@@ -141,7 +141,7 @@ class GroupedWeight(Reading):
         groups: the groups with the most weight, the heaviest first.
         rest_weight: the weight of all documents that are in none of these groups, nor in heavier ones.
         error: a bound on the error of the weight of each group and each of its matches, and of `rest_weight`.
-        next_cursor: the cursor of the page with the lighter groups; None if there are none.
+        next_cursor: the cursor of the next page, which has lighter groups; None on the last page.
         heaviest: of all groups but that of the documents without the field, the one with the most weight; None if there
             is no other group.
     """
