@@ -12,7 +12,6 @@ from softkv_service.encoding import DEFAULT_MODEL, load_encoder
 from workshop.tools.recorded import FOLDER, read, script, unpack_weights
 from workshop.tools.recorded.kinds import text, unpack
 from workshop.tools.recorded.learning import SOURCES, learn
-from workshop.tools.recorded.pairs import pairs
 from workshop.tools.recorded.trace import TEXTS, trace
 from workshop.tools.recorded.zoom import QUESTION, calls
 
@@ -34,7 +33,7 @@ def test_a_file_is_small_and_reads_as_it_was_written(name):
 
 
 def test_each_recording_has_its_file():
-    assert {"translation", "dates", "pairs", "trace", "kinds", "zoom"} <= set(RECORDED)
+    assert {"translation", "dates", "trace", "kinds", "zoom"} <= set(RECORDED)
 
 
 @pytest.mark.parametrize("name", ["translation", pytest.param("dates", marks=pytest.mark.thorough)])
@@ -95,19 +94,6 @@ def test_recorded_queries_and_keys_give_the_recorded_weights():
     weights /= weights.sum(axis=1, keepdims=True)
     kept = unpack_weights(output["weights"], len(output["tokens"]), n)
     np.testing.assert_allclose(weights, kept[:-1], atol=0.6 / 255)
-
-
-def test_the_beginning_of_the_pairs_matches_the_record():
-    recorded, again = read("pairs"), pairs(last=STEPS - 1)
-    n = len(recorded["pairs"])
-    before = [unpack_weights(data["before"], n, n) for data in (recorded, again)]
-    np.testing.assert_allclose(*before, atol=1.5 / 255)
-    assert not np.diag(before[0].argmax(axis=1) == np.arange(n)[:, None]).any()  # cosine finds no opposite
-    for kept, now in zip(recorded["steps"], again["steps"], strict=False):
-        assert (kept["step"], kept["right"]) == (now["step"], now["right"])
-        assert kept["loss"] == pytest.approx(now["loss"], abs=5e-3)
-        np.testing.assert_allclose(*(unpack_weights(s["weights"], n, n) for s in (kept, now)), atol=2.5 / 255)
-    assert recorded["steps"][-1]["right"] == 1
 
 
 def test_the_recorded_zoom_has_the_encoders_vector_and_heads_by_their_moves():

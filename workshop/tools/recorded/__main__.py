@@ -7,7 +7,6 @@ import argparse
 from workshop.tools.recorded import write
 from workshop.tools.recorded.kinds import kinds
 from workshop.tools.recorded.learning import LEARNING
-from workshop.tools.recorded.pairs import pairs
 from workshop.tools.recorded.sharing import sharing
 from workshop.tools.recorded.trace import trace
 from workshop.tools.recorded.writing import writing
@@ -15,7 +14,6 @@ from workshop.tools.recorded.zoom import zoom
 
 RECORDINGS = {
     **LEARNING,
-    "pairs": pairs,
     "sharing": sharing,
     "trace": trace,
     "kinds": kinds,

@@ -12,12 +12,10 @@ import { contents } from "./contents.js";
 import { certificate } from "./pictures/certificate.js";
 import { four } from "./pictures/four.js";
 import { networks } from "./pictures/networks.js";
-import { pairs } from "./pictures/pairs.js";
-import { patches } from "./pictures/patches.js";
 import { regression } from "./pictures/regression.js";
 import { similarities } from "./pictures/similarities.js";
 import { zoom } from "./pictures/zoom.js";
 
-const PICTURES = [four, regression, certificate, similarities, zoom, patches, networks, pairs];
+const PICTURES = [four, regression, certificate, similarities, zoom, networks];
 
 void exportedPage().then((exported) => new Story([contents(PICTURES), ...PICTURES], exported, true).begin());

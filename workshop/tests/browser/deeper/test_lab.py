@@ -115,51 +115,20 @@ def test_a_recorded_training_is_there_without_any_of_ones_own(visit: Any, task: 
     page.wait_for_function("() => Number(document.querySelector('#moment').value) < 30")
 
 
-def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> None:
-    opened = visit("deeper#pairs&steps=40")
-    page = opened.page
-    page.locator(".prediction button", has_text="None").click()
-    assert page.locator(".prediction .verdict").inner_text().startswith("Right. By cosine 0 of 20")
-    page.locator("#moment").fill("0")
-    before = page.locator(".heat").get_attribute("aria-label") or ""
-    page.locator("#moment").press("End")
-    assert page.locator("#pairs-title").inner_text().endswith("Step 200")
-    assert share(page.locator("[data-sum=first] td").last.inner_text()) == 1
-    events = trained(page, "#train-pairs")
-    last = events["step"][-1]
-    assert page.locator("[data-sum=loss] td").last.inner_text() == f"{last['loss']:.3f}"
-    for name, value in (("first", last["right"]), ("first.held", last["right_held_out"])):
-        assert share(page.locator(f"[data-sum='{name}'] td").last.inner_text()) == pytest.approx(value, abs=0.0051)
-    right_count = sum(row.index(max(row)) == i for i, row in enumerate(last["weights"]))
-    assert (page.locator(".heat").get_attribute("aria-label") or "").startswith(
-        f"Weights of 20 queries over 20 keys; {right_count}"
-    )
-    assert "; 0 are" in before
-    assert right_count > 5
-    assert page.locator(".pair-rows tbody tr", has_text="○").count() == len(events["begun"][0]["held_out"]) == 4
-    page.focus(".heat")
-    page.keyboard.press("ArrowDown")
-    text = page.locator("#heat-said").inner_text()
-    assert text.startswith("“open” gives “cold”")
-    page.locator(".pair-rows input").first.fill("boiling")
-    page.wait_for_selector("#pairs-title:has-text('cosine')")
-    opened.settle()
-    assert "boiling" in page.locator(".heat-names.query").inner_text()
-
-
 @pytest.mark.parametrize(
     ("status", "code", "message"), [(501, "library_missing", "make run LAB=1"), (409, "lab_busy", "one runs at a time")]
 )
 def test_a_barred_training_names_its_remedy(visit: Any, status: int, code: str, message: str) -> None:
-    opened = visit("deeper#pairs")
+    opened = visit("deeper#networks&task=reverse")
     page = opened.page
     problem = json.dumps({"status": status, "code": code, "detail": "x", "title": "x"})
     page.route("**/v1/lab/train", lambda route: route.fulfill(status=status, body=problem))
-    page.click("#train-pairs")
+    page.click("#train-all")
     page.wait_for_selector("#lab-barred:visible")
     assert message in page.locator("#lab-barred").inner_text()
-    assert page.locator("#train-pairs").is_visible() == (code != "library_missing")
-    assert page.locator(".heat").get_attribute("aria-label")  # the recorded training stays
+    assert page.locator("#train-all").is_visible() == (code != "library_missing")
+    page.click("#back-to-recorded")
+    page.wait_for_selector(".alignment td:visible")
     closed = json.dumps({"open": False, "training": False, "models": []})
     page.route("**/v1/lab", lambda route: route.fulfill(status=200, content_type="application/json", body=closed))
     opened.go("lesson.html")

@@ -15,7 +15,7 @@ from tests.browser.reading import module, number, share, sideways, slide, words
 from tests.running import RunningService
 from tests.thorough import thorough
 
-PICTURES = ("four", "regression", "certificate", "similarities", "zoom", "patches", "networks", "pairs")
+PICTURES = ("four", "regression", "certificate", "similarities", "zoom", "networks")
 PANELS = """() => [...document.querySelectorAll('.panel')].map((panel) => ({
   scores: [...panel.querySelectorAll('tbody td:not(.weight)')].map((cell) =>
     Number(cell.textContent.replace('−', '-'))),
@@ -23,9 +23,6 @@ PANELS = """() => [...document.querySelectorAll('.panel')].map((panel) => ({
   output: Number(panel.querySelector('.value').textContent),
 }))"""
 MEASURES = "/deeper/similarities/measures.js"
-BITMAP = """({madePicture, withNoise, SIDE}) => ({side: SIDE, clean: [...madePicture()],
-  noisy: [...withNoise(madePicture(), 0.1)]})"""
-REPAIRED = "() => document.querySelector('#psnr-after')?.textContent.endsWith('dB')"
 LARGE_ROWS = 4_000
 
 
@@ -162,37 +159,6 @@ def test_six_similarities_are_the_services_and_at_zero_alpha_is_one_hot(visit: A
     page.wait_for_selector(".panel tr.best")
     assert page.locator("#vectors h3").inner_text().startswith("Cosine")
     compare_panels(opened, moved, 0)
-
-
-def psnr(levels: Any, clean: Any) -> float:
-    return float(10 * np.log10(255**2 / ((levels - clean) ** 2).mean()))
-
-
-@pytest.mark.thorough
-def test_the_repaired_picture_is_numpys_and_a_patch_shows_where_it_looks(visit: Any) -> None:
-    page = visit("deeper#patches").page
-    page.wait_for_function(REPAIRED, timeout=240_000)
-    bitmap = module(page, "/deeper/patches/picture.js", BITMAP)
-    side = bitmap["side"]
-    clean, noisy = (np.array(bitmap[name], float).reshape(side, side, 3) for name in ("clean", "noisy"))
-    around = np.pad(noisy, ((1, 1), (1, 1), (0, 0)), mode="reflect")
-    patches = np.lib.stride_tricks.sliding_window_view(around, (3, 3), axis=(0, 1)).reshape(side * side, 27)
-    squares = (patches**2).sum(1)
-    distances = squares[:, None] + squares - 2 * patches @ patches.T
-    weights = np.exp(-distances / (2 * 0.1 * 255**2))
-    weights /= weights.sum(1, keepdims=True)
-    repaired = (weights @ noisy.reshape(-1, 3)).reshape(clean.shape)
-    before, after = psnr(noisy, clean), psnr(repaired, clean)
-    assert after - before > 3
-    for name, ratio in (("#psnr-before", before), ("#psnr-after", after)):
-        assert float(page.locator(name).inner_text().split()[0]) == pytest.approx(ratio, abs=0.051)
-    page.focus("#picker")
-    for key in ("ArrowRight", "ArrowDown"):
-        page.keyboard.press(key)
-    patch = 1300 + 1 + side
-    own = f"itself {weights[patch, patch]:.1%},"
-    page.wait_for_function("(own) => document.querySelector('#looked').textContent.includes(own)", arg=own)
-    page.wait_for_function("(patch) => location.hash.includes(`patch=${patch}`)", arg=patch)
 
 
 @pytest.fixture(scope="module")

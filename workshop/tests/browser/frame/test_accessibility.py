@@ -13,11 +13,9 @@ from tests.thorough import thorough
 VIEWS = [
     "deeper#pictures",
     "deeper#zoom",
-    "deeper#patches",
     "deeper#networks&task=reverse",
     "deeper#four",
     "deeper#certificate",
-    "deeper#pairs",
     "deeper#regression&t=0",
     "deeper#similarities",
 ]

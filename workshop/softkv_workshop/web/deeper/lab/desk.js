@@ -29,9 +29,8 @@ export function budget({ seconds, steps }) {
 /**
  * The choice of seconds; one of the address is among them.
  * @param {Context} context
- * @param {string} [label] the name of its words
  */
-export function secondsChoice({ say, state, set }, label = "lab.seconds.most") {
+export function secondsChoice({ say, state, set }) {
   const own = budget(state).seconds;
   const options = [...new Set([...SECONDS, own])].sort((a, b) => a - b);
   const select = /** @type {HTMLSelectElement} */ (
@@ -41,7 +40,7 @@ export function secondsChoice({ say, state, set }, label = "lab.seconds.most") {
       options.map((value) => h("option", { value }, say("lab.seconds.of", { seconds: value }))),
     )
   );
-  const element = h("label.many", {}, say(label), " ", select);
+  const element = h("label.many", {}, say("lab.seconds"), " ", select);
   return { element, show: (/** @type {{seconds: number, steps: number}} */ now) => (select.value = String(budget(now).seconds)) };
 }
 

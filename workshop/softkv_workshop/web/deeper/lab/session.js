@@ -2,7 +2,7 @@
 
 import { Refused, SoftkvError, Unreachable } from "../../../../../service/softkv_service/web/shared/api.js";
 
-/** The body of a training: see `POST /v1/lab/train`. @typedef {{task: string, model?: string, pairs?: {query: string, key: string}[], seconds: number, steps?: number}} Training */
+/** The body of a training: see `POST /v1/lab/train`. @typedef {{task: string, model?: string, seconds: number, steps?: number}} Training */
 /** A model that the lab has trained, with examples that it never saw. @typedef {{id: string, aligned?: ?number, examples: {source: string, picture: number[][], target: string}[]}} Trained */
 /** @typedef {{id: string, task: string, model: string, accuracy: number, seconds: number}} Model */
 /** The models of the lab: see `GET /v1/lab`. @typedef {{open: boolean, models: Model[]}} Lab */
@@ -25,13 +25,13 @@ import { Refused, SoftkvError, Unreachable } from "../../../../../service/softkv
  * @property {?{aligned?: ?number}} trained
  */
 /**
- * A training of the reader's; if it is of pairs, its steps have the weights.
+ * A training of the reader's.
  *
  * @typedef {object} Run
  * @property {string} state
  * @property {Training} body
- * @property {?{parameters: number, held_out: number[]}} begun
- * @property {(Step & {right: number, right_held_out: number, weights: number[][]})[]} steps
+ * @property {?{parameters: number}} begun
+ * @property {Step[]} steps
  * @property {?Tested} tested
  * @property {?Trained} trained
  * @property {?SoftkvError} problem

@@ -80,7 +80,7 @@ export const networks = {
         Object.keys(TASKS).map((name) => h("option", { value: name }, say(`lab.task.${name}`))),
       )
     );
-    const seconds = secondsChoice(context, "lab.seconds");
+    const seconds = secondsChoice(context);
     const aligned = /** @type {HTMLInputElement} */ (h("input", { type: "checkbox", id: "aligned", onchange: () => set({ aligned: aligned.checked }) }));
     const trainer = desk(context, {
       buttons: [

@@ -4,7 +4,7 @@ import { h } from "../../../../../service/softkv_service/web/shared/element.js";
 import { Heads } from "../../../../../service/softkv_service/web/shared/heads.js";
 import { isReduced } from "../../../../../service/softkv_service/web/shared/motion.js";
 import { asking } from "../../../../../service/softkv_service/web/shared/parts.js";
-import { hood, prediction, screen, toPicture } from "../parts.js";
+import { hood, prediction, screen } from "../parts.js";
 import { kinds } from "../parts/kinds.js";
 import usesWords from "../parts/kinds.json";
 import { parallelSteps } from "../parts/steps.js";
@@ -60,7 +60,6 @@ export const inside = {
         say,
         h("p", {}, h("a", { href: "#row-to-word&z=2" }, say("whole"))),
         ...["patterns", "explanation", "model"].map((name) => h("p", {}, say(`hood.${name}`))),
-        h("p", {}, toPicture("patches", say("hood.patches"))),
       ),
     });
     const beside = parallelSteps({ words: say("parallel.words").split(" "), say, reduced: isReduced() });

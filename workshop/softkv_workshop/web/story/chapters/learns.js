@@ -77,7 +77,7 @@ export const learns = {
         facts,
         h("p", {}, say("hood.crossing")),
         h("p", {}, say("hood.caution")),
-        ...["networks", "pairs"].map((name) => h("p", {}, toPicture(name, say(`hood.${name}`)))),
+        h("p", {}, toPicture("networks", say("hood.networks"))),
       ),
     });
     host.append(element);
