@@ -33,7 +33,7 @@ from benchmarks.running import Service
 Texts = tuple[str, str]
 Costs = tuple[float, float, float, float]
 """Seconds until the upload is answered and until no value waits, and the processor seconds of the service for both."""
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.05
 
 
 def sentence(chosen: random.Random, count: int) -> str:

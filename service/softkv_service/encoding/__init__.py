@@ -25,7 +25,7 @@ from softkv_service.encoding.errors import (
 )
 from softkv_service.encoding.models.network import COMPARABLE, Precision
 from softkv_service.encoding.provider_counts import FAILURES, ProviderCounts
-from softkv_service.encoding.queue import MAX_CACHED_REQUEST, EncodingQueue, encode_stream
+from softkv_service.encoding.queue import MAX_CACHED_REQUEST, EncodingQueue, Uploads, encode_stream
 from softkv_service.encoding.registry import (
     DEFAULT_MODEL,
     ORGANISATION,

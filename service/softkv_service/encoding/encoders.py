@@ -13,7 +13,7 @@ from softkv_service.encoding.encoder import Encoder, Late, LocalEncoder, TextMod
 from softkv_service.encoding.errors import EncodingError
 from softkv_service.encoding.models.network import Kind, Precision
 from softkv_service.encoding.provider_counts import ProviderCounts
-from softkv_service.encoding.queue import EmbeddingCache, EncodingQueue
+from softkv_service.encoding.queue import EmbeddingCache, EncodingQueue, Uploads
 from softkv_service.encoding.reranker import Reranker
 from softkv_service.logs import log
 
@@ -286,6 +286,7 @@ class Encoders:
     Attributes:
         rerankers: the rerankers of the service by name, in the order of the settings.
         left: is called when a write has left texts to be encoded later.
+        uploads: the uploads in progress.
 
     Args:
         encoders: all of them; their names differ.
@@ -302,6 +303,7 @@ class Encoders:
         self.rerankers = {reranker.name: reranker for reranker in rerankers}
         self._by_name = {encoder.name: encoder for encoder in encoders}
         self.left: Callable[[], object] = lambda: None
+        self.uploads = Uploads()
         self._default = next(iter(self._by_name), None) if default is None else default
 
     def __iter__(self) -> Iterator[LoadingEncoder]:

@@ -6,8 +6,9 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, Generic
 
@@ -437,6 +438,56 @@ async def _wait_for(work: Future[Encoded], batch: Batch) -> Encoded:
     finally:
         for pending in batch:
             pending.future.remove_done_callback(cancel_if_abandoned)
+
+
+GAP_SECONDS = 0.25
+"""The most seconds between two uploads of a series."""
+
+
+class Uploads:
+    """The uploads in progress, from their first byte to their last answer. What they leave is encoded after them.
+
+    An upload that began soon after another had ended is one of a series. Then the next one is awaited for as long.
+    Uploads are counted from one event loop.
+
+    Attributes:
+        running: the number of uploads in progress.
+
+    Args:
+        gap_seconds: see GAP_SECONDS.
+    """
+
+    def __init__(self, gap_seconds: float = GAP_SECONDS) -> None:
+        self.gap_seconds = gap_seconds
+        self.running, self._ended = 0, -math.inf
+        self._is_series = False
+        self._ends = asyncio.Event()
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count an upload as in progress while the block runs."""
+        if not self.running:
+            self._is_series = time.monotonic() - self._ended < self.gap_seconds
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+            if not self.running:
+                self._ended = time.monotonic()
+                self._ends.set()
+
+    @property
+    def expected(self) -> bool:
+        """Whether texts may come soon: an upload is in progress, or the next one of a series is awaited."""
+        return bool(self.running) or (self._is_series and time.monotonic() - self._ended < self.gap_seconds)
+
+    async def wait_for_end(self, seconds: float) -> None:
+        """Return when the last upload in progress ends, or after some seconds."""
+        self._ends.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ends.wait()
 
 
 def _next_batch(

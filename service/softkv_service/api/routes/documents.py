@@ -91,7 +91,8 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
         return JSONAnswer({"upserted": written.upserted, **skipped, **deleted, "truncated": written.truncated})
 
     collection, once = running.catalogue.collection(name), repeatable.once(answer)
-    return answer(await store.upsert(collection, documents, pointers, mode=body.mode, delete=delete, once=once))
+    with collection.encoders.uploads.counted():
+        return answer(await store.upsert(collection, documents, pointers, mode=body.mode, delete=delete, once=once))
 
 
 @router.post(
@@ -223,7 +224,8 @@ async def put_document(
         return JSONAnswer({"upserted": 1, "truncated": written.truncated}, status_code=200 if written.replaced else 201)
 
     collection, once = running.catalogue.collection(name), repeatable.once(answer)
-    return answer(await store.upsert(collection, [parse_document(id, body)], [""], once=once))
+    with collection.encoders.uploads.counted():
+        return answer(await store.upsert(collection, [parse_document(id, body)], [""], once=once))
 
 
 @router.patch(
@@ -251,7 +253,8 @@ async def patch_document(
 
     changes = field_values(body, body.model_fields_set)
     collection, once = running.catalogue.collection(name), repeatable.once(answer)
-    return answer(await store.patch_document(collection, id, changes, once=once))
+    with collection.encoders.uploads.counted():
+        return answer(await store.patch_document(collection, id, changes, once=once))
 
 
 @router.get(

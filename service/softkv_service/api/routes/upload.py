@@ -123,20 +123,25 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
     try:
         max_bytes = running.max_body_bytes
         batches = _batches(_lines(request.stream(), max_bytes), min(max_bytes, BATCH_BYTES))
-        async with aclosing(_read_ahead(_parse_batches(batches))) as parsed:
-            while (batch := await shutdown.until_begun(anext(parsed, None))) is not None:
-                check_key_again(request.scope)
-                access_record.check_part()
-                describable = max(0, MAX_NAMED_LINES - refused)
-                uploaded, flawed, more = await shutdown.until_late(
-                    _write_batch(running.catalogue.collection(name), batch, describable)
-                )
-                upserted += uploaded.upserted
-                refused += len(flawed) + more
-                yield ndjson(
-                    {"upserted": uploaded.upserted, "truncated": uploaded.truncated, "refused": _shape_refusals(flawed)}
-                    | ({"more_refused": more} if more else {})
-                )
+        with running.catalogue.encoders.uploads.counted():
+            async with aclosing(_read_ahead(_parse_batches(batches))) as parsed:
+                while (batch := await shutdown.until_begun(anext(parsed, None))) is not None:
+                    check_key_again(request.scope)
+                    access_record.check_part()
+                    describable = max(0, MAX_NAMED_LINES - refused)
+                    uploaded, flawed, more = await shutdown.until_late(
+                        _write_batch(running.catalogue.collection(name), batch, describable)
+                    )
+                    upserted += uploaded.upserted
+                    refused += len(flawed) + more
+                    yield ndjson(
+                        {
+                            "upserted": uploaded.upserted,
+                            "truncated": uploaded.truncated,
+                            "refused": _shape_refusals(flawed),
+                        }
+                        | ({"more_refused": more} if more else {})
+                    )
     except ClientDisconnect:
         return
     except tuple(CODES) as error:

@@ -50,8 +50,6 @@ PAUSE_SECONDS = 0.02
 """The pause after a transaction, in which others write."""
 PATIENCE_SECONDS = 10.0
 """For so long texts wait behind all questions and uploads. Then they take turns with uploads."""
-QUIET_SECONDS = 0.25
-"""For so long after an upload's texts, those of the next one are awaited."""
 LONG_SLICE, LONG_SLICE_SECONDS = 32, 0.3
 """The least texts of a slice for which no question waits, and about how long it takes. They fill a batch."""
 IN_TURN = "what rows lack"
@@ -158,12 +156,13 @@ class Backfill:
         return True
 
     async def _wait_for_uploads(self, queues: Sequence[EncodingQueue[Any]]) -> None:
-        """Wait until no caller has sent documents to these queues for a moment, but not for ever."""
-        began = time.monotonic()
-        while min(queue.seconds_since_upload for queue in queues) < QUIET_SECONDS:
-            if time.monotonic() - began > self._patience:
+        """Wait while an upload puts texts into these queues. One that waits for its client is not waited for."""
+        uploads, began = self._catalogue.encoders.uploads, time.monotonic()
+        while time.monotonic() - began < self._patience:
+            seconds = min(queue.seconds_since_upload for queue in queues)
+            if seconds and not (uploads.expected and seconds < uploads.gap_seconds):
                 break
-            await asyncio.sleep(QUIET_SECONDS / 4)
+            await uploads.wait_for_end(uploads.gap_seconds / 4)
 
     def _read_values(self, number: int) -> dict[int, str | None]:
         """Return the texts of the next values that wait, by row number; None for a damaged one."""

@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
+from softkv_service.retrieval.collections.collection import Collection
+
 CATS = {"id": "cats", "key": "cats and how they live", "value": "The Cat Book", "metadata": {"year": 1999}}
 
 
@@ -41,6 +43,22 @@ def test_bulk_writes_all_or_nothing(client, collection):
     assert refused.status_code == 409
     assert "cats" in refused.json()["detail"]
     assert client.get(path).json()["documents"] == 2
+
+
+def test_each_write_counts_as_an_upload_in_progress(service, client, collection, monkeypatch):
+    path, uploads, in_progress = collection(), service.app.state.parts.catalogue.encoders.uploads, []
+    real = Collection.write
+
+    def write(self, *arguments, **named):
+        in_progress.append(uploads.running)
+        return real(self, *arguments, **named)
+
+    monkeypatch.setattr(Collection, "write", write)
+    client.post(f"{path}/documents", json={"documents": [CATS]}).raise_for_status()
+    client.put(f"{path}/documents/a", json={"key": "a"}).raise_for_status()
+    client.patch(f"{path}/documents/a", json={"value": "b"}).raise_for_status()
+    assert in_progress == [1, 1, 1]
+    assert uploads.running == 0
 
 
 def test_the_first_write_that_commits_sets_the_width(client, collection):

@@ -7,6 +7,7 @@ import base64
 import json
 import socket
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from softkv_service.api.routes import upload as upload_route
 from softkv_service.api.routes.upload import _lines
 from tests.running import RunningService
+from tests.waiting import until
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -130,8 +132,8 @@ def test_a_client_that_leaves_in_the_middle_leaves_the_service_answering(service
 
 
 def test_an_answer_begins_with_the_first_batch_and_not_before(service, client, collection):
-    """Proxies as nginx pass on no more of a body whose answer has begun."""
-    path = collection(encoder=None)
+    """Proxies as nginx pass on no more of a body whose answer has begun. Values wait until the upload has ended."""
+    path, uploads = collection(encoder=None), service.app.state.parts.catalogue.encoders.uploads
     lines = [json.dumps({"id": str(i), "key_vector": [1, i]}).encode() + b"\n" for i in range(1001)]
     head = f"POST {path}/documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON['content-type']}\r\n"
     head += f"Content-Length: {sum(map(len, lines))}\r\n\r\n"
@@ -143,12 +145,15 @@ def test_an_answer_begins_with_the_first_batch_and_not_before(service, client, c
         raw.settimeout(30)
         raw.sendall(lines[999])
         assert raw.recv(15) == b"HTTP/1.1 200 OK"
+        time.sleep(2 * uploads.gap_seconds)
+        assert uploads.expected
         raw.sendall(lines[1000])
         answer = b""
         while b'"done":true' not in answer:
             answer += (part := raw.recv(65536))
             assert part, answer
     assert client.get(path).json()["documents"] == 1001
+    until(lambda: not uploads.expected)
 
 
 @pytest.mark.timeout(60)

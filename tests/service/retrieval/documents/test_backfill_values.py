@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from softkv_attention.lookup import Limits
-from softkv_service.encoding import DEFAULT_MODEL, Encoder, TextRefused, load_encoder
+from softkv_service.encoding import DEFAULT_MODEL, Encoder, TextRefused, Uploads, load_encoder
 from softkv_service.retrieval import InvalidContent, ValuesPending
 from softkv_service.retrieval.collections import Catalogue, Collection, with_values
 from softkv_service.retrieval.collections.collection import Collection as WholeCollection
@@ -224,6 +224,50 @@ async def test_steady_uploads_do_not_starve_them(store: Store, model: Encoder) -
                 with suppress(asyncio.CancelledError):
                     await task
         assert count(collection) == (0, 0)
+
+
+async def test_they_are_encoded_as_soon_as_the_last_upload_ends(store: Store, model: Encoder) -> None:
+    async with serving(store, model) as catalogue:
+        uploads = catalogue.encoders.uploads = Uploads(gap_seconds=60)
+        backfill = Backfill(catalogue, patience_seconds=600)
+        CALLER.set("uploader")
+        with uploads.counted():
+            collection = await written(catalogue, documents(20))
+            encoding = asyncio.create_task(backfill.fill())
+            await asyncio.sleep(0.1)
+            assert count(collection) == (20, 0)
+        async with asyncio.timeout(30):  # and not after the gap
+            await encoding
+        assert count(collection) == (0, 0)
+
+
+async def test_after_an_upload_of_a_series_they_wait_for_the_next_one(store: Store, model: Encoder) -> None:
+    async with serving(store, model) as catalogue:
+        uploads = catalogue.encoders.uploads = Uploads(gap_seconds=60)
+        backfill = Backfill(catalogue, patience_seconds=600)
+        CALLER.set("uploader")
+        with uploads.counted():
+            collection = await written(catalogue, documents(10))
+        with uploads.counted():
+            await upsert(collection, documents(20), [f"/{i}" for i in range(20)])
+        encoding = asyncio.create_task(backfill.fill())
+        await asyncio.sleep(0.1)
+        assert count(collection) == (20, 0)
+        uploads.gap_seconds = 0.1
+        async with asyncio.timeout(30):
+            await encoding
+        assert count(collection) == (0, 0)
+
+
+async def test_an_upload_that_waits_for_its_client_holds_none_up(store: Store, model: Encoder) -> None:
+    async with serving(store, model) as catalogue:
+        uploads = catalogue.encoders.uploads = Uploads(gap_seconds=0.05)
+        CALLER.set("uploader")
+        with uploads.counted():
+            collection = await written(catalogue, documents(20))
+            async with asyncio.timeout(30):
+                await Backfill(catalogue, patience_seconds=600).fill()
+            assert count(collection) == (0, 0)
 
 
 async def test_a_refused_text_fails_alone(store: Store, model: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
