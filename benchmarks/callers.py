@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 END_OF_HEAD = b"\r\n\r\n"
 
@@ -116,6 +118,10 @@ class Calls:
     def a_second(self) -> float:
         """Answers a second."""
         return self.answered / self.seconds
+
+    def milliseconds_of(self, share: float) -> float | None:
+        """Return the milliseconds in which this share of the calls was answered; None without any."""
+        return float(np.quantile(self.milliseconds, share)) if self.milliseconds else None
 
 
 @dataclass(frozen=True)

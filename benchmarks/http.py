@@ -15,6 +15,9 @@ With --before, another commit's softkv takes part under the name "before": of a 
 answer /livez and take uploads.
 "core ms" is the processor time of all processes of a server, divided by its answers.
 
+If wrk is installed, it calls the servers that speak HTTP as well, without a filter, in rounds of whole seconds. It
+leaves no pause after an answer, in which a server may still work. The last table has the lower of both ratios.
+
 With --data, the loaded data are kept for the next run. chroma and pgvector are in their own environment,
 .venv-contenders, which `make bench` makes; a missing contender is left out. The exit code is 1 if an installed
 contender gave no answer at all.
@@ -27,17 +30,19 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
 
 from benchmarks.contenders import commits, tables
 from benchmarks.contenders.chroma import Chroma
-from benchmarks.contenders.comparison import Maker, by_text, compared
+from benchmarks.contenders.comparison import Maker, Outcome, by_text, compared
 from benchmarks.contenders.pgvector import Pgvector
 from benchmarks.contenders.rounds import callers
 from benchmarks.contenders.softkv import Softkv
+from benchmarks.contenders.wrk import is_installed
 
 OTHERS = Path(__file__).parents[1] / ".venv-contenders"
 STORES = ("softkv", "before", "chroma", "pgvector")
@@ -87,6 +92,13 @@ def said_by(python: Path, code: str) -> str:
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
 
 
+def tables_of(outcome: Outcome, connections: Sequence[int], title: str) -> Group:
+    """Return the table of the caller in Python, and that of wrk if it called."""
+    measured = outcome.measured
+    by_wrk = [tables.calls(outcome, measured.by_wrk, connections, f"{title}, by wrk")] if measured.by_wrk else []
+    return Group(tables.calls(outcome, measured.cells, connections, title), *by_wrk)
+
+
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -124,21 +136,24 @@ def main() -> int:
                     options.without,
                 )
             )
-            console.print(tables.calls(outcomes[-1], options.connections, f"{size:,} documents, asked with vectors"))
+            console.print(tables_of(outcomes[-1], options.connections, f"{size:,} documents, asked with vectors"))
         checkouts = {"softkv": None} | ({} if options.before is None else {"before": options.before})
         if options.texts:
             texts = by_text(options.texts, checkouts, options.connections, calling)
             title = f"{options.texts:,} documents, asked with texts that are encoded for the answer"
-            console.print(tables.calls(texts, options.connections, title))
+            console.print(tables_of(texts, options.connections, title))
         if options.before:
             livez, uploads = commits.in_turns(checkouts, options.connections, calling)
             console.print(commits.table_of(livez, uploads, options.connections))
     console.print(tables.holdings(outcomes))
+    console.print(tables.ratios(outcomes, options.connections))
     for outcome in outcomes:
         for (name, below), error in outcome.measured.error.items():
             console.print(f"{name}, {outcome.size:,} documents, filter {below}, was refused first with {error[:300]!r}")
     for name in (name for name in missing if name in options.stores):
         console.print(f"left out: {name}: {missing[name]}")
+    if not is_installed():
+        console.print("left out: calls by wrk, which is not installed")
     console.print(SAID)
     console.print(said_by(options.others / "bin" / "python", VERSIONS).replace("\n", ", "))
     silent = {

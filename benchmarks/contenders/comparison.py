@@ -34,7 +34,8 @@ class Holding:
         store: itself.
         ways: to ask it.
         loading: seconds until it had all and was idle.
-        memory: MiB of its processes after all rounds.
+        at_rest: MiB of its processes after a start, when they are idle.
+        memory: the same after all rounds.
         disk: MiB of its directory.
         starts: seconds from starting it anew to its first answer.
     """
@@ -42,6 +43,7 @@ class Holding:
     store: Store
     ways: list[Way]
     loading: float
+    at_rest: float = 0.0
     memory: float = 0.0
     disk: float = 0.0
     starts: list[float] = field(default_factory=list)
@@ -110,7 +112,7 @@ def compared(
             store.wait_until_started()
             wait_until_idle(store.pid)
             ways = [way for way in store.ways(queries, FILTERS) if way.name not in without]
-            holdings.append(Holding(store, ways, seconds))
+            holdings.append(Holding(store, ways, seconds, memory(store.pid)))
             print(f"{size:,} documents: {name} has them after {seconds:.1f} s", file=sys.stderr)
         measured = callers.measure([way for holding in holdings for way in holding.ways], connections)
         for holding in holdings:

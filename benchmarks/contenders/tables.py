@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from rich import box
@@ -14,8 +14,18 @@ from benchmarks.contenders.rounds import Cell
 FIRST = "softkv"
 
 
-def calls(outcome: Outcome, connections: Sequence[int], title: str) -> Table:
-    """A row for each filter and contender; how many times softkv's answers a second are theirs."""
+Cells = Mapping[tuple[str, int | None, int], Cell]
+
+
+def calls(outcome: Outcome, cells: Cells, connections: Sequence[int], title: str) -> Table:
+    """A row for each filter and contender; how many times softkv's answers a second are theirs.
+
+    Args:
+        outcome: the results for one size.
+        cells: those of one kind of caller, see `Measured`.
+        connections: at once.
+        title: above the table.
+    """
     table = Table(title=title, box=box.MARKDOWN)
     for name in (
         "passes",
@@ -25,10 +35,9 @@ def calls(outcome: Outcome, connections: Sequence[int], title: str) -> Table:
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for name in ("recall@10", "refused"):
         table.add_column(name, justify="right", no_wrap=True)
-    cells = outcome.measured.cells
     for below in dict.fromkeys(below for _, below, _ in cells):
         for name in dict.fromkeys(name for name, filtered, _ in cells if filtered == below):
-            row = [cells[name, below, count] for count in connections]
+            row = [cells.get((name, below, count), Cell()) for count in connections]
             shown = []
             for count, cell in zip(connections, row, strict=True):
                 first = None if name.startswith(FIRST) else cells.get((FIRST, below, count))
@@ -46,6 +55,8 @@ def calls(outcome: Outcome, connections: Sequence[int], title: str) -> Table:
 
 def rate(cell: Cell, first: Cell | None) -> str:
     """Answers a second, and how many times as many softkv gave."""
+    if not cell.a_second:
+        return ""
     number = f"{cell.rate:,.0f}" if cell.rate >= 20 else f"{cell.rate:.1f}"
     if first is None:
         return number
@@ -69,10 +80,44 @@ def refused(row: Sequence[Cell]) -> str:
     return f"{errors / (errors + answered):.1%}" if errors else "0"
 
 
+def ratios(outcomes: Sequence[Outcome], connections: Sequence[int]) -> Table:
+    """A row for each size and contender: softkv's answers a second divided by its own, the lower of both callers.
+
+    A last column has softkv's p99 divided by its p50, the higher of both callers, at the most connections.
+    """
+    table = Table(title="softkv's answers a second divided by a contender's, by the caller for which that is less")
+    table.box = box.MARKDOWN
+    most = max(connections)
+    for name in ("documents", "", *map(str, connections), f"p99 ÷ p50 at {most}"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for outcome in outcomes:
+        by_caller = (outcome.measured.cells, outcome.measured.by_wrk)
+        tails = [tail(cells[FIRST, None, most]) for cells in by_caller if (FIRST, None, most) in cells]
+        for way in (way for way in outcome.ways if not way.name.startswith(FIRST)):
+            lower = [lower_ratio(by_caller, way.name, count) for count in connections]
+            table.add_row(f"{outcome.size:,}", way.name, *lower, f"{max(tails):.2f}" if tails else "")
+    return table
+
+
+def lower_ratio(by_caller: Sequence[Cells], name: str, count: int) -> str:
+    """Return softkv's answers a second divided by a contender's, without a filter; "" if one of them has none."""
+    quotients = [
+        cells[FIRST, None, count].rate / cells[name, None, count].rate
+        for cells in by_caller
+        if (FIRST, None, count) in cells and (name, None, count) in cells and cells[name, None, count].rate
+    ]
+    return f"{min(quotients):.2f}" if quotients else ""
+
+
+def tail(cell: Cell) -> float:
+    """Return the median p99 divided by the median p50, 0 without answers."""
+    return median(cell.p99) / median(cell.p50) if cell.p50 else 0.0
+
+
 def holdings(outcomes: Sequence[Outcome]) -> Table:
     """A row for each size and store."""
     table = Table(title="loading, starting anew, memory of all processes (PSS)", box=box.MARKDOWN)
-    for name in ("documents", "", "loaded in", "start to first answer", "memory", "of which keys", "disk"):
+    for name in ("documents", "", "loaded in", "start to first answer", "at rest", "memory", "of which keys", "disk"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for outcome in outcomes:
         keys = outcome.size * 384 * 4 / 2**20
@@ -82,6 +127,7 @@ def holdings(outcomes: Sequence[Outcome]) -> Table:
                 holding.store.name,
                 f"{holding.loading:.1f} s",
                 f"{holding.start:.2f} s" if holding.starts else "",
+                f"{holding.at_rest:,.0f} MiB",
                 f"{holding.memory:,.0f} MiB",
                 f"{keys:,.0f} MiB",
                 f"{holding.disk:,.0f} MiB",

@@ -8,7 +8,10 @@ import threading
 import time
 from contextlib import contextmanager
 
+import pytest
+
 from benchmarks.callers import Http, Span, body_of, call, request_of
+from benchmarks.contenders.wrk import call_with_wrk, is_installed
 
 BRIEFLY = Span(0.2, least=60)
 """Wait for this number of answers and refusals, however busy the machine is."""
@@ -113,3 +116,22 @@ def test_a_missing_answer_is_an_error(monkeypatch):
     with serving(lambda body: b"HTTP/1.1 200 OK\r\n") as address:
         calls = call(address, Http(), requests(1), 3, Span(0.05, least=3, most=0.1))
     assert (calls.answered, calls.errors, calls.error) == (0, 3, "no answer in 0 s")
+
+
+@pytest.mark.skipif(not is_installed(), reason="wrk is not installed")
+def test_wrk_sends_the_same_requests_in_rounds():
+    sent_requests = []
+
+    def reply(body):
+        sent_requests.append(body)
+        return answer(body, "503 Service Unavailable" if body == b"2" else "200 OK")
+
+    with serving(reply) as address:
+        calls = call_with_wrk(address, requests(5), 2, 0.2, first=3)
+    counts = [sent_requests.count(str(number).encode()) for number in range(5)]
+    assert sent_requests[0] in (b"3", b"4")  # of two connections
+    assert max(counts) - min(counts) <= 1
+    assert sum(counts) - 2 <= calls.answered + calls.errors <= sum(counts)
+    assert abs(calls.errors / (calls.errors + calls.answered) - 1 / 5) < 0.05
+    assert calls.a_second == calls.answered / calls.seconds
+    assert 0 < calls.milliseconds_of(0.5) <= calls.milliseconds_of(0.99)
