@@ -44,13 +44,14 @@ def checkout(tmp_path: Path) -> Checkout:
         "core/pyproject.toml": '[project]\nname = "one"\n[tool.setuptools.packages.find]\ninclude = ["core_one*"]\n',
         "core/core_one/__init__.py": '__all__ = ["a", "b"]\n',
         "core/core_one/commands/ask.py": (
-            "import typer\nfrom core_one.record import Options\nUrl = Annotated[str, typer.Option('--url')]\n"
+            "import typer\nfrom core_one.record import Question\nNO_OPTIONS = ('include',)\n"
+            "Url = Annotated[str, typer.Option('--url')]\n"
             "def ask(text: Annotated[str, typer.Argument()], url: Url, **options): ...\n"
             "def _hidden(url: Url): ...\ndef helper(text: str): ...\n"
         ),
         "core/core_one/record.py": (
-            "class Options:\n    top_k: Annotated[int, Option('how many')]\n"
-            "    include: Annotated[str, Option('fields', group=None)]\n    own: int\n"
+            "class Question(Record):\n    top_k: Annotated[int, Range(0, 10)] = 1\n    include: str\n"
+            "    own: Annotated[int, NOT_SENT]\nclass Other(Record):\n    top_p: float\n"
         ),
         "core/core_one/groups.py": (
             "app.add_typer(cluster, name='cluster')\n@cluster.command()\n"

@@ -46,8 +46,8 @@ LAYOUT = frozenset(
 )
 """The tokens of Python that are not counted."""
 CLIENT_PACKAGE = "softkv"
-OPTION_CLASSES = frozenset({"Option", "TableOption"})
-"""The classes that declare an option in the annotation of a record's field: of a question, and of a table."""
+OPTION_CLASSES = frozenset({"TableOption"})
+"""The classes that declare an option in the annotation of a field."""
 KINDS = ("product", "tests", "benchmarks", "tools")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -177,8 +177,8 @@ def question_options(checkout: Checkout) -> list[str]:
     fields = schemas(checkout)
     choices = checkout.description["components"]["schemas"][_schema_name(schema)].get("oneOf", [schema])
     options = [field for choice in choices for field in fields[_schema_name(choice)]]
-    for record in (record for records in checkout.classes.values() for _, record in records):
-        options += [name for name, annotation in _fields(record) if _has_call(annotation, {"Option"})]
+    for _, record in checkout.classes.get("AttendOptions", ()):
+        options += [name for name, _ in _fields(record)]
     return [option for option in dict.fromkeys(options) if option not in {"query", "queries"}]
 
 
@@ -231,8 +231,8 @@ def commands(checkout: Checkout) -> list[Command]:
     """Return the commands of the program; one of a group has both names.
 
     A command is a public function that a decorator registers. In a folder `commands`, it is one that has a parameter of
-    typer, or parameters `**options`: the fields of the records that its module imports. A record is the settings, or a
-    class whose fields are annotated with one of OPTION_CLASSES.
+    typer, or parameters `**options`: the fields of the records that its module imports, without those in its
+    NO_OPTIONS. A record is the settings, a class whose fields are annotated with one of OPTION_CLASSES, or a `Record`.
     """
     aliases = {
         target.id
@@ -297,24 +297,33 @@ def _is_option(annotation: ast.expr | None, makers: Set[str], aliases: Set[str])
 
 def _fields_of_records(checkout: Checkout, tree: ast.Module) -> Iterator[str]:
     """Yield the fields that are options of a command, of the records that its module imports."""
-    imported = {statement.module for statement in ast.walk(tree) if isinstance(statement, ast.ImportFrom)}
+    imports = [statement for statement in ast.walk(tree) if isinstance(statement, ast.ImportFrom)]
+    names = {(statement.module, alias.name) for statement in imports for alias in statement.names}
+    modules = {statement.module for statement in imports}
+    without = _texts_of(tree, "NO_OPTIONS")
     for module, record in (pair for pairs in checkout.classes.values() for pair in pairs):
-        of_settings = _is_settings(record)
-        if module in imported:
-            for name, annotation in _fields_with_bases(checkout, record) if of_settings else _fields(record):
-                of_command = _has_call(annotation, OPTION_CLASSES) and not _lacks_command(annotation)
-                if not _has_name(annotation, "SECRET") if of_settings else of_command:
-                    yield name
+        if _is_settings(record) and module in modules:
+            fields = _fields_with_bases(checkout, record)
+            yield from (name for name, annotation in fields if not _has_name(annotation, "SECRET"))
+        elif _is_record(record) and (module, record.name) in names:
+            fields = _fields_with_bases(checkout, record)
+            yield from (
+                name for name, annotation in fields if name not in without and not _has_name(annotation, "NOT_SENT")
+            )
+        elif module in modules:
+            yield from (name for name, annotation in _fields(record) if _has_call(annotation, OPTION_CLASSES))
 
 
-def _lacks_command(annotation: ast.expr) -> bool:
-    """Whether `Option(…, group=None)` says that no command has it."""
-    return any(
-        keyword.arg == "group" and isinstance(keyword.value, ast.Constant) and keyword.value.value is None
-        for part in ast.walk(annotation)
-        if isinstance(part, ast.Call)
-        for keyword in part.keywords
-    )
+def _is_record(record: ast.ClassDef) -> bool:
+    return any(_last_name(base) == "Record" for base in record.bases)
+
+
+def _texts_of(tree: ast.Module, name: str) -> tuple[str, ...]:
+    """Return the texts that a module assigns to a name; none if it has no such name."""
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and [_last_name(target) for target in statement.targets] == [name]:
+            return tuple(ast.literal_eval(statement.value))
+    return ()
 
 
 def public_names(checkout: Checkout) -> dict[str, list[str]]:

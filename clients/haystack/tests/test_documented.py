@@ -29,5 +29,5 @@ def test_every_argument_stands_there(kind):
     words = set(re.findall(r"\w+", PAGE.text))
     arguments = set(inspect.signature(kind.__init__).parameters) - {"self", "args", "kwargs", "fields"}
     if "options" in arguments:
-        arguments = arguments - {"options"} | (RETRIEVER_OPTIONS.keys() - ATTEND_OPTIONS.keys())
+        arguments = arguments - {"options"} | (RETRIEVER_OPTIONS.keys() - ATTEND_OPTIONS)
     assert arguments - words == set()

@@ -26,4 +26,4 @@ def test_every_argument_stands_there(kind):
     words = set(re.findall(r"\w+", PAGE.text))
     arguments = kind.model_fields if kind is SoftkvRetriever else inspect.signature(kind).parameters
     theirs = {"name", "tags", "metadata", "args", "kwargs"}
-    assert set(arguments) - theirs - ATTEND_OPTIONS.keys() - words == set()
+    assert set(arguments) - theirs - ATTEND_OPTIONS - words == set()

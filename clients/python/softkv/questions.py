@@ -6,7 +6,7 @@ the record, with the defaults of the collection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from softkv.record import NOT_SENT, ONE_OF, OR_NULL, Keyword, LeftOut, Length, Named, Range, Record
@@ -39,8 +39,8 @@ TemperatureOrAuto: TypeAlias = Annotated[float | Literal["auto"], Named("Tempera
 NullKey: TypeAlias = Annotated[Null, Named("Null")]
 MetadataField: TypeAlias = Annotated[str, Named("MetadataField")]
 Condition: TypeAlias = Annotated[Any, Named("Filter")]
-BiasTerms: TypeAlias = Annotated[Any, Named("Bias")]
-FullTextFactor: TypeAlias = Annotated[Any, Named("FullText")]
+BiasTerms: TypeAlias = Annotated[Mapping[str, Any] | Sequence[Mapping[str, Any]], Named("Bias")]
+FullTextFactor: TypeAlias = Annotated[float | Literal["auto"] | Mapping[str, Any], Named("FullText")]
 Factor: TypeAlias = Annotated[float | Literal["auto"], Named("WeightOrAuto")]
 Bound: TypeAlias = Annotated[float | str, Named("Bound")]
 
@@ -126,42 +126,46 @@ class Question(Record, schema="AttendRequest"):
         query: a text, encoded by the collection's encoder; a vector of the keys' width; or a list of parts, whose
             weighted sum is the query.
         queries: several queries at once, instead of `query`; at most 64 unless the service sets another limit.
-        temperature: the temperature T in logit = similarity / T. Left out: the collection's. `"auto"`: the temperature
-            at which the answer rests on `effective_documents` documents, within 1 % (softmax only).
-        effective_documents: for `"auto"`: the number of documents on which the answer rests; at most half of those
-            that pass.
+        temperature: T in logit = similarity / T: near 0 the best match has all weight, and larger values share it
+            among more documents; `"auto"` chooses T so that the answer rests on `effective_documents` documents. It
+            does so within 1 %, and needs softmax. Left out: the collection's.
+        effective_documents: the number of documents on which the answer rests, with `temperature` `"auto"`; at most
+            half of those that pass.
         top_k: matches to return. Left out: the collection's default, or 10; with `top_p` at most 1,000. None: without
             the default of the collection.
         top_p: return the smallest set of matches that holds this share of the document weight.
-        filter: the documents that may be attended to; the collection's default filter holds, too. Left out: that
-            default, or all documents. None: without the default.
+        filter: a filter for the documents that may be attended to; the collection's default filter holds, too. Left
+            out: the collection's default, or all documents. None: without the default.
         normaliser: the function that turns logits into weights. softmax gives every document some weight; sparsemax
             and entmax15 give the worse documents none; one_hot gives all weight to the best.
-        null: left out: the collection's.
-        max_error: the bound that the certificate must meet: on `total_variation`, and on `output_error` relative to
-            the largest value.
-        full_text: adds λ times the full-text rank to the logit of each document whose key contains words of the
-            query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"`
-            uses the λ of the calibration. An object ranks a text of its own, also for a vector. Left out: the
-            collection's default, or 0. None: 0.
-        bias: terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number.
-            Left out: the collection's default, or none. None: none.
-        rerank: a reranker reads the best documents, and adds weight · its logit to their logits, inside the softmax;
-            or late interaction does, with their words. Needs a query that is a text, softmax, and a temperature that
-            is a number. Left out: the collection's default; without one, late interaction if the collection has
-            `late`, and the question and the calibration allow it. None: none.
-        min_confidence: the confidence of the first match that the verdict `one` needs. For a calibrated collection,
-            with the settings of its calibration.
+        null: the similarity of the null key, "none of these"; or the name of a rule for it, or False for no null key.
+            Left out: the collection's.
+        max_error: the largest error that the certificate may state: as `total_variation`, and as `output_error`
+            relative to the largest value.
+        full_text: the factor of a document's full-text rank, which is added to its logit; `"auto"` is that of the
+            calibration, and {"weight": 0.1, "query": text} ranks a text of its own, with "phrases" in quotes and
+            prefix*. A number needs a query that is a text; both need softmax, and a temperature that is a number. 0
+            has no effect. Left out: the collection's default, or 0. None: 0.
+        bias: one more term of the logits, such as {"field": "metadata.year", "half_life": 10}. Several are a list.
+            Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. None: none.
+        rerank: a reranker that reads the best documents and adds weight · its logit to their logits; {} is the first
+            one, and `late` compares the words of the question and of the documents. An example is
+            {"model": "marco", "depth": 50}. Needs a query that is a text, softmax, and a temperature that is a number.
+            Left out: the collection's default; without one, late interaction if the collection has `late`, and the
+            question and the calibration allow it. None: none.
+        min_confidence: the confidence that the first match needs for the verdict "one", in a calibrated collection.
+            The question then needs the settings of its calibration.
         diversity: let documents share the place of a heavier match if the cosine distance (1 − cosine) of their keys
             is at most this: the match then has their weight, too. Left out: each document has a place of its own.
-        allow_missing: whether to answer with `coverage` if some documents are unavailable. If false, such a request is
-            a 503 `shards_missing`.
-        read: a metadata field whose values are combined over every document that passes, or a list of at most 10 of
-            them.
+        allow_missing: answer even if some documents are unavailable; `coverage` of the answer says how many were read.
+            If False, such a request is a 503 `shards_missing`.
+        read: a metadata field whose values are combined over every document that passes. An example is
+            {"field": "metadata.year", "as": "mean"}. Several are a list.
         group_by: a metadata field by which the documents that pass are grouped: the answer has the weight of each
-            group and its best documents.
-        include: fields of a match to return, besides its numbers; `output` is the blended value. Left out: the
-            collection's default, or these three. None: these three.
+            group and its best documents. An example is {"field": "metadata.shelf", "groups": 10}; with "ranges":
+            [[1900, 1950], [1950, None]], the groups are ranges of its values.
+        include: fields of a match to return, besides its numbers; `output` is the weighted sum of value vectors, and
+            belongs to the whole answer. Left out: the collection's default, or these three. None: these three.
         vector_format: the format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
         ignore_defaults: the names of the fields that are None although the collection may have a default.
     """

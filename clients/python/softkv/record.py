@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, dataclass_transform
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    NamedTuple,
+    Self,
+    dataclass_transform,
+    get_origin,
+    get_type_hints,
+)
 
 # Marks in annotations, of the JSON that the service sends. Without them, a field with a default may be left out and is
 # never null, and any other field is always there. A class in place of a mapping has its fields.
@@ -33,6 +46,13 @@ class Range(NamedTuple):
     most: float | None = None
     above: float | None = None
     below: float | None = None
+
+    def __str__(self) -> str:
+        """Return the bounds as people write them: from 0 to 1, above 0 and at most 1, at least 1."""
+        if self.least is not None and self.most is not None:
+            return f"from {self.least:,} to {self.most:,}"
+        words = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
+        return " and ".join(f"{word} {bound:,}" for word, bound in words.items() if bound is not None)
 
 
 class Length(NamedTuple):
@@ -147,3 +167,87 @@ class Record:
 
     def _fields(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in self._names}
+
+
+_ENTRY = re.compile(r"^([\w, ]+): (.*(?:\n +.*)*)", re.MULTILINE)
+
+
+def read_docstring(kind: Any) -> tuple[str, dict[str, str]]:
+    """Return the first paragraph of a class's docstring, and the words of its fields with those of its bases.
+
+    Each is one line, as it is written: a field's words begin with a small letter. `python -OO` removes docstrings.
+    """
+    summary, _, attributes = (inspect.getdoc(kind) or "").partition("\nAttributes:\n")
+    words = dict[str, str]()
+    for base in reversed(kind.__mro__[1:]):
+        if issubclass(base, Record) and base is not Record:
+            words |= read_docstring(base)[1]
+    for names, text in _ENTRY.findall(inspect.cleandoc("\n" + attributes.partition("\n\n")[0])):
+        words |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+    return " ".join(summary.split("\n\n")[0].split()), words
+
+
+def sentence(words: str) -> str:
+    """Return words with a capital at their beginning."""
+    return words[:1].upper() + words[1:]
+
+
+class RecordField(NamedTuple):
+    """A field of a record as its declaration has it.
+
+    Attributes:
+        sent: its name in JSON.
+        type: its type without marks.
+        words: what the docstring says of it, as it is written.
+        marks: the marks of its annotation.
+        default: its default; None without one.
+    """
+
+    name: str
+    sent: str
+    type: Any
+    words: str
+    marks: tuple[Any, ...]
+    default: Any
+
+    @property
+    def range(self) -> Range:
+        """The bounds of a number."""
+        return next((mark for mark in self.marks if isinstance(mark, Range)), Range())
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the words, without its full stop."""
+        return re.split(r"\.(?:\s|$)", self.words)[0]
+
+    @property
+    def fallback(self) -> str:
+        """The value of a field that is left out, in the words of the docstring or as its default; or an empty text."""
+        if stated := re.search(r"Left out: ([^.]*(?:\.\w[^.]*)*)\.", self.words):
+            return stated[1]
+        value = next((mark.value for mark in self.marks if isinstance(mark, LeftOut)), self.default)
+        return "" if value in (None, False) else str(value).removesuffix(".0")
+
+    @property
+    def limits(self) -> str:
+        """The bounds of a number, and a default that the words leave out, as sentences behind them; or nothing."""
+        bounds, default = str(self.range), "" if "Left out:" in self.words else self.fallback
+        return (f" {sentence(bounds)}." if bounds else "") + (f" Left out: {default}." if default else "")
+
+
+def fields_of(record: type[Record]) -> list[RecordField]:
+    """Return the fields of a record that are part of its JSON."""
+    words, types, hints = read_docstring(record)[1], get_type_hints(record), get_type_hints(record, include_extras=True)
+    marks = {name: hint.__metadata__ if get_origin(hint) is Annotated else () for name, hint in hints.items()}
+    return [
+        RecordField(
+            name,
+            record._sent.get(name, name),
+            types[name],
+            words.get(name, ""),
+            marks[name],
+            record._defaults.get(name),
+        )
+        for name in record._names
+        if NOT_SENT not in marks[name]
+    ]

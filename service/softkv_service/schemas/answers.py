@@ -5,7 +5,6 @@ No answer is validated, so that these schemas are only made for the description 
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -14,14 +13,26 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from softkv.record import ALWAYS_SENT, LEFT_OUT, ONE_OF, OR_NULL, VECTOR, VECTORS, Keyword, Named, Record
+from softkv.record import (
+    ALWAYS_SENT,
+    LEFT_OUT,
+    ONE_OF,
+    OR_NULL,
+    VECTOR,
+    VECTORS,
+    Keyword,
+    Named,
+    Record,
+    read_docstring,
+    sentence,
+)
 
 Schema = dict[str, Any]
 PLACE = "#/components/schemas/"
 SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
 ARRAY = Annotated[Any, Named("NestedAnswer")]
 EXAMPLES = Path(__file__).with_name("examples.json")
-ENTRY = re.compile(r"^([\w, ]+): (.*(?:\n +.*)*)", re.MULTILINE)
+JSON_WORDS = {"None": "null", "True": "true", "False": "false"}
 
 
 def name_of(kind: Any) -> str:
@@ -106,7 +117,7 @@ def _define(name: str, kind: Any, schemas: dict[str, Schema], **keywords: Any) -
 
 
 def _object(kind: Any, schemas: dict[str, Schema]) -> Schema:
-    summary, descriptions = read_docstring(kind)
+    summary, descriptions = words_of_json(kind)
     properties, required, sent = Schema(), list[str](), getattr(kind, "_sent", {})
     for name, hint, is_required in _fields(kind):
         schema = _refer(hint, schemas)
@@ -143,19 +154,11 @@ def _without_null(schema: Schema, hint: Any) -> Schema:
 
 
 @cache
-def read_docstring(kind: Any) -> tuple[str, dict[str, str]]:
-    """Return the first paragraph of a class's docstring, and the descriptions of its fields, in the words of JSON."""
-    text = re.sub(r"\bNone\b", "null", inspect.getdoc(kind) or "")
-    summary, _, attributes = text.partition("\nAttributes:\n")
-    descriptions = dict[str, str]()
-    for base in reversed(getattr(kind, "__mro__", (kind,))[1:]):
-        if issubclass(base, Record) and base is not Record:
-            descriptions |= read_docstring(base)[1]
-    for names, words in ENTRY.findall(inspect.cleandoc("\n" + attributes.partition("\n\n")[0])):
-        descriptions |= dict.fromkeys(names.split(", "), _as_sentence(words))
-    return _as_sentence(summary.split("\n\n")[0]), descriptions
+def words_of_json(kind: Any) -> tuple[str, dict[str, str]]:
+    """Return what a class's docstring says of it and of its fields, as sentences about JSON."""
+    summary, words = read_docstring(kind)
+    return _say_of_json(summary), {name: _say_of_json(text) for name, text in words.items()}
 
 
-def _as_sentence(words: str) -> str:
-    words = " ".join(words.split())
-    return words[:1].upper() + words[1:]
+def _say_of_json(words: str) -> str:
+    return sentence(re.sub(r"\b(None|True|False)\b", lambda value: JSON_WORDS[value[0]], words))

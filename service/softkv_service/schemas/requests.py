@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_wrap_validator_function, plain_serializer_function_ser_schema
 
 from softkv.record import NOT_SENT, ONE_OF, OR_NULL, Keyword, LeftOut, Length, Named, Range, Record
-from softkv_service.schemas.answers import read_docstring
+from softkv_service.schemas.answers import words_of_json
 from softkv_service.schemas.filter import Bound, MetadataField, ParsedFilter
 from softkv_service.schemas.query import QueryOrParts, TextOrParts
 from softkv_service.schemas.terms import Bias, FullText, WeightOrAuto
@@ -84,7 +84,7 @@ class AsJSON(AsRecord):
 @cache
 def compile_model(record: Any) -> type[Wire]:
     """Return the model that checks the JSON of a record, and describes it."""
-    summary, words = read_docstring(record)
+    summary, words = words_of_json(record)
     hints = get_type_hints(record, include_extras=True)
     names = [name for name in record._names if NOT_SENT not in get_args(hints[name])]
     fields: dict[str, Any] = {

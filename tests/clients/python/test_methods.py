@@ -6,13 +6,15 @@ import inspect
 import io
 import json
 from collections.abc import Callable
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
 from softkv import AsyncClient, AsyncCollection, Client, Collection, Document
 from softkv.calls import arrays, collections, documents, feedback, queries, service, writing
 from softkv.calls.call import Call, CollectionRef, ServiceCache
+from softkv.questions import Question
+from softkv.record import fields_of
 from tools.description import FILE
 
 DESCRIPTION = json.loads(FILE.read_text(encoding="utf-8"))
@@ -181,15 +183,27 @@ def test_an_option_of_attend_has_the_words_of_the_description(name):
     words = {word for schema in schemas for word in [*schema.get("enum", []), *schema.get("items", {}).get("enum", [])]}
     words |= {schema["const"] for schema in schemas if "const" in schema}
     if name not in ("where", "bias", "read", "group_by"):
-        assert allowed_words(queries.option_type(name)) == words
+        assert allowed_words(get_type_hints(queries.AttendOptions)[name]) == words
 
 
 def test_help_names_every_option_of_attend():
+    shown = " ".join((inspect.getdoc(Collection.attend) or "").split())
     signature = inspect.signature(Collection.attend)
-    assert signature.parameters.keys() - {"self", "query"} == queries.AttendOptions.__annotations__.keys()
-    for name, option in queries.ATTEND_OPTIONS.items():
-        text = f"{name}: {option.meaning}".split()
-        assert " ".join(text) in " ".join((inspect.getdoc(Collection.attend) or "").split())
+    assert signature.parameters.keys() - {"self", "query"} == queries.ATTEND_OPTIONS
+    for field in fields_of(Question):
+        name = {"filter": "where"}.get(field.name, field.name)
+        if name in queries.ATTEND_OPTIONS:
+            assert f"{name}: {field.summary}" in shown
+    assert queries.ATTEND_OPTIONS - set(Question._names) == {"where"}
+    assert set(Question._names) - queries.ATTEND_OPTIONS == {"filter", "query", "queries", "vector_format"}
+
+
+def test_help_says_the_range_and_the_default_of_an_option():
+    shown = " ".join((inspect.getdoc(Collection.attend) or "").split())
+    assert "half of those that pass. At least 1. Left out: 8." in shown
+    assert "share of the document weight. Above 0 and at most 1." in shown
+    assert "with `top_p` at most 1,000. From 0 to 10,000." in shown
+    assert "None:" not in shown  # it is as left out in Python, and null in JSON
 
 
 def test_a_document_has_every_field():

@@ -9,10 +9,9 @@ from softkv import validation
 from softkv.answers.arrays import Attended, Embeddings, RankedDocument, Trace, parse_attended, parse_embeddings
 from softkv.answers.arrays import parse_trace as traced
 from softkv.calls.call import WRITE_TIMEOUT, Call, Plan, ServiceCache
-from softkv.calls.queries import Normaliser
 from softkv.calls.service import get_limit
 from softkv.problems import invalid_value, invalid_value_at
-from softkv.questions import TracedField
+from softkv.questions import Normaliser, TracedField
 from softkv.wire import VECTOR_FORMAT, drop_omitted, encode_json, to_nested_lists
 
 if TYPE_CHECKING:

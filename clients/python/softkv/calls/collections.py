@@ -22,6 +22,7 @@ from softkv.calls.options import encode_defaults
 from softkv.errors import Conflict
 from softkv.filters import Field, Where, metadata_field
 from softkv.problems import Reply, invalid_value_at
+from softkv.questions import Null
 from softkv.wire import (
     OMITTED,
     VECTOR_FORMAT,
@@ -34,7 +35,6 @@ from softkv.wire import (
 if TYPE_CHECKING:
     from softkv.wire import Matrix
 
-Null: TypeAlias = float | Literal["auto", "lenient", "strict", "calibrated", False]
 Similarity: TypeAlias = Literal["cosine", "dot", "scaled_dot", "gaussian"]
 _CREATED = 201
 

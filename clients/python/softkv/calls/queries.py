@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
-    Annotated,
     Any,
-    Literal,
     SupportsIndex,
     TypeAlias,
     TypedDict,
@@ -25,11 +22,21 @@ from softkv.answers.answer import Answer, Comparison, Swept, parse_comparison
 from softkv.answers.calibration import Calibration, LabelSource
 from softkv.answers.documents import Document, encode_fields
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Plan, ServiceCache
-from softkv.calls.collections import Null
 from softkv.calls.options import COMPARED_DEFAULTS, SWEPT_DEFAULTS, Bias, IgnoredDefaults, encode_bias, null_fields
 from softkv.calls.service import get_limit
 from softkv.filters import Field, Where, encode_field_option
 from softkv.problems import Reply, invalid_value, invalid_value_at, unexpected_argument
+from softkv.questions import (
+    FullTextFactor,
+    GroupBy,
+    MatchField,
+    Normaliser,
+    Null,
+    Question,
+    SweptField,
+    TemperatureOrAuto,
+)
+from softkv.record import fields_of
 from softkv.validation import is_list_like
 from softkv.wire import VECTOR_FORMAT, drop_omitted, encode_json, encode_vector, is_vector
 
@@ -39,204 +46,54 @@ if TYPE_CHECKING:
 
 QueryParts: TypeAlias = Sequence[Mapping[str, Any]]
 """A weighted sum as a query: each part has one of `text`, `id` and `vector`, and a `weight` (1 if left out)."""
-Normaliser: TypeAlias = Literal["softmax", "sparsemax", "entmax15", "one_hot"]
-MatchField: TypeAlias = Literal[
-    "value", "key", "metadata", "output", "key_vector", "value_vector", "explanation", "highlight"
-]
-FullTextWeight: TypeAlias = float | Literal["auto"] | Mapping[str, Any]
-"""The factor of a document's full-text rank; or a mapping with this `weight`, and the `query` that is ranked."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """The meaning and flags of an option of `attend`.
-
-    Attributes:
-        meaning: its description in `help(Collection.attend)`; names of options are in backticks.
-        group: the group of `softkv attend --help` that lists it; None if the command lacks it.
-        flags: the flags of the command, if they are not made of the name alone.
-        command_meaning: the description in the help of the command, if its values differ from Python's.
-        short: the fields of an object that the command also takes as `A:B`.
-        of_answer: whether it adds to the answer and not to its matches, so that retrievers of documents lack it.
-    """
-
-    meaning: str
-    _: KW_ONLY
-    group: Literal["Options", "Weights", "Matches"] | None = "Options"
-    flags: Sequence[str] = ()
-    command_meaning: str = ""
-    short: Sequence[str] = ()
-    of_answer: bool = False
 
 
 class AttendOptions(TypedDict, total=False):
-    """Keyword arguments of `attend` besides its query.
+    """The types in Python of the keyword arguments of `attend` besides its query.
 
-    Its signature and docstring, and the options of `softkv attend`, are made from these lines.
+    What they mean, and their ranges, is in `softkv.questions.Question`.
     """
 
-    temperature: Annotated[
-        float | Literal["auto"] | None,
-        Option(
-            "0, or from 1e-30 on. Near 0 the best match has all weight; larger values share it among more documents. "
-            '"auto" chooses the temperature at which the answer rests on `effective_documents`.',
-            group="Weights",
-            flags=("-t", "--temperature"),
-        ),
-    ]
-    effective_documents: Annotated[
-        float | None,
-        Option(
-            'the number of documents on which the answer rests, with `temperature` "auto"; at least 1.',
-            group="Weights",
-        ),
-    ]
-    top_k: Annotated[
-        int | None,
-        Option(
-            "how many documents to return; the collection's default or 10 if left out.",
-            group="Matches",
-            flags=("-k", "--top-k"),
-        ),
-    ]
-    top_p: Annotated[
-        float | None,
-        Option(
-            "return the fewest documents that hold this share of the documents' weight.",
-            group="Matches",
-        ),
-    ]
-    where: Annotated[
-        Where | None,
-        Option(
-            "a filter for the documents that may be attended to, as F.year >= 1930.",
-            flags=("--filter",),
-            command_meaning="a filter for the documents that may be attended to.",
-        ),
-    ]
-    normaliser: Annotated[
-        Normaliser | None,
-        Option("the function that turns logits into weights; softmax if left out.", group="Weights"),
-    ]
-    null: Annotated[
-        Null | None,
-        Option('the similarity of the null key, "none of these"; False for no null key.', group="Weights"),
-    ]
-    max_error: Annotated[
-        float | None,
-        Option(
-            "the largest error that the certificate may state.",
-            group="Weights",
-        ),
-    ]
-    full_text: Annotated[
-        FullTextWeight | None,
-        Option(
-            'the factor of a document\'s full-text rank, which is added to its logit. "auto" is the calibrated factor. '
-            '{"weight": 0.1, "query": text} ranks a text of its own, with "phrases" in quotes and prefix*.',
-            group="Weights",
-        ),
-    ]
-    bias: Annotated[
-        Bias | None,
-        Option(
-            'one more term of the logits, or a list of terms, as {"field": "metadata.year", "half_life": 10}.',
-            group="Weights",
-            command_meaning="one more term of the logits; repeat the option for more.",
-        ),
-    ]
-    rerank: Annotated[
-        Mapping[str, Any] | None,
-        Option(
-            'a reranker that reads the best documents and adds to their logits, as {"model": "marco", "depth": 50}, or '
-            '{"model": "late"} for their words; None: as the collection has it. docs/guide/reranking.md explains it.',
-            group="Weights",
-            command_meaning="a reranker that reads the best documents, 50 if left out, and adds to their logits. {} is "
-            "the first reranker, and late compares the words of the question and of ten documents.",
-            short=("model", "depth"),
-        ),
-    ]
-    min_confidence: Annotated[
-        float | None,
-        Option(
-            'the confidence that the first match needs for the verdict "one". Needs a calibrated collection.',
-            group="Matches",
-        ),
-    ]
-    diversity: Annotated[
-        float | None,
-        Option(
-            "let documents share the place of a heavier match if the cosine distance of their keys is at most this, "
-            "0 to 1.",
-            group="Matches",
-        ),
-    ]
-    allow_missing: Annotated[
-        bool | None,
-        Option(
-            "answer even if some documents are unavailable; the answer's coverage says how many were read.",
-            of_answer=True,
-        ),
-    ]
-    read: Annotated[
-        Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
-        Option(
-            'a metadata field to aggregate over all documents, as {"field": "metadata.year", "as": "mean"}; or a list '
-            "of at most 10.",
-            group="Matches",
-            command_meaning="a metadata field to aggregate over all documents, as metadata.year:mean, or with vote or "
-            "quantile; repeat the option for more.",
-            short=("field", "as"),
-            of_answer=True,
-        ),
-    ]
-    group_by: Annotated[
-        Field | str | Mapping[str, Any] | None,
-        Option(
-            'a metadata field by which the documents are grouped, as F.shelf, or as {"field": F.shelf, "groups": 10, '
-            '"documents": 3}; with "ranges": [[1900, 1950], [1950, None]], by ranges of its values.',
-            group="Matches",
-            command_meaning="a metadata field by which the documents are grouped, as metadata.shelf, and how many "
-            "groups to show.",
-            short=("field", "groups"),
-            of_answer=True,
-        ),
-    ]
-    include: Annotated[
-        Sequence[MatchField] | None,
-        Option(
-            'the fields of each match. "output" is the weighted sum of value vectors and belongs to the whole answer.',
-            group=None,
-        ),
-    ]
-    ignore_defaults: Annotated[
-        IgnoredDefaults,
-        Option(
-            "True to ask without the defaults of the collection, or the names of those to leave out, as "
-            '["filter", "rerank"]; "rerank" also stands for late interaction.',
-            command_meaning="ask without the defaults of the collection.",
-        ),
-    ]
+    temperature: TemperatureOrAuto | None
+    effective_documents: float | None
+    top_k: int | None
+    top_p: float | None
+    where: Where | None
+    normaliser: Normaliser | None
+    null: Null | None
+    max_error: float | None
+    full_text: FullTextFactor | None
+    bias: Bias | None
+    rerank: Mapping[str, Any] | None
+    min_confidence: float | None
+    diversity: float | None
+    allow_missing: bool | None
+    read: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+    group_by: Field | str | Mapping[str, Any] | None
+    include: Sequence[MatchField] | None
+    ignore_defaults: IgnoredDefaults
 
 
 _TYPES = get_type_hints(AttendOptions)
 _MATCHES, _MATCHES_OF_A_SET = 10, 1000
 """The most matches of a query without `top_k`; of a set with `top_p`."""
-ATTEND_OPTIONS: Mapping[str, Option] = MappingProxyType(
-    {name: hint.__metadata__[0] for name, hint in get_type_hints(AttendOptions, include_extras=True).items()}
-)
-"""The options of `attend` by name."""
+ATTEND_OPTIONS = _TYPES.keys()
+"""The names of the options of `attend`."""
 
 
-def option_type(name: str) -> Any:
-    """Return the type of an option of `attend`."""
-    return _TYPES[name]
+def _describe_options() -> Iterator[str]:
+    """Yield the lines of a docstring about the fields of a question: in Python, None is as left out, and not null."""
+    for field in fields_of(Question):
+        name = {"filter": "where"}.get(field.name, field.name)
+        if name in _TYPES:
+            words = re.sub(r" None: [^.]*\.", "", field.words)
+            yield from textwrap.wrap(f"{name}: {words}{field.limits}", 112, subsequent_indent="    ")
 
 
 B = TypeVar("B", bound=Callable[..., Any])
 
 
-def _describe_options(build: B) -> B:
+def _with_options(build: B) -> B:
     """Give a function with arguments `**options` the signature and the docstring that name each option."""
     signature = inspect.signature(build)
     *parameters, _ = signature.parameters.values()
@@ -245,22 +102,17 @@ def _describe_options(build: B) -> B:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=False if name == "ignore_defaults" else None,
-            annotation=_TYPES[name],
+            annotation=annotation,
         )
-        for name in ATTEND_OPTIONS
+        for name, annotation in _TYPES.items()
     ]
     build.__signature__ = signature.replace(parameters=[*parameters, *options])  # type: ignore[attr-defined]
     if build.__doc__:  # python -OO removes docstrings
-        lines = [
-            line
-            for name, option in ATTEND_OPTIONS.items()
-            for line in textwrap.wrap(f"{name}: {option.meaning}", 112, subsequent_indent="    ")
-        ]
-        build.__doc__ = build.__doc__.replace("options: `AttendOptions`.", "\n        ".join(lines))
+        build.__doc__ = build.__doc__.replace("options: `Question`.", "\n        ".join(_describe_options()))
     return build
 
 
-@_describe_options
+@_with_options
 def attend(collection: CollectionRef, query: Any, **options: Unpack[AttendOptions]) -> Plan[Answer | list[Answer]]:
     """Compare one query, or several, with the keys of a collection, and return the documents with the largest weights.
 
@@ -271,7 +123,9 @@ def attend(collection: CollectionRef, query: Any, **options: Unpack[AttendOption
         query: a text or a vector for one answer; or a list of parts, as [{"text": "cats"}, {"id": "a", "weight": -1}],
             whose weighted sum is the query. A list of queries, or a matrix [m, d], gives a list of answers in the same
             order; a list of any length is sent in several requests.
-        options: `AttendOptions`.
+        options: `Question`.
+        ignore_defaults: True to ask without the defaults of the collection, or the names of those to leave out, as
+            ["filter", "rerank"]; "rerank" also stands for late interaction.
 
     Returns:
         An `Answer`, or a list of answers if a list of queries was sent.
@@ -284,6 +138,7 @@ def attend(collection: CollectionRef, query: Any, **options: Unpack[AttendOption
     Example:
         >>> answer = client.collection("library").attend("pets that purr", top_k=3)
         >>> answer.best.value if answer.best else "not found"
+        >>> collection.attend("pets that purr", where=F.year >= 1930, group_by=F.shelf)
     """
     fields = _encode_options(options)
     if isinstance(query, str) or is_parts(query) or (is_vector(query) and len(query)):
@@ -300,7 +155,7 @@ def _encode_options(options: AttendOptions) -> dict[str, Any]:
     """
     values: Mapping[str, Any] = options
     for name in values:
-        if name not in ATTEND_OPTIONS:
+        if name not in _TYPES:
             raise unexpected_argument("attend", name)
     converted = ("where", "bias", "read", "group_by", "ignore_defaults")
     read: Any = values.get("read")
@@ -343,7 +198,8 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
         if parts := max((len(query) for query in query_list if is_parts(query)), default=0):
             per_request = min(per_request, (yield from get_limit(collection.cache, "request_parts")) // parts)
         if options.get("group_by") and "answer_groups" in (collection.cache.limits or {}):
-            groups, documents = options["group_by"].get("groups", 10), options["group_by"].get("documents", 3)
+            groups = options["group_by"].get("groups", GroupBy.groups)
+            documents = options["group_by"].get("documents", GroupBy.documents)
             for name, size in (("answer_groups", groups), ("answer_matches", groups * documents)):
                 per_request = min(per_request, (yield from get_limit(collection.cache, name)) // max(1, size))
         batch_size = max(1, per_request)
@@ -375,9 +231,6 @@ def _count_matches(options: Mapping[str, Any]) -> int:
     return _MATCHES_OF_A_SET if options.get("top_p") is not None else _MATCHES
 
 
-SweptField: TypeAlias = Literal["key", "value", "metadata", "key_vector", "value_vector"]
-
-
 def sweep(
     collection: CollectionRef,
     query: str | Vector | QueryParts,
@@ -386,7 +239,7 @@ def sweep(
     top_k: int | None = None,
     null: Null | None = None,
     where: Where | None = None,
-    full_text: FullTextWeight | None = None,
+    full_text: FullTextFactor | None = None,
     bias: Bias | None = None,
     include: Sequence[SweptField] | None = None,
     ignore_defaults: IgnoredDefaults = False,

@@ -1,6 +1,6 @@
 """`softkv attend COLLECTION "text"`: ask one question, and show the weights of the documents.
 
-Its options are those of `Collection.attend`, from `softkv.calls.queries.AttendOptions`.
+Its options are the fields of `softkv.questions.Question`: their types, ranges and words.
 """
 
 from __future__ import annotations
@@ -9,18 +9,27 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from softkv.calls.queries import ATTEND_OPTIONS, Option, option_type
 from softkv.commands.command_line import ApiKey, AsJSON, Url, json_object
+from softkv.questions import Question
+from softkv.record import Record, RecordField, fields_of, sentence
 from softkv.settings import DEFAULT_URL
 
 SHOWN_FIELDS = ("key", "value", "metadata")
 """The fields of a match that the table shows."""
+NO_OPTIONS = ("query", "queries", "include", "vector_format")
+"""The fields of a question that the command sets by itself."""
+PANELS = dict.fromkeys(("top_k", "top_p", "min_confidence", "diversity", "read", "group_by"), "Matches")
+PANELS |= {"filter": "Options", "allow_missing": "Options"}
+"""The groups of the help that list options; all others are about weights."""
+LETTERS = {"temperature": "-t", "top_k": "-k"}
+SHORT_FORMS = {"rerank": ("model", "depth"), "read": ("field", "as"), "group_by": ("field", "groups")}
+"""The fields of an object that may be written as `A:B`."""
 
 
 def attend(
@@ -32,6 +41,9 @@ def attend(
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
+    ignore_defaults: Annotated[
+        bool, typer.Option("--ignore-defaults", help="Ask without the defaults of the collection.")
+    ] = False,
     **options: Any,
 ) -> None:
     """Ask a collection a question.
@@ -47,6 +59,7 @@ def attend(
     from softkv.commands.remote import connect
 
     chosen = {name: _single(value) for name, value in options.items() if value is not None}
+    chosen["where"], chosen["ignore_defaults"] = chosen.pop("filter", None), ignore_defaults
     addends = ["explanation"] if "rerank" in chosen else []
     chosen["include"] = None if as_json else [*SHOWN_FIELDS, *addends]
     question = _vector(text) if vector else text
@@ -75,52 +88,91 @@ def _vector(text: str) -> list[float]:
 
 
 def _parameters() -> Iterator[inspect.Parameter]:
-    """Yield the parameters of the command: its own, and one for each option of `Collection.attend` that it has."""
+    """Yield the parameters of the command: its own, and one for each field of a question that it has."""
     collection, text, *flags, _ = inspect.signature(attend, eval_str=True).parameters.values()
     yield from (collection, text)
-    for name, option in ATTEND_OPTIONS.items():
-        if option.group is not None:
-            kind, settings = _command_option(option_type(name), option.short)
-            group = None if option.group == "Options" else option.group
-            names = option.flags or ("--" + name.replace("_", "-"),)
-            typed = typer.Option(*names, help=_help(option), rich_help_panel=group, **settings)
+    for field in fields_of(Question):
+        if field.name not in NO_OPTIONS:
+            kind, settings = _command_option(field, SHORT_FORMS.get(field.name, ()))
+            panel = PANELS.get(field.name, "Weights")
+            names = [LETTERS[field.name]] if field.name in LETTERS else []
+            typed = typer.Option(
+                *names,
+                _flag(field.name),
+                help=f"{'; '.join((sentence(_say(field.summary)), *_more(field)))}.",
+                show_default=_say(field.fallback) or True,
+                rich_help_panel=None if panel == "Options" else panel,
+                **settings,
+            )
             yield inspect.Parameter(
-                name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Annotated[kind, typed]
+                field.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Annotated[kind, typed]
             )
     yield from flags
 
 
-def _help(option: Option) -> str:
-    """Return the meaning of an option as a sentence in which other options are named by their flags."""
-    meaning = option.command_meaning or option.meaning
-    flagged = re.sub(r"`(\w+)`", lambda name: "--" + name[1].replace("_", "-"), meaning)
-    return flagged[0].upper() + flagged[1:]
+def _more(field: RecordField) -> Iterator[str]:
+    """Yield what the help adds to the words of a field: bounds that typer does not show, and of the form `A:B`, B."""
+    if field.range.above is not None:
+        yield f"above {field.range.above}"
+    if field.name in SHORT_FORMS:
+        name = SHORT_FORMS[field.name][1]
+        part = next(part for part in fields_of(_record_in(field.type)) if part.sent == name)
+        choices = get_args(part.type) if get_origin(part.type) is Literal else ()
+        yield (
+            f"{name.upper()} is {', '.join(choices[:-1])} or {choices[-1]}"
+            if choices
+            else (f"{name.upper()} is {part.fallback} if left out")
+        )
+    if _is_list(field.type):
+        yield "repeat the option for more"
 
 
-def _command_option(type_: Any, short: Sequence[str] = ()) -> tuple[Any, dict[str, Any]]:
+def _record_in(kind: Any) -> type[Record]:
+    """Return the record that a value of a type is."""
+    return next(member for member in _members(kind) if isinstance(member, type) and issubclass(member, Record))
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _say(words: str) -> str:
+    """Return words about fields as words about options: named by their flags, and with the values of the command."""
+    flagged = re.sub(r"`(\w+)`", lambda name: _flag(name[1]) if name[1] in Question._names else name[1], words)
+    return flagged.replace("`", "").replace("False", "false")
+
+
+def _command_option(field: RecordField, short: Sequence[str]) -> tuple[Any, dict[str, Any]]:
     """Return the type of an option of the command, and the arguments of `typer.Option` that read a value from text.
 
     Args:
-        type_: the type of the argument in Python, such as `float | Literal["auto"] | None`.
+        field: a field of a question, whose type is such as `float | Literal["auto"] | None`.
         short: the fields of an object that may be written as `A:B`.
     """
-    alternatives = [member for member in _members(type_) if member is not type(None)]
+    alternatives = [member for member in _members(field.type) if member is not type(None)]
     words = [word for member in alternatives if get_origin(member) is Literal for word in get_args(member)]
     if bool in alternatives:
         return bool | None, {}
-    shapes = {getattr(get_origin(member), "__name__", "") for member in alternatives}
-    is_object = "Mapping" in shapes
+    is_object = any(member is Any or _is_object(member) for member in alternatives)
     if float in alternatives and (words or is_object):
         shown = [str(word).lower() for word in words]
         return Any, {
             "parser": _number_or_word(dict(zip(shown, words, strict=True)), is_object=is_object),
             "metavar": "|".join([*shown, "X", *(["JSON"] if is_object else [])]),
         }
-    if words or (len(alternatives) == 1 and not is_object):
-        return type_, {}
+    if not is_object:
+        return field.type, {"min": field.range.least, "max": field.range.most}
     metavar = "".join([f"{short[0].upper()}[:{short[1].upper()}]|" if short else "", "JSON"])
     parser = _object_or_fields(short) if short else json_object
-    return (list[Any] | None if "Sequence" in shapes else Any), {"parser": parser, "metavar": metavar}
+    return (list[Any] | None if _is_list(field.type) else Any), {"parser": parser, "metavar": metavar}
+
+
+def _is_object(member: Any) -> bool:
+    return get_origin(member) is Mapping or (isinstance(member, type) and issubclass(member, Record))
+
+
+def _is_list(kind: Any) -> bool:
+    return any(get_origin(member) is Sequence for member in _members(kind))
 
 
 def _members(type_: Any) -> tuple[Any, ...]:

@@ -14,10 +14,11 @@ from softkv.answers.answer import Answer, Verdict
 from softkv.answers.documents import Match
 from softkv.calls import queries
 from softkv.calls.call import Plan
-from softkv.calls.queries import ATTEND_OPTIONS, AttendOptions, MatchField
+from softkv.calls.queries import ATTEND_OPTIONS, AttendOptions
 from softkv.filters import Where
 from softkv.integrations.connection import CollectionSource
 from softkv.problems import invalid_value, warn_caller
+from softkv.questions import MatchField
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -56,15 +57,13 @@ class RetrieverOptions(AttendOptions, total=False):
     evidence: bool | None
 
 
+_OF_ANSWER = ("allow_missing", "read", "group_by")
+"""The options of `attend` that add to the answer and not to its matches."""
 RETRIEVER_OPTIONS: Mapping[str, Any] = MappingProxyType(
-    {
-        name: hint
-        for name, hint in get_type_hints(RetrieverOptions).items()
-        if name != "where" and not (name in ATTEND_OPTIONS and ATTEND_OPTIONS[name].of_answer)
-    }
+    {name: hint for name, hint in get_type_hints(RetrieverOptions).items() if name not in ("where", *_OF_ANSWER)}
 )
 """The types of a retriever's options, by name."""
-_OWN_OPTIONS = RETRIEVER_OPTIONS.keys() - ATTEND_OPTIONS.keys()
+_OWN_OPTIONS = RETRIEVER_OPTIONS.keys() - ATTEND_OPTIONS
 
 
 class Retrieval:

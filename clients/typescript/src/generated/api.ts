@@ -1477,10 +1477,10 @@ export interface components {
             query?: components["schemas"]["QueryOrParts"];
             /** @description Several queries at once, instead of `query`; at most 64 unless the service sets another limit. */
             queries?: components["schemas"]["QueryOrParts"][];
-            /** @description The temperature T in logit = similarity / T. Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
+            /** @description T in logit = similarity / T: near 0 the best match has all weight, and larger values share it among more documents; `"auto"` chooses T so that the answer rests on `effective_documents` documents. It does so within 1 %, and needs softmax. Left out: the collection's. */
             temperature?: components["schemas"]["Temperature"] | "auto";
             /**
-             * @description For `"auto"`: the number of documents on which the answer rests; at most half of those that pass.
+             * @description The number of documents on which the answer rests, with `temperature` `"auto"`; at most half of those that pass.
              * @default 8
              */
             effective_documents?: number;
@@ -1488,7 +1488,7 @@ export interface components {
             top_k?: number | null;
             /** @description Return the smallest set of matches that holds this share of the document weight. */
             top_p?: number;
-            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
+            /** @description A filter for the documents that may be attended to; the collection's default filter holds, too. Left out: the collection's default, or all documents. null: without the default. */
             filter?: components["schemas"]["Filter"] | null;
             /**
              * @description The function that turns logits into weights. softmax gives every document some weight; sparsemax and entmax15 give the worse documents none; one_hot gives all weight to the best.
@@ -1496,31 +1496,31 @@ export interface components {
              * @enum {string}
              */
             normaliser?: "softmax" | "sparsemax" | "entmax15" | "one_hot";
-            /** @description Left out: the collection's. */
+            /** @description The similarity of the null key, "none of these"; or the name of a rule for it, or false for no null key. Left out: the collection's. */
             null?: components["schemas"]["Null"];
-            /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
+            /** @description The largest error that the certificate may state: as `total_variation`, and as `output_error` relative to the largest value. */
             max_error?: number;
-            /** @description Adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. An object ranks a text of its own, also for a vector. Left out: the collection's default, or 0. null: 0. */
+            /** @description The factor of a document's full-text rank, which is added to its logit; `"auto"` is that of the calibration, and {"weight": 0.1, "query": text} ranks a text of its own, with "phrases" in quotes and prefix*. A number needs a query that is a text; both need softmax, and a temperature that is a number. 0 has no effect. Left out: the collection's default, or 0. null: 0. */
             full_text?: number | "auto" | components["schemas"]["FullTextQuery"] | null;
-            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
+            /** @description One more term of the logits, such as {"field": "metadata.year", "half_life": 10}. Several are a list. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
-            /** @description A reranker reads the best documents, and adds weight · its logit to their logits, inside the softmax; or late interaction does, with their words. Needs a query that is a text, softmax, and a temperature that is a number. Left out: the collection's default; without one, late interaction if the collection has `late`, and the question and the calibration allow it. null: none. */
+            /** @description A reranker that reads the best documents and adds weight · its logit to their logits; {} is the first one, and `late` compares the words of the question and of the documents. An example is {"model": "marco", "depth": 50}. Needs a query that is a text, softmax, and a temperature that is a number. Left out: the collection's default; without one, late interaction if the collection has `late`, and the question and the calibration allow it. null: none. */
             rerank?: components["schemas"]["Rerank"] | null;
-            /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
+            /** @description The confidence that the first match needs for the verdict "one", in a calibrated collection. The question then needs the settings of its calibration. */
             min_confidence?: number;
             /** @description Let documents share the place of a heavier match if the cosine distance (1 − cosine) of their keys is at most this: the match then has their weight, too. Left out: each document has a place of its own. */
             diversity?: number;
             /**
-             * @description Whether to answer with `coverage` if some documents are unavailable. If false, such a request is a 503 `shards_missing`.
+             * @description Answer even if some documents are unavailable; `coverage` of the answer says how many were read. If false, such a request is a 503 `shards_missing`.
              * @default false
              */
             allow_missing?: boolean;
-            /** @description A metadata field whose values are combined over every document that passes, or a list of at most 10 of them. */
+            /** @description A metadata field whose values are combined over every document that passes. An example is {"field": "metadata.year", "as": "mean"}. Several are a list. */
             read?: components["schemas"]["Read"] | components["schemas"]["Read"][];
-            /** @description A metadata field by which the documents that pass are grouped: the answer has the weight of each group and its best documents. */
+            /** @description A metadata field by which the documents that pass are grouped: the answer has the weight of each group and its best documents. An example is {"field": "metadata.shelf", "groups": 10}; with "ranges": [[1900, 1950], [1950, null]], the groups are ranges of its values. */
             group_by?: components["schemas"]["GroupBy"];
             /**
-             * @description Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the collection's default, or these three. null: these three.
+             * @description Fields of a match to return, besides its numbers; `output` is the weighted sum of value vectors, and belongs to the whole answer. Left out: the collection's default, or these three. null: these three.
              * @default [
              *       "value",
              *       "key",

@@ -7,7 +7,9 @@ import re
 
 import pytest
 
-from softkv.calls.queries import ATTEND_OPTIONS
+from softkv.commands.attend import NO_OPTIONS
+from softkv.questions import Question
+from softkv.record import fields_of
 from tests.running import RunningService
 from tests.service.commands.conftest import Softkv, command_runner
 from tests.thorough import thorough
@@ -103,13 +105,33 @@ def test_attend_shows_the_defaults_of_the_collection(softkv: Softkv, service: Ru
 
 
 def test_the_command_has_the_options_of_the_client(softkv: Softkv) -> None:
-    shown = softkv("attend", "--help", COLUMNS="200").stdout
-    for name, option in ATTEND_OPTIONS.items():
-        flags = option.flags or ("--" + name.replace("_", "-"),)
-        for flag in flags:
-            assert (re.search(rf"{flag}\b", shown) is not None) is (option.group is not None), name
+    shown = " ".join(re.sub("[│╭╮╰╯─]", " ", softkv("attend", "--help", COLUMNS="400").stdout).split())
+    for field in fields_of(Question):
+        flag = "--" + field.name.replace("_", "-")
+        assert (re.search(rf" {flag}\b", shown) is not None) is (field.name not in NO_OPTIONS), field.name
+        if field.range.least is not None and field.range.most is not None:
+            assert f"[{field.range.least}<=x<={field.range.most}]" in shown
+    assert "set of matches that holds this share of the document weight; above 0." in shown
     assert "auto|lenient|strict|calibrated|false|X" in shown
-    assert "answer rests on --effective-documents" in " ".join(re.sub("[│╭╮╰╯─]", " ", shown).split())
+    assert "answer rests on --effective-documents" in shown
+    assert "DEPTH is 50 if left out" in shown
+    assert "AS is mean, vote or quantile; repeat the option for more" in shown
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "bound"),
+    [
+        ("--top-k", "-1", "greater than or equal to 0"),
+        ("--diversity", "1.5", "less than or equal to 1"),
+        ("--effective-documents", "0.5", "greater than or equal to 1"),
+    ],
+)
+def test_a_number_out_of_the_range_of_a_question_is_refused_without_a_call(
+    softkv: Softkv, option: str, value: str, bound: str
+) -> None:
+    ended = softkv("attend", "library", QUESTION, option, value)
+    assert ended.exit_code == 2
+    assert f"Input should be {bound}" in " ".join(re.sub("[│╭╮╰╯─]", " ", ended.stderr).split())
 
 
 @pytest.fixture
