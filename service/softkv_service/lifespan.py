@@ -22,7 +22,7 @@ from softkv_service.configuration import Configuration
 from softkv_service.datasets import DEMOS
 from softkv_service.logs import log
 from softkv_service.retrieval.collections import Catalogue
-from softkv_service.retrieval.documents import Backfill, ExpirySweep, ReEncodings, Seeding
+from softkv_service.retrieval.documents import ExpirySweep, ReEncodings, Seeding, Worker
 from softkv_service.startup import Opening, open_in_background
 from softkv_service.storage.errors import StorageError
 
@@ -59,10 +59,8 @@ async def lifespan(
             app.state.parts = _parts(settings, catalogue, parts)
             loading = asyncio.create_task(_load(app, catalogue, app.state.parts, opening.keys, hosted=hosted))
             loading.add_done_callback(_log_failure)
-            re_encoding = asyncio.create_task(_re_encode(app.state.parts, opening.keys))
-            re_encoding.add_done_callback(_log_failure)
-            filling = asyncio.create_task(_fill_rows(catalogue, opening.keys))
-            filling.add_done_callback(_log_failure)
+            working = asyncio.create_task(_work(catalogue, opening.keys))
+            working.add_done_callback(_log_failure)
             sweeping = asyncio.create_task(_sweep(catalogue, opening.keys))
             sweeping.add_done_callback(_log_failure)
             tidying = asyncio.create_task(_tidy_idle(catalogue, opening.keys))
@@ -75,11 +73,10 @@ async def lifespan(
                     await added.close()
                 loading.cancel()
                 watching.cancel()
-                re_encoding.cancel()
-                filling.cancel()
+                working.cancel()
                 sweeping.cancel()
                 tidying.cancel()
-                await asyncio.gather(loading, watching, re_encoding, filling, sweeping, tidying, return_exceptions=True)
+                await asyncio.gather(loading, watching, working, sweeping, tidying, return_exceptions=True)
                 await asyncio.to_thread(app.state.received.close)
                 await asyncio.to_thread(catalogue.close)
                 await catalogue.encoders.close()
@@ -105,18 +102,11 @@ def _parts(settings: Configuration, catalogue: Catalogue, parts: Sequence[Part])
     )
 
 
-async def _re_encode(parts: State, keys: Future[None]) -> None:
-    """Do the jobs that move collections to other encoders, once the collections' keys were read."""
+async def _work(catalogue: Catalogue, keys: Future[None]) -> None:
+    """Do what rows lack and jobs want, once the collections' keys were read."""
     with suppress(StorageError):  # collections that could not be read are retried, and reported, by themselves
         await asyncio.wrap_future(keys)
-    await parts.re_encodings.run()
-
-
-async def _fill_rows(catalogue: Catalogue, keys: Future[None]) -> None:
-    """Encode the words and values that rows lack, once the collections' keys were read."""
-    with suppress(StorageError):
-        await asyncio.wrap_future(keys)
-    await Backfill(catalogue).run()
+    await Worker(catalogue).run()
 
 
 async def _sweep(catalogue: Catalogue, keys: Future[None]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from extensions.cluster.tests.local_servers import LocalServers
 from softkv_cluster.service import Roster, Router, ShardedCatalogue
 from softkv_service.encoding import Encoder, Encoders, LoadingEncoder
-from softkv_service.retrieval.documents import ReEncodings
+from softkv_service.retrieval.documents import ReEncodings, Worker
 from softkv_service.storage import open_shared
 from tests.service.retrieval.documents.test_re_encoding import (
     TEXTS,
@@ -39,7 +39,7 @@ class Coordinator(Service):
         store = open_shared(address)
         self.catalogue = ShardedCatalogue(store, self.encoders, Router(servers, Roster(store, servers), seconds=5.0))
         self.catalogue.rebuild()
-        self.jobs = ReEncodings(self.catalogue, grace_seconds=0.2)
+        self.jobs, self.worker = ReEncodings(self.catalogue), Worker(self.catalogue, grace_seconds=0.2)
 
     def close(self) -> None:
         self.catalogue.close()
@@ -66,7 +66,7 @@ def test_a_sharded_collection_moves_under_questions_and_writes(
         for each in coordinators:
             await each.encoders.start()
         await filled(one, 200)
-        jobs = asyncio.create_task(one.jobs.run())
+        working = asyncio.create_task(one.worker.run())
         seen, written = list[str](), 200
         query = text(7)
         assert is_exact(await other.attend(query), models["old"], query, TEXTS)
@@ -92,7 +92,7 @@ def test_a_sharded_collection_moves_under_questions_and_writes(
         np.testing.assert_allclose(np.concatenate([document.keys for document in stored]), keys, atol=1e-6)
         await hidden_gone(one)
         assert is_exact(await other.attend(query), models["new"], query, TEXTS)
-        jobs.cancel()
+        working.cancel()
         for each in coordinators:
             await each.encoders.close()
 

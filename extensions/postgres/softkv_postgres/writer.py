@@ -79,7 +79,7 @@ class Writer(SQLWriter, Reader):
         """Delete a collection, everything in it and its aliases; raises CollectionMissing."""
         record = self._lock_named(name, "FOR UPDATE")
         with self._all_or_none():
-            for table in ("words", "vectors", "fields", "names", "documents", "changes"):
+            for table in ("words", "vectors", "fields", "names", "documents", "changes", "leases"):
                 self._run(f"DELETE FROM softkv.{table} WHERE collection = %s", record.id)
             self._run("DELETE FROM softkv.copied_rows WHERE shadow = %s", record.id)
             self._bump_catalogue()  # before the aliases, which others lock in this order
@@ -116,30 +116,19 @@ class Writer(SQLWriter, Reader):
             statement, parameters = f"{statement} AND id = ANY(%s)", [collection, [*numbers]]
         return self._connection.execute(statement, parameters).rowcount
 
-    def claim_re_encoding(self, collection: int, owner: str) -> bool:
-        """Take over a job, or keep it; return False if another living process works on it, or if it has ended."""
-        claimed = self._all(
-            "UPDATE softkv.re_encodings SET owner = %s, renewed = clock_timestamp() WHERE collection = %s"
-            f" AND (owner = %s OR owner IS NULL OR renewed < clock_timestamp() - interval '{LEASE_SECONDS} seconds')"
-            " RETURNING shadow",
-            owner,
-            collection,
-            owner,
+    def lease(self, collection: int, owner: str) -> bool:
+        """Take or renew the lease of a collection's work in the background; return False if another process has it."""
+        return bool(
+            self._all(
+                "INSERT INTO softkv.leases AS held (collection, owner, renewed)"
+                " SELECT id, %s, clock_timestamp() FROM softkv.collections WHERE id = %s"
+                " ON CONFLICT (collection) DO UPDATE SET owner = excluded.owner, renewed = excluded.renewed"
+                " WHERE held.owner = excluded.owner"
+                f" OR held.renewed < excluded.renewed - interval '{LEASE_SECONDS} seconds' RETURNING collection",
+                owner,
+                collection,
+            )
         )
-        job = self.re_encoding(collection)
-        return bool(claimed) and job is not None and job.active
-
-    def claim_backfill(self, collection: int, owner: str) -> bool:
-        """Take over the making of missing words and values, or keep it; return False if another process has it."""
-        claimed = self._all(
-            "UPDATE softkv.collections SET words_owner = %s, words_renewed = clock_timestamp() WHERE id = %s"
-            " AND (words_owner = %s OR words_owner IS NULL"
-            f" OR words_renewed < clock_timestamp() - interval '{LEASE_SECONDS} seconds') RETURNING id",
-            owner,
-            collection,
-            owner,
-        )
-        return bool(claimed)
 
     def keep_copies(self, shadow: int, sources: RowNumbers, change: Change) -> None:
         """Record the documents from which those of a write to a shadow were made, int64[n] in order."""

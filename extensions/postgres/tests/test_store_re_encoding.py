@@ -14,7 +14,7 @@ import pytest
 
 from extensions.postgres.tests.of_the_core import functions_with
 from softkv_service.encoding import Encoder
-from softkv_service.retrieval.documents import re_encoding
+from softkv_service.retrieval.documents import Worker
 from softkv_service.storage import open_shared
 from softkv_service.storage.records import DocumentRecord
 from tests.postgres import PostgresServer
@@ -91,7 +91,6 @@ def test_another_process_takes_over(
 ) -> None:
     """The one that lives answers and is written to all the time: first with the old encoder, then with the new one."""
     monkeypatch.setattr("softkv_postgres.writer.LEASE_SECONDS", SHORT_LEASE_SECONDS)
-    monkeypatch.setattr(re_encoding, "POLL_SECONDS", 0.2)
     address = postgres.database()
     moved = moment == "after the move"
 
@@ -122,7 +121,8 @@ def test_another_process_takes_over(
             assert theirs
             assert set(theirs) <= {"['old']"}  # it was killed before it could answer with the new one
             assert (await asyncio.to_thread(service.last_job)).job.state == ("done" if moved else "running")
-            jobs = asyncio.create_task(service.jobs.run())
+            worker = Worker(service.catalogue, interval_seconds=0.2, grace_seconds=0.2)
+            working = asyncio.create_task(worker.run())
             while (await asyncio.to_thread(service.last_job)).job.active:
                 assert time.monotonic() < killed + 60
                 await ask_and_write()
@@ -136,7 +136,7 @@ def test_another_process_takes_over(
                 stored = reader.documents(record.id, reader.rows_where(record.id))
             assert is_same(stored, models["new"])
             await hidden_gone(service)
-            jobs.cancel()
+            working.cancel()
         store.close()
 
     asyncio.run(share())

@@ -11,7 +11,8 @@ from psycopg import connect
 
 from extensions.postgres.tests.of_the_core import functions_with
 from softkv_service.encoding import Encoder
-from softkv_service.retrieval.documents import Backfill
+from softkv_service.retrieval.documents import Worker
+from softkv_service.retrieval.documents.work import Slices
 from softkv_service.storage import open_shared
 from tests.service.retrieval.documents.test_backfill import serving
 from tests.service.retrieval.documents.test_backfill_values import ask, count, documents, model, written
@@ -43,19 +44,19 @@ async def test_two_processes_encode_each_value_once_and_both_show_it(
     address: str, model: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded = list[str]()
-    real = Backfill._encode
+    real = Slices.encode
 
-    async def encode(self: Backfill, queue: Any, texts: list[str], *arguments: Any) -> Any:
+    async def encode(self: Slices, queue: Any, texts: list[str], *arguments: Any, **options: Any) -> Any:
         encoded.extend(texts)
-        return await real(self, queue, texts, *arguments)
+        return await real(self, queue, texts, *arguments, **options)
 
-    monkeypatch.setattr(Backfill, "_encode", encode)
+    monkeypatch.setattr(Slices, "encode", encode)
     with open_shared(address) as one, open_shared(address) as two:
         async with serving(one, model) as first, serving(two, model) as second:
             collection = await written(first, documents(600))
             await second.refresh()
-            await asyncio.gather(Backfill(first).fill(), Backfill(second).fill())
-            await Backfill(second).fill()
+            await asyncio.gather(Worker(first).finish(), Worker(second).finish())
+            await Worker(second).finish()
             assert count(collection) == (0, 0)
             assert len(encoded) == len(set(encoded)) == 600
             outputs = [await ask(catalogue.collection("c")) for catalogue in (first, second)]

@@ -13,7 +13,8 @@ from psycopg import connect
 from extensions.postgres.tests.of_the_core import functions_with
 from softkv_postgres.garbage_collection import collect_garbage
 from softkv_service.encoding import Encoder
-from softkv_service.retrieval.documents import Backfill
+from softkv_service.retrieval.documents import Worker
+from softkv_service.retrieval.documents.work import Slices
 from softkv_service.storage import open_shared
 from softkv_service.storage.records import KeptWords
 from tests.service.retrieval.documents.test_backfill import count, filled, model, serving
@@ -30,8 +31,7 @@ def test_tables_of_an_earlier_version_get_the_table(address: str) -> None:
         writer.upsert(number, [document("a")])
     with connect(address) as connection:
         connection.execute("DROP TABLE softkv.words")
-        for column in ("late", "words_owner", "words_renewed"):
-            connection.execute(f"ALTER TABLE softkv.collections DROP COLUMN {column}")
+        connection.execute("ALTER TABLE softkv.collections DROP COLUMN late")
         connection.execute("UPDATE softkv.state SET schema_version = 12")
     for _ in range(2):
         with open_shared(address) as store:
@@ -43,15 +43,15 @@ def test_tables_of_an_earlier_version_get_the_table(address: str) -> None:
                 assert writer.count_words(number) == KeptWords(1, 0)
 
 
-def test_another_process_makes_words_when_the_lease_is_over(store: Any) -> None:
+def test_another_process_takes_the_work_when_the_lease_is_over(store: Any) -> None:
     with store.writing() as writer:
         number = writer.create_collection("late", LATE).id
     with store.writing() as writer:
-        assert writer.claim_backfill(number, "one")
-        assert not writer.claim_backfill(number, "two")
-        writer._run("UPDATE softkv.collections SET words_renewed = words_renewed - interval '1 hour'")
-        assert writer.claim_backfill(number, "two")
-        assert not writer.claim_backfill(number, "one")
+        assert writer.lease(number, "one")
+        assert not writer.lease(number, "two")
+        writer._run("UPDATE softkv.leases SET renewed = renewed - interval '1 hour'")
+        assert writer.lease(number, "two")
+        assert not writer.lease(number, "one")
 
 
 def test_words_of_deleted_documents_leave_the_disk(store: Any, address: str) -> None:
@@ -78,17 +78,17 @@ globals().update(functions_with("store", "retrieval.documents.test_backfill"))
 
 async def test_two_processes_make_each_word_once(address: str, model: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = list[str]()
-    real = Backfill._encode
+    real = Slices.encode
 
-    async def encode(self: Backfill, queue: Any, texts: list[str], *arguments: Any) -> Any:
+    async def encode(self: Slices, queue: Any, texts: list[str], *arguments: Any, **options: Any) -> Any:
         encoded.extend(texts)
-        return await real(self, queue, texts, *arguments)
+        return await real(self, queue, texts, *arguments, **options)
 
-    monkeypatch.setattr(Backfill, "_encode", encode)
+    monkeypatch.setattr(Slices, "encode", encode)
     with open_shared(address) as one, open_shared(address) as two:
         async with serving(one, model) as first, serving(two, model) as second:
             collection = await filled(first, 130)
             await second.refresh()
-            await asyncio.gather(Backfill(first).fill(), Backfill(second).fill())
+            await asyncio.gather(Worker(first).finish(), Worker(second).finish())
             assert count(collection).waiting == 0
             assert len(encoded) == len(set(encoded))

@@ -285,7 +285,7 @@ class Encoders:
 
     Attributes:
         rerankers: the rerankers of the service by name, in the order of the settings.
-        left: is called when a write has left texts to be encoded later.
+        wake_worker: is called when something was left to be encoded in the background.
         uploads: the uploads in progress.
 
     Args:
@@ -302,7 +302,7 @@ class Encoders:
     ) -> None:
         self.rerankers = {reranker.name: reranker for reranker in rerankers}
         self._by_name = {encoder.name: encoder for encoder in encoders}
-        self.left: Callable[[], object] = lambda: None
+        self.wake_worker: Callable[[], object] = lambda: None
         self.uploads = Uploads()
         self._default = next(iter(self._by_name), None) if default is None else default
 

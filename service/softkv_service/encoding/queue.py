@@ -90,16 +90,21 @@ MOST_ADDED_TOKENS = 64
 MAX_WAITING_TEXTS = 131_072
 """The maximum number of waiting texts; a request beyond it is refused. If no text waits, a request may have more."""
 CLOSING_SECONDS = 1.0
+THE_SERVICE = "the service"
+"""The caller in whose name documents of the service take turns with those of callers."""
 CLOSED = "texts are not encoded any more, as the service stops: ask again when it runs"
 
 
 class Pending:
     """A request in the encoder's queue: the texts of one caller, and the part of the result that is ready."""
 
-    def __init__(self, texts: Sequence[str], sizes: Sequence[int], future: asyncio.Future[Encoded]) -> None:
+    def __init__(
+        self, texts: Sequence[str], sizes: Sequence[int], future: asyncio.Future[Encoded], turn_at: float = math.inf
+    ) -> None:
         self.texts = texts
         self.sizes = sizes
         self.future = future
+        self.turn_at = turn_at
         self.wait = Wait("encode")
         self.began = time.monotonic()
         # Sorted by length, the shortest last, and taken from the end: texts of similar length share a batch.
@@ -137,7 +142,8 @@ class EncodingQueue(Generic[Model]):
 
     - Texts that arrive while all lanes run a batch form the next ones; no text waits for a timer.
     - Queries go before documents, and documents of callers before those of the service itself, such as demo rows.
-      Within each of the three, callers take turns text by text, and so do the requests of one caller.
+      Within each of the three, callers take turns text by text, and so do the requests of one caller. The service's may
+      say when they have waited long enough: from then on, they are those of one more caller.
       So a query or a single document never waits for a bulk upload, only for a batch that runs. A query does not wait
       for a batch of documents either, if the encoder has a lane for queries: it is computed beside that batch.
     - A cancelled request leaves the queue, and a batch that only cancelled requests wait for is cancelled.
@@ -213,8 +219,14 @@ class EncodingQueue(Generic[Model]):
             self._threads.shutdown(wait=False)
             self._threads = None
 
-    async def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
+    async def encode(self, texts: Sequence[str], purpose: Purpose, *, turn_at: float = math.inf) -> Encoded:
         """Encode n texts, in order, when their turn comes; cancelling the call removes them from the queue.
+
+        Args:
+            texts: the texts.
+            purpose: whether they are queries or documents.
+            turn_at: the time, of `time.monotonic`, from which documents of the service take turns with those of
+                callers; until then they come after them.
 
         Raises:
             InvalidText: a text has a lone surrogate.
@@ -229,7 +241,8 @@ class EncodingQueue(Generic[Model]):
         if not texts:
             return Encoded.blank(0, self.encoder.dimension, with_tokens=self.encoder.knows_tokens)
         short = {i: await self._shorten(text, purpose) for i, text in enumerate(texts) if len(text) > READ_AT_ONCE}
-        encoded = await self._look_up([short[i].text if i in short else text for i, text in enumerate(texts)], purpose)
+        shortened = [short[i].text if i in short else text for i, text in enumerate(texts)]
+        encoded = await self._look_up(shortened, purpose, turn_at)
         for i, (_, counts) in short.items():
             if counts is not None and encoded.token_counts is not None and encoded.unknown_tokens is not None:
                 encoded.token_counts[i], encoded.unknown_tokens[i] = counts
@@ -267,15 +280,15 @@ class EncodingQueue(Generic[Model]):
             pass
         return short
 
-    async def _look_up(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
+    async def _look_up(self, texts: Sequence[str], purpose: Purpose, turn_at: float) -> Encoded:
         if len(texts) > MAX_CACHED_REQUEST:
-            encoded = await self._take_turns(texts, purpose)
+            encoded = await self._take_turns(texts, purpose, turn_at)
             if encoded.refused:
                 raise TextRefused(encoded.refused)
             return encoded
         cached = self.cache.find(texts, purpose)
         if missing := [text for text in dict.fromkeys(texts) if text not in cached]:
-            encoded = await self._take_turns(missing, purpose)
+            encoded = await self._take_turns(missing, purpose, turn_at)
             # From this call, not from the cache, which may have dropped them already.
             encoded_texts = dict(zip(missing, encoded.texts(), strict=True))
             refused = {missing[i]: reason for i, reason in encoded.refused.items()}
@@ -289,7 +302,7 @@ class EncodingQueue(Generic[Model]):
             cached |= encoded_texts
         return Encoded.of([cached[text] for text in texts])
 
-    async def _take_turns(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
+    async def _take_turns(self, texts: Sequence[str], purpose: Purpose, turn_at: float) -> Encoded:
         waiting = self.waiting if self._lanes else 0  # a lane runs as long as texts wait
         if waiting and waiting + len(texts) > self._max_waiting:
             raise QueueOverfull(
@@ -297,7 +310,7 @@ class EncodingQueue(Generic[Model]):
                 "Try again in a moment, and send fewer at once."
             )
         sizes = list(map(self._limits.size_of, texts))
-        pending = Pending(texts, sizes, asyncio.get_running_loop().create_future())
+        pending = Pending(texts, sizes, asyncio.get_running_loop().create_future(), turn_at)
         caller = CALLER.get()
         if caller and purpose == "document":
             self._uploading += 1
@@ -335,7 +348,7 @@ class EncodingQueue(Generic[Model]):
     async def _run(self) -> None:
         lane: Any = asyncio.current_task()
         # After each batch, queries that came meanwhile go first.
-        while (turn := _next_batch(self._waiting, self._limits)) is not None:
+        while (turn := self._next_batch()) is not None:
             purpose, batch = turn
             if len(self._lanes) < self.encoder.lanes and any(len(waiting) for _, waiting in self._waiting):
                 self._start_lane()
@@ -343,6 +356,18 @@ class EncodingQueue(Generic[Model]):
             await self._encode(batch, purpose)
         # A text that comes from now on starts a lane of its own.
         self._lanes.discard(lane)
+
+    def _next_batch(self) -> tuple[Purpose, Batch] | None:
+        """Return the next batch of any texts; see the function of this name."""
+        now, of_service = time.monotonic(), list(self._own_documents)
+        if any(pending.turn_at <= now for pending in of_service):
+            self._own_documents.clear()
+            for pending in of_service:
+                if pending.turn_at <= now:
+                    self._documents.put(THE_SERVICE, pending)
+                else:
+                    self._own_documents.put("", pending)
+        return _next_batch(self._waiting, self._limits)
 
     async def _encode(self, batch: Batch, purpose: Purpose, *, learns: bool = True) -> None:
         texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]

@@ -15,9 +15,9 @@ from softkv_service.storage.copying import (
 )
 from softkv_service.storage.directory import BALLAST_BYTES, PRIVATE
 from softkv_service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite
-from softkv_service.storage.interface import Cursor, Reader, Search, Store, Writer
+from softkv_service.storage.interface import LEASE_SECONDS, Cursor, Reader, Search, Store, Writer
 from softkv_service.storage.key_rows import KeySums
-from softkv_service.storage.re_encoding import HIDDEN, LEASE_SECONDS, JobState, ReEncoding, choose_null, was_read
+from softkv_service.storage.re_encoding import HIDDEN, JobState, ReEncoding, choose_null, was_read
 from softkv_service.storage.restricted import WHOLE, Restriction
 from softkv_service.storage.serialisation import find_nul
 from softkv_service.storage.shared import SharedReader, SharedStore, inspect_shared, open_shared

@@ -44,6 +44,8 @@ from softkv_service.storage.records import (
 
 Cursor: TypeAlias = tuple[int, ...]
 """A position in a scan of all texts; only the store that returned it can interpret the numbers."""
+LEASE_SECONDS = 15.0
+"""A process that has not renewed a lease for this time is taken for dead, and another one takes its work over."""
 
 
 class DiskUsage(NamedTuple):
@@ -384,8 +386,8 @@ class Writer(Reader, Protocol):
         Without `late`, the kept words of its keys are deleted. Raise CollectionFixed if any other setting differs.
         """
 
-    def claim_backfill(self, collection: int, owner: str) -> bool:
-        """Take over the making of missing words and values, or keep it; return False if another process has it."""
+    def lease(self, collection: int, owner: str) -> bool:
+        """Take or renew the lease of a collection's work in the background; return False if another process has it."""
 
     def write_values(self, collection: int, values: Mapping[int, Vector | None]) -> None:
         """Store the value vectors [d_v] of documents by their row numbers, of those that are still stored and wait.
@@ -425,9 +427,6 @@ class Writer(Reader, Protocol):
 
     def save_re_encoding(self, job: ReEncoding) -> None:
         """Store the state of a job. The shadow of a job that has ended becomes a collection to delete."""
-
-    def claim_re_encoding(self, collection: int, owner: str) -> bool:
-        """Take over a job, or keep it; return False if another living process works on it, or if it has ended."""
 
     def keep_copies(self, shadow: int, sources: RowNumbers, change: Change) -> None:
         """Record the documents from which those of a write to a shadow were made, int64[n] in order."""

@@ -23,8 +23,6 @@ HIDDEN = " "
 JobState: TypeAlias = Literal["running", "paused", "done", "failed", "cancelled"]
 ACTIVE: tuple[JobState, ...] = ("running", "paused")
 DAMAGED = "the record of the move is damaged on disk: start the move again, or cancel it"
-LEASE_SECONDS = 15.0
-"""A process that has not renewed its claim of a job for this time is taken for dead, and another one takes over."""
 
 
 class OwnVectors(NamedTuple):

@@ -103,8 +103,8 @@ def test_hidden_and_deleted_documents_do_not_wait(store: Store) -> None:
 def test_one_process_fills_a_collection(store: Store) -> None:
     number = stored(store, document("a"))
     with store.writing() as writer:
-        assert writer.claim_backfill(number, "one")
-        assert writer.claim_backfill(number, "one")
+        assert writer.lease(number, "one")
+        assert writer.lease(number, "one")
 
 
 def test_a_lost_state_is_damage(tmp_path: Path) -> None:

@@ -29,9 +29,14 @@ CREATE TABLE softkv.collections (
     first_expiry bigint, -- microseconds of Unix time before which no document expires; NULL: none ever does
     version bigint NOT NULL DEFAULT 0,   -- counts the writes
     next_row bigint NOT NULL DEFAULT 1,  -- a row number is never given twice
-    late smallint, -- 1: the words of each key are kept; NULL: they are not
-    words_owner text COLLATE "C",  -- the process that makes missing words and values,
-    words_renewed timestamptz      -- and when it last said so
+    late smallint -- 1: the words of each key are kept; NULL: they are not
+);
+
+-- The process that works on a collection in the background.
+CREATE TABLE softkv.leases (
+    collection bigint PRIMARY KEY,
+    owner text COLLATE "C" NOT NULL,
+    renewed timestamptz NOT NULL -- when it last said so
 );
 
 -- Other names of collections. No collection has the name of an alias.
@@ -46,9 +51,7 @@ CREATE INDEX aliases_by_collection ON softkv.aliases (collection);
 CREATE TABLE softkv.re_encodings (
     collection bigint PRIMARY KEY REFERENCES softkv.collections ON DELETE CASCADE,
     shadow bigint,      -- the collection that the job fills; NULL: it has ended
-    job text NOT NULL,  -- JSON
-    owner text COLLATE "C",  -- the process that works on it,
-    renewed timestamptz      -- and when it last said so
+    job text NOT NULL   -- JSON
 );
 
 -- The document that each document of a shadow was made from.

@@ -4,7 +4,7 @@ Until the first release, schema.sql is edited in place. From then on, a change o
 migration, which `prepare_schema` runs in its transaction. Those of versions 8 to 10 take no longer than one pass over
 the documents. They lead to version 11, which becomes the last one once `bigrams.write_missing` has filled the column
 `bigrams`. Version 13 has the table `words`, and `collections` a column for it; version 14 the column
-`vectors.waiting`.
+`vectors.waiting`, version 15 the table `leases`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from psycopg import Connection, Cursor, errors, sql
 from softkv_service.storage.conditions import FOLDED_CHARACTERS
 from softkv_service.storage.errors import DatabaseTooNew, DatabaseTooOld, StorageFailed
 
-SCHEMA, OLDEST = 14, 8
+SCHEMA, OLDEST = 15, 8
 """The version of schema.sql, and the oldest that is read. Builds before the first release created 1 to 7, too."""
 ADVISORY_LOCK = 0x736B7631
 """The advisory lock of the process that creates the tables: "skv1"."""
@@ -29,8 +29,7 @@ _ADD_BIGRAMS = (
 )
 _EMPTY_UNFOLDED = "UPDATE softkv.documents SET bigrams = NULL WHERE bigrams IS NOT NULL AND key ~ %s"
 _ADD_WORDS = (
-    "ALTER TABLE softkv.collections ADD COLUMN IF NOT EXISTS late smallint,"
-    ' ADD COLUMN IF NOT EXISTS words_owner text COLLATE "C", ADD COLUMN IF NOT EXISTS words_renewed timestamptz',
+    "ALTER TABLE softkv.collections ADD COLUMN IF NOT EXISTS late smallint",
     'CREATE TABLE IF NOT EXISTS softkv.words (collection bigint NOT NULL, "row" bigint NOT NULL, words bytea NOT NULL,'
     ' checksum bigint NOT NULL, PRIMARY KEY (collection, "row"))',
     "ALTER TABLE softkv.words ALTER COLUMN words SET STORAGE EXTERNAL",
@@ -38,6 +37,12 @@ _ADD_WORDS = (
 _ADD_WAITING = (
     "ALTER TABLE softkv.vectors ADD COLUMN IF NOT EXISTS waiting smallint",
     "CREATE INDEX IF NOT EXISTS vectors_waiting ON softkv.vectors (collection, document) WHERE waiting IS NOT NULL",
+)
+_ADD_LEASES = (
+    "CREATE TABLE IF NOT EXISTS softkv.leases"
+    ' (collection bigint PRIMARY KEY, owner text COLLATE "C" NOT NULL, renewed timestamptz NOT NULL)',
+    "ALTER TABLE softkv.collections DROP COLUMN IF EXISTS words_owner, DROP COLUMN IF EXISTS words_renewed",
+    "ALTER TABLE softkv.re_encodings DROP COLUMN IF EXISTS owner, DROP COLUMN IF EXISTS renewed",
 )
 _FILLING, _FILLED = 11, 12
 
@@ -60,7 +65,7 @@ def prepare_schema(connection: Connection[Any], address: str) -> bool:
             _create(connection, address)
         for statement in _ADD_BIGRAMS if version == OLDEST else ():
             connection.execute(statement)
-        for statement in (*_ADD_WORDS, *_ADD_WAITING) if 0 < version < SCHEMA else ():
+        for statement in (*_ADD_WORDS, *_ADD_WAITING, *_ADD_LEASES) if 0 < version < SCHEMA else ():
             connection.execute(statement)
         if _FILLED <= version < SCHEMA:
             connection.execute("UPDATE softkv.state SET schema_version = %s", (SCHEMA,))

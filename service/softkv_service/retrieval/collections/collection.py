@@ -530,15 +530,17 @@ class Collection(Handle):
             self.require_ready()
             writer.write_values(self.record.id, vectors)
 
-    def show_values(self) -> None:
+    def show_values(self) -> bool:
         """Show the values that were stored since the last call, in the keys in memory; blocks.
+
+        Return whether any could have come since.
 
         Raises:
             MemoryError: there is not enough memory for copies of the blocks that have them.
         """
         keys = self.in_memory
         if not len(keys.waiting):
-            return
+            return False
         with self._showing, self.damage.recording(), self._in_use():
             waiting = keys.waiting
             with self.store.reading() as reader:
@@ -550,6 +552,7 @@ class Collection(Handle):
                 keys.change_waiting(documents, NONE_WAIT)
             else:
                 keys.show_values(documents, rows.numbers, rows.values)
+        return True
 
     def update(
         self,

@@ -41,7 +41,7 @@ class WithValues(Protocol):
     def write_values(self, vectors: Mapping[int, Vector | None]) -> None:
         """Store value vectors [d_v] of documents by their row numbers; blocks."""
 
-    def show_values(self) -> None:
+    def show_values(self) -> object:
         """Show the values that were stored, in the keys in memory; blocks."""
 
 

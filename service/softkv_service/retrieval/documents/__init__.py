@@ -6,7 +6,6 @@ the same transaction. It is looked up twice: before encoding, and again under th
 
 from __future__ import annotations
 
-from softkv_service.retrieval.documents.backfill import Backfill
 from softkv_service.retrieval.documents.documents import (
     UploadResult,
     WriteResult,
@@ -26,3 +25,4 @@ from softkv_service.retrieval.documents.fields import decode_field_cursor, expla
 from softkv_service.retrieval.documents.prepare import MAX_KEYS, MISSING, SentDocument, Split, prepare_documents
 from softkv_service.retrieval.documents.re_encoding import JobStatus, ReEncodings, read_last_job
 from softkv_service.retrieval.documents.seeding import Seeding
+from softkv_service.retrieval.documents.worker import Worker

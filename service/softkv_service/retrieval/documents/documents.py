@@ -173,7 +173,7 @@ async def upsert(
             collection = await READS.run(collection.current)
             continue
         if any(record.value_waits for record in records):
-            collection.encoders.left()
+            collection.encoders.wake_worker()
         return written(change)
 
 
@@ -452,7 +452,7 @@ async def patch_document(
             collection = await READS.run(collection.current)
             continue
         if prepared.records[0].value_waits:
-            collection.encoders.left()
+            collection.encoders.wake_worker()
         return written(change)
     raise DocumentChanged(document_id)
 

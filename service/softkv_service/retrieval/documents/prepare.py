@@ -172,7 +172,7 @@ async def prepare_documents(
 
     Args:
         pointers: the position of each document in the request, for errors.
-        values_later: whether values that are texts wait for `Backfill`, unless their vectors are known.
+        values_later: whether values that are texts wait for the worker, unless their vectors are known.
 
     Raises:
         InvalidContent: some documents have flaws, all of which the error has; or the encoder is not the collection's.

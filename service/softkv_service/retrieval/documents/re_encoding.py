@@ -12,16 +12,15 @@ old one to its end. No answer mixes vectors of two encoders, and a process that 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from softkv_service.encoding import Encoder, EncodingError, EncodingQueue, InvalidText, QueueClosed, TextRefused
+from softkv_service.encoding import Encoder, EncodingQueue, InvalidText
 from softkv_service.logs import log
 from softkv_service.retrieval.collections import (
     Catalogue,
@@ -36,10 +35,10 @@ from softkv_service.retrieval.collections import (
     get_model_queue,
 )
 from softkv_service.retrieval.documents.prepare import draft_again
+from softkv_service.retrieval.documents.work import Kind, Slices, WorkOver, vectors_of
 from softkv_service.retrieval.errors import Flaw, InvalidContent, ReEncodingNotFound, ReEncodingOver, RetrievalError
-from softkv_service.scheduling import CALLER, READS, WRITES
+from softkv_service.scheduling import READS, WRITES
 from softkv_service.storage import (
-    LEASE_SECONDS,
     IdempotentWrite,
     JobState,
     Reader,
@@ -50,11 +49,9 @@ from softkv_service.storage import (
 )
 from softkv_service.storage.errors import (
     CollectionDamaged,
-    CollectionMissing,
     DiskFull,
     DocumentDamaged,
     StorageError,
-    StoreClosed,
     Unstorable,
     WidthMismatch,
 )
@@ -71,17 +68,11 @@ ROUNDS_PER_HOLD = 8
 collection that is written to all the time would never end."""
 HOLD_SECONDS = 1.0
 """The most time that they wait. An encoder whose round took longer holds up no write."""
-POLL_SECONDS = LEASE_SECONDS / 3
-"""Interval at which jobs of dead processes are looked for, and claims renewed."""
-LONGEST_PAUSE_SECONDS = 30.0
 GRACE_SECONDS = 60.0
 """For so long a collection that was replaced stays readable for the calls that began on it."""
 SHARED_GRACE_SECONDS = 600.0
 """The same if other processes may have calls on it."""
 DELETED_AT_ONCE = 500
-SLICE_SECONDS = 0.03
-"""About how long a question may wait for texts of a job."""
-MIN_SLICE, MAX_SLICE = 8, 256
 DISK_RESERVE = 1.1
 
 MAX_REFUSED = 100
@@ -92,10 +83,6 @@ DROPPED = ("calibration", "projection")
 
 FINAL_ERRORS = (InvalidContent, InvalidText, WidthMismatch, Unstorable, DocumentDamaged, CollectionDamaged)
 """Errors that come again however often the job tries."""
-
-
-class JobOver(RetrievalError):
-    """The job was cancelled, its collection was deleted, or another process has taken it over."""
 
 
 class DocumentsRefused(InvalidContent):
@@ -175,79 +162,14 @@ class _Work:
 
 
 class ReEncodings:
-    """The jobs of a service that move collections to other encoders; each runs in one process at a time.
+    """The jobs of a service that move collections to other encoders, for callers: to start, cancel and watch them.
 
     Args:
         catalogue: the collections of the service.
-        grace_seconds: for how long a replaced collection stays readable; None for the usual time.
     """
 
-    def __init__(self, catalogue: Catalogue, grace_seconds: float | None = None) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._shared = isinstance(catalogue, SharedCatalogue)
-        default = SHARED_GRACE_SECONDS if self._shared else GRACE_SECONDS
-        self._grace = default if grace_seconds is None else grace_seconds
-        self._owner = secrets.token_hex(8)
-        self._wake = asyncio.Event()
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._seen: dict[int, float] = {}  # hidden collections to delete, and when each was seen first
-
-    async def run(self) -> None:
-        """Work on the jobs that have not ended, and delete what they leave, until this is cancelled."""
-        CALLER.set("")  # texts of jobs come after those of every caller
-        try:
-            while True:
-                self._wake.clear()
-                pending = False
-                try:
-                    pending = await self._look()
-                except (StorageError, RetrievalError) as error:
-                    if isinstance(error, StoreClosed):
-                        return
-                    pending = True
-                timeout = POLL_SECONDS if pending or self._shared else None
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(timeout):
-                        await self._wake.wait()
-        finally:
-            for task in self._tasks.values():
-                task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-
-    async def _look(self) -> bool:
-        """Begin the jobs that no process works on, and delete collections; return whether there is more to come."""
-        await self._catalogue.refresh()
-        jobs, hidden = await READS.run(self._read)
-        for number in [number for number, task in self._tasks.items() if task.done()]:
-            del self._tasks[number]
-        for job in jobs:
-            if await WRITES.run(self._claim_alone, job.collection) and job.collection not in self._tasks:
-                self._tasks[job.collection] = asyncio.create_task(self._work(job.collection))
-        shadows, now = {job.shadow for job in jobs}, time.monotonic()
-        waiting = {record.id: was_read(record.name) for record in hidden if record.id not in shadows}
-        self._seen = {number: self._seen.get(number, now) for number in waiting}
-        for number, readable in waiting.items():
-            if not readable or now - self._seen[number] >= self._grace:
-                while await WRITES.run(self._catalogue.delete_hidden, number, DELETED_AT_ONCE):
-                    await asyncio.sleep(0.02)
-                self._seen.pop(number, None)
-        return bool(jobs or self._seen)
-
-    def _read(self) -> tuple[list[ReEncoding], list[CollectionRecord]]:
-        with self._catalogue.store.reading() as reader:
-            jobs = [job for job in reader.re_encodings() if job.active]
-            return jobs, reader.list_hidden()
-
-    def _claim_alone(self, collection: int) -> bool:
-        with self._catalogue.store.writing() as writer:
-            return writer.claim_re_encoding(collection, self._owner)
-
-    def _claim(self, writer: Writer, collection: int) -> ReEncoding:
-        """Return the job of a collection, in the transaction of a write for it; raises JobOver."""
-        job = writer.re_encoding(collection)
-        if job is None or not job.active or not writer.claim_re_encoding(collection, self._owner):
-            raise JobOver
-        return job
 
     async def start(
         self,
@@ -313,7 +235,7 @@ class ReEncodings:
             return status_of(self._catalogue.begin_re_encoding(job, settings, record.name, adapted))
 
         status = await WRITES.run(begin)
-        self._wake.set()
+        encoders.wake_worker()
         return status
 
     def _check_disk(self, record: CollectionRecord, reader: Reader, model: Encoder) -> None:
@@ -335,7 +257,7 @@ class ReEncodings:
     async def cancel_soon(self, name: str, once: IdempotentWrite[JobStatus] | None = None) -> JobStatus:
         """Cancel the job of a collection, and delete what it has written in the background; see `cancel`."""
         status = await WRITES.run(self.cancel, name, once)
-        self._wake.set()
+        self._catalogue.encoders.wake_worker()
         return status
 
     def cancel(self, name: str, once: IdempotentWrite[JobStatus] | None = None) -> JobStatus:
@@ -359,18 +281,9 @@ class ReEncodings:
                     raise ReEncodingNotFound(name)
                 if not (status.job.active or status.job.damaged):
                     raise ReEncodingOver(name, status.job.state)
-                ended = self._end(writer, status, "cancelled")
+                ended = _end(self._catalogue, writer, status, "cancelled")
                 writer.keep_answer(once, ended)
                 return ended
-
-    def _end(self, writer: Writer, status: JobStatus, state: JobState, reason: str | None = None) -> JobStatus:
-        ended = status.job.ending(state, time.time(), status.documents, status.done, reason)
-        self._catalogue.end_re_encoding(writer, ended, status.job.shadow)
-        return JobStatus(ended, ended.documents, ended.done)
-
-    def wake(self) -> None:
-        """Look at the jobs now, for example because one was cancelled."""
-        self._wake.set()
 
     def active(self) -> list[JobStatus]:
         """Return the jobs that have not ended; blocks."""
@@ -387,67 +300,90 @@ class ReEncodings:
             ]
         return []
 
-    async def _work(self, collection: int) -> None:
-        """Do a job to its end; pause and try again after an error that may pass."""
-        pause = 1.0
-        run = _Run(self._catalogue, self._claim, collection)
-        while True:
-            before = run.copied
-            try:
-                await run.until_done()
-                self._wake.set()
-                return
-            except (JobOver, StoreClosed, CollectionMissing):
-                self._wake.set()
-                return
-            except FINAL_ERRORS as error:
-                await WRITES.run(self._fail, collection, str(error))
-                return
-            except (EncodingError, RetrievalError, StorageError, MemoryError, TimeoutError) as error:
-                pause = 1.0 if run.copied > before else min(2 * pause, LONGEST_PAUSE_SECONDS)
-                reason = _describe_pause(error)
-                log.warning("re-encoding pauses", reason=reason, seconds=pause)
-            except Exception as error:
-                log.exception("re-encoding failed unexpectedly")
-                await WRITES.run(self._fail, collection, f"it failed unexpectedly ({type(error).__name__})")
-                return
-            try:
-                await WRITES.run(self._pause, collection, reason)
-            except JobOver:
-                self._wake.set()
-                return
-            except (StorageError, RetrievalError):
-                pass  # the state in the store stays as it was
-            await asyncio.sleep(pause)
 
-    def _pause(self, collection: int, reason: str) -> None:
-        with self._catalogue.store.writing() as writer:
-            job = self._claim(writer, collection)
-            writer.save_re_encoding(replace(job, state="paused", reason=reason))
+class Moves(Kind):
+    """Jobs that have not ended."""
 
-    def _fail(self, collection: int, reason: str) -> None:
-        log.error("re-encoding failed", reason=reason)
-        with self._catalogue.store.writing(collection=collection) as writer:
-            job = writer.re_encoding(collection)
+    name = "re-encoding"
+
+    def find(self, reader: Reader) -> dict[int, str | None]:
+        """Return the collections that move."""
+        return {job.collection: job.to for job in reader.re_encodings() if job.active}
+
+    def batches(self, number: int) -> AsyncGenerator[None]:
+        """Do the job of a collection."""
+        return _Move(self, number).batches()
+
+    def is_final(self, error: Exception) -> bool:
+        """Return whether an error comes again however often the job tries."""
+        return isinstance(error, FINAL_ERRORS)
+
+    def lease_job(self, writer: Writer, number: int) -> ReEncoding:
+        """Return the job of a collection, in the transaction of a write for it; raises WorkOver."""
+        job = writer.re_encoding(number)
+        if job is None or not job.active:
+            raise WorkOver
+        self.lease(writer, number)
+        return job
+
+    async def pause(self, number: int, reason: str, seconds: float) -> None:
+        """Store why the job waits."""
+        await super().pause(number, reason, seconds)
+        await WRITES.run(self._pause, number, reason)
+
+    def _pause(self, number: int, reason: str) -> None:
+        with self.catalogue.store.writing() as writer:
+            writer.save_re_encoding(replace(self.lease_job(writer, number), state="paused", reason=reason))
+
+    async def fail(self, number: int, reason: str) -> None:
+        """End the job; the collection stays as it is."""
+        await super().fail(number, reason)
+        await WRITES.run(self._fail, number, reason)
+
+    def _fail(self, number: int, reason: str) -> None:
+        with self.catalogue.store.writing(collection=number) as writer:
+            job = writer.re_encoding(number)
             if job is not None and job.active:
-                self._end(writer, JobStatus.of(job, writer), "failed", reason)
-        self._wake.set()
+                _end(self.catalogue, writer, JobStatus.of(job, writer), "failed", reason)
 
 
-class _Run:
-    """The work of this process on one job.
+class Leftovers(Kind):
+    """Hidden collections that no job fills: shadows of jobs that ended, and collections that were replaced.
 
-    Attributes:
-        copied: the number of documents that it has copied.
+    Args:
+        catalogue, slices, owner: as for `Kind`.
+        grace_seconds: for how long a replaced collection stays readable; None for the usual time.
     """
 
-    def __init__(self, catalogue: Catalogue, claim: Callable[[Writer, int], ReEncoding], collection: int) -> None:
-        self._catalogue, self._claim, self._collection = catalogue, claim, collection
-        self._slice = MIN_SLICE
-        self._paused = True  # until the first batch, as far as this process knows
-        self.copied = 0
+    name = "the deletion of what a re-encoding has left"
+    leased = False  # every process forgets them
 
-    async def until_done(self) -> None:
+    def __init__(self, catalogue: Catalogue, slices: Slices, owner: str, grace_seconds: float | None = None) -> None:
+        super().__init__(catalogue, slices, owner)
+        default = SHARED_GRACE_SECONDS if isinstance(catalogue, SharedCatalogue) else GRACE_SECONDS
+        self._grace = default if grace_seconds is None else grace_seconds
+        self._seen: dict[int, float] = {}  # when each was seen first
+
+    def find(self, reader: Reader) -> dict[int, str | None]:
+        """Return the collections that no call can read any more."""
+        shadows, now = {job.shadow for job in reader.re_encodings() if job.active}, time.monotonic()
+        left = {record.id: was_read(record.name) for record in reader.list_hidden() if record.id not in shadows}
+        self._seen = {number: self._seen.get(number, now) for number in left}
+        return {number: None for number, read in left.items() if not read or now - self._seen[number] >= self._grace}
+
+    async def batches(self, number: int) -> AsyncGenerator[None]:
+        """Delete a collection, some documents at a time."""
+        while await WRITES.run(self.catalogue.delete_hidden, number, DELETED_AT_ONCE):
+            yield
+
+
+class _Move:
+    """The work of this process on one job."""
+
+    def __init__(self, moves: Moves, collection: int) -> None:
+        self._moves, self._catalogue, self._collection = moves, moves.catalogue, collection
+
+    async def batches(self) -> AsyncGenerator[None]:
         """Copy what is left, round by round, and put the shadow into the place of the collection."""
         await self._catalogue.refresh()
         rounds = 0
@@ -458,7 +394,7 @@ class _Run:
             ready = dict[int, DocumentRecord]()
             if work.documents <= limit:
                 began = time.perf_counter()
-                ready = await self._encode_rows(queue, job, shadow, work.rows)
+                ready = await self._encode_rows(queue, job, shadow, work.rows, patience=0.0)
                 fast = time.perf_counter() - began < HOLD_SECONDS
                 holds = fast and rounds % ROUNDS_PER_HOLD == ROUNDS_PER_HOLD - 1
                 missing = partial(self._encode_held, queue, shadow, asyncio.get_running_loop()) if holds else None
@@ -466,6 +402,7 @@ class _Run:
                     return
             for start in range(0, len(work.gone), BATCH):
                 await WRITES.run(self._write, shadow, (), (), work.gone[start : start + BATCH])
+                yield
             refused = dict[str, str]()
             for start in range(0, len(work.rows), BATCH):
                 batch = work.rows[start : start + BATCH]
@@ -475,10 +412,10 @@ class _Run:
                     refused |= error.reasons
                     if len(refused) >= MAX_REFUSED:
                         break
-                    continue
-                copied = [int(row) for row in batch if int(row) in records]
-                await WRITES.run(self._write, shadow, copied, [records[row] for row in copied], ())
-                self.copied += len(copied)
+                else:
+                    copied = [int(row) for row in batch if int(row) in records]
+                    await WRITES.run(self._write, shadow, copied, [records[row] for row in copied], ())
+                yield
             if refused:
                 raise DocumentsRefused(refused)
             rounds += 1
@@ -487,7 +424,7 @@ class _Run:
         with self._catalogue.store.reading() as reader:
             job = reader.re_encoding(self._collection)
             if job is None or not job.active:
-                raise JobOver
+                raise WorkOver
             work = _Work.of(job, reader)
         shadow = self._catalogue.shadow(job)
         if shadow is None:
@@ -504,49 +441,40 @@ class _Run:
             return rows, reader.documents(job.collection, rows)
 
     async def _encode_rows(
-        self, queue: EncodingQueue, job: ReEncoding, shadow: Collection, rows: RowNumbers
+        self,
+        queue: EncodingQueue,
+        job: ReEncoding,
+        shadow: Collection,
+        rows: RowNumbers,
+        patience: float | None = None,
     ) -> dict[int, DocumentRecord]:
         """Return the documents with these row numbers that are still stored, with the vectors of the new encoder."""
         if not len(rows):
             return {}
         rows, documents = await READS.run(self._originals, job, rows)
-        records = await self._encode(queue, shadow.record, documents, sent_vectors=job.encoder is None)
+        records = await self._encode(queue, shadow.record, documents, job, patience)
         return dict(zip(rows.tolist(), records, strict=True))
 
     async def _encode(
-        self, queue: EncodingQueue, record: CollectionRecord, documents: Sequence[DocumentRecord], *, sent_vectors: bool
+        self,
+        queue: EncodingQueue,
+        record: CollectionRecord,
+        documents: Sequence[DocumentRecord],
+        job: ReEncoding,
+        patience: float | None = None,
     ) -> list[DocumentRecord]:
-        """Return the documents with the vectors of the new encoder, which come after all questions and uploads.
+        """Return the documents with the vectors of the new encoder; see `Slices.encode`.
 
         Raises:
             DocumentsRefused: the provider of the new encoder refuses texts of some documents.
         """
-        drafts = [draft_again(record, document, sent_vectors=sent_vectors) for document in documents]
+        drafts = [draft_again(record, document, sent_vectors=job.encoder is None) for document in documents]
         texts = list({text: None for draft in drafts for text in draft.texts})
-        vectors = dict[str, np.ndarray]()
-        reasons = dict[str, str]()
-        start, remote = 0, queue.encoder.kind == "remote"
-        while start < len(texts):
-            batch = texts[start : start + (MAX_SLICE if remote else self._slice)]
-            began = time.perf_counter()
-            try:
-                encoded = await queue.encode(batch, "document")
-            except TextRefused as error:
-                reasons |= {batch[i]: reason for i, reason in error.messages.items()}
-            else:
-                self._adjust(time.perf_counter() - began)
-                vectors |= dict(zip(batch, encoded.vectors, strict=True))
-            start += len(batch)
+        vectors, reasons = await self._moves.slices.encode(queue, texts, vectors_of, patience=patience)
         if reasons:
             flaws_by_id = {draft.document.id: draft.text_flaws(reasons) for draft in drafts}
             raise DocumentsRefused({identity: flaws[0].detail for identity, flaws in flaws_by_id.items() if flaws})
         return await READS.run(lambda: [draft.record(vectors) for draft in drafts])
-
-    def _adjust(self, seconds: float) -> None:
-        if seconds > 2 * SLICE_SECONDS:
-            self._slice = max(MIN_SLICE, self._slice // 2)
-        elif seconds < SLICE_SECONDS:
-            self._slice = min(MAX_SLICE, 2 * self._slice)
 
     def _write(
         self,
@@ -556,10 +484,9 @@ class _Run:
         gone: RowNumbers | Sequence[int],
     ) -> None:
         with shadow.filling() as writer:
-            job = self._claim(writer, self._collection)
-            if self._paused or job.state == "paused":
+            job = self._moves.lease_job(writer, self._collection)
+            if job.state == "paused":
                 writer.save_re_encoding(replace(job, state="running", reason=None))
-                self._paused = False
             shadow.write_copies(np.asarray(rows, dtype=np.int64), records, np.asarray(gone, dtype=np.int64), writer)
 
     def _encode_held(
@@ -571,7 +498,7 @@ class _Run:
         documents: Sequence[DocumentRecord],
     ) -> list[DocumentRecord] | None:
         """Return these documents with the vectors of the new encoder; None after HOLD_SECONDS."""
-        encoding = self._encode(queue, shadow.record, documents, sent_vectors=job.encoder is None)
+        encoding = self._encode(queue, shadow.record, documents, job, patience=0.0)
         future = asyncio.run_coroutine_threadsafe(encoding, loop)
         try:
             return future.result(HOLD_SECONDS)
@@ -596,7 +523,7 @@ class _Run:
         """
         shadow.warm()
         with shadow.filling(of=self._collection) as writer:
-            job = self._claim(writer, self._collection)
+            job = self._moves.lease_job(writer, self._collection)
             work = _Work.of(job, writer)
             records = dict(ready)
             missing = [row for row in work.rows.tolist() if row not in records]
@@ -624,13 +551,13 @@ class _Run:
         return True
 
 
-def _describe_pause(error: Exception) -> str:
-    """Return why a job is paused, for a person."""
-    if isinstance(error, QueueClosed):
-        return "its encoder is not running"
-    if isinstance(error, MemoryError):
-        return "the service has too little memory"
-    return str(error) or "a step took too long"
+def _end(
+    catalogue: Catalogue, writer: Writer, status: JobStatus, state: JobState, reason: str | None = None
+) -> JobStatus:
+    """Store the end of a job that was cancelled or has failed, and return its status then."""
+    ended = status.job.ending(state, time.time(), status.documents, status.done, reason)
+    catalogue.end_re_encoding(writer, ended, status.job.shadow)
+    return JobStatus(ended, ended.documents, ended.done)
 
 
 def _settings(

@@ -90,14 +90,8 @@ class Writer(SQLWriter, Reader):
         statement += " AND id IN (SELECT value FROM json_each(?))"
         return self._connection.execute(statement, (*parameters, json.dumps([*numbers]))).rowcount
 
-    def claim_re_encoding(self, collection: int, owner: str) -> bool:
-        """Return whether a job has not ended; no other process can work on it, since none can open the file."""
-        job = self.re_encoding(collection)
-        return job is not None and job.active
-
-    def claim_backfill(self, collection: int, owner: str) -> bool:
-        """Return True: no other process can make words and values, since none can open the file."""
-        self.record(collection)
+    def lease(self, collection: int, owner: str) -> bool:
+        """Return True: no other process can work on a collection, since none can open the file."""
         return True
 
     def keep_copies(self, shadow: int, sources: RowNumbers, change: Change) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from io import BytesIO
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 from softkv import Client, Unavailable
-from softkv_service.retrieval.documents import Backfill
+from softkv_service.retrieval.documents.backfill import MissingValues
 from softkv_service.storage import restore
 from tests.running import RunningService
 from tests.service.api.test_openapi import DESCRIBED
@@ -42,11 +41,7 @@ DOCUMENTS = [document(i) for i in range(MANY)]
 def held(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The worker rests until the patch is undone."""
 
-    async def rest(self: Backfill, collection: object) -> bool:
-        await asyncio.sleep(0)
-        return False
-
-    monkeypatch.setattr(Backfill, "_fill_values", rest)
+    monkeypatch.setattr(MissingValues, "find", lambda self, reader: {})
     return monkeypatch
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from softkv_service.encoding import queue as queue_module
-from softkv_service.encoding.encoder import BATCH_SECONDS, MAX_CHARACTERS
+from softkv_service.encoding.encoder import BATCH_SECONDS, MAX_CHARACTERS, FixedLimits
 from softkv_service.encoding.errors import InvalidText, QueueClosed
 from softkv_service.encoding.queue import MAX_CACHED_REQUEST, EncodingQueue
 from softkv_service.scheduling import CALLER, TEXTS
@@ -307,6 +307,27 @@ def test_a_text_that_was_encoded_lately_is_not_encoded_again(gate):
     np.testing.assert_array_equal(first.vectors[[0, 1]], first.vectors[[2, 1]])
     np.testing.assert_array_equal(second.vectors[[2, 0]], first.vectors[[0, 1]])
     np.testing.assert_array_equal(second.token_counts, [3, 3, 3])
+
+
+def test_documents_of_the_service_take_turns_from_their_time_on(gate):
+    gate.batch_limits = lambda: FixedLimits(texts=4, tokens=10_000)
+
+    async def scenario(queue):
+        first = ask(queue, ["it runs"])
+        await gate.reached()
+        token = CALLER.set("an uploader")
+        upload = ask(queue, [f"uploaded {i}" for i in range(8)])
+        CALLER.reset(token)
+        late = asyncio.create_task(queue.encode(["waits for ever"], "document"))
+        soon = asyncio.create_task(queue.encode(["has waited"], "document", turn_at=time.monotonic()))
+        await asyncio.sleep(0.01)
+        gate.door.set()
+        await asyncio.gather(first, upload, late, soon)
+        batches = [batch for _, batch in gate.batches]
+        assert batches[1] == ["uploaded 7", "uploaded 6", "uploaded 5", "has waited"]  # one of each caller in turn
+        assert batches[-1] == ["waits for ever"]
+
+    run(gate, scenario)
 
 
 def test_an_answer_is_the_callers_own(gate):

@@ -16,7 +16,8 @@ import pytest
 
 from softkv_service.encoding import DEFAULT_MODEL, Encoder, Encoders, LoadingEncoder, load_encoder
 from softkv_service.retrieval.collections import Catalogue, Collection, SharedCatalogue
-from softkv_service.retrieval.documents import Backfill, SentDocument, Split, upsert
+from softkv_service.retrieval.documents import SentDocument, Split, Worker, upsert
+from softkv_service.retrieval.documents.work import Slices
 from softkv_service.scheduling import CALLER
 from softkv_service.storage import SQLiteStore, Store
 from softkv_service.storage.errors import StoreUnavailable
@@ -90,7 +91,7 @@ async def test_they_are_those_of_each_text_and_part(store: Store, model: Encoder
             (long,) = reader.page(collection.record.id, ids=["long"])
         keys = 70 + long.n_keys
         assert count(collection) == KeptWords(0, keys)
-        await Backfill(catalogue).fill()
+        await Worker(catalogue).finish()
         assert count(collection) == KeptWords(keys, 0)
         words = read(collection)
         expected = await encode(catalogue, [text(i) for i in range(70)])
@@ -103,16 +104,16 @@ async def test_a_text_that_changes_meanwhile_wins(
 ) -> None:
     async with serving(store, model) as catalogue:
         collection = await filled(catalogue, 5)
-        real = Backfill._encode
+        real = Slices.encode
 
-        async def change_then_encode(self: Backfill, *arguments: Any) -> Any:
-            words = await real(self, *arguments)
+        async def change_then_encode(self: Slices, *arguments: Any, **options: Any) -> Any:
+            words = await real(self, *arguments, **options)
             await upsert(collection, [SentDocument("001", "another text")], ["/0"])
             await asyncio.to_thread(collection.delete, ids=["002"])
             return words
 
-        monkeypatch.setattr(Backfill, "_encode", change_then_encode)
-        await Backfill(catalogue).fill()
+        monkeypatch.setattr(Slices, "encode", change_then_encode)
+        await Worker(catalogue).finish()
         assert read(collection)["001"] == await encode(catalogue, ["another text"])
         assert count(collection).waiting == 0
         assert "002" not in read(collection)
@@ -134,7 +135,7 @@ async def test_steady_uploads_do_not_starve_them(store: Store, model: Encoder) -
         uploads = [asyncio.create_task(upload(caller)) for caller in range(3)]
         try:
             async with asyncio.timeout(60):
-                await Backfill(catalogue, patience_seconds=0.2).fill()
+                await Worker(catalogue, patience_seconds=0.2).finish()
         finally:
             for task in uploads:
                 task.cancel()
@@ -148,15 +149,15 @@ async def test_an_unreachable_store_does_not_end_it(
 ) -> None:
     async with serving(store, model) as catalogue:
         collection = await filled(catalogue, 5)
-        real, away = Backfill._find_collections, iter([True])
+        real, away = Worker._find, iter([True])
 
-        def find_collections(self: Backfill) -> set[int]:
+        def find(self: Worker) -> Any:
             if next(away, False):
                 raise StoreUnavailable("the database restarts")
             return real(self)
 
-        monkeypatch.setattr(Backfill, "_find_collections", find_collections)
-        running = asyncio.create_task(Backfill(catalogue, interval_seconds=0.01).run())
+        monkeypatch.setattr(Worker, "_find", find)
+        running = asyncio.create_task(Worker(catalogue, interval_seconds=0.01).run())
         try:
             async with asyncio.timeout(60):
                 while count(collection).waiting:
@@ -173,7 +174,7 @@ async def test_nothing_is_made_without_the_setting(store: Store, model: Encoder)
     async with serving(store, model) as catalogue:
         collection = await filled(catalogue, 5)
         catalogue.change("c", {"late": False})
-        await Backfill(catalogue).fill()
+        await Worker(catalogue).finish()
         assert count(collection).kept == 0
 
 
@@ -181,7 +182,7 @@ KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from softkv_service.encoding import DEFAULT_MODEL, load_encoder
-from softkv_service.retrieval.documents import Backfill
+from softkv_service.retrieval.documents import Worker
 from softkv_service.storage import SQLiteStore
 from softkv_service.storage.sqlite.writer import Writer
 from tests.service.retrieval.documents.test_backfill import serving
@@ -202,7 +203,7 @@ setattr(Writer, method, write)
 async def fill():
     with SQLiteStore.open(Path(directory)) as store:
         async with serving(store, load_encoder(DEFAULT_MODEL)) as catalogue:
-            await Backfill(catalogue).fill()
+            await Worker(catalogue).finish()
 
 asyncio.run(fill())
 """
@@ -231,6 +232,6 @@ async def test_after_a_kill_the_next_start_goes_on(tmp_path: Path, model: Encode
         async with serving(store, model) as catalogue:
             collection = catalogue.collection("c")
             assert count(collection).kept == 128
-            await Backfill(catalogue).fill()
+            await Worker(catalogue).finish()
             assert count(collection).waiting == 0
             assert list(store.check()) == []

@@ -19,15 +19,16 @@ from softkv_service.retrieval import InvalidContent, ValuesPending
 from softkv_service.retrieval.collections import Catalogue, Collection, with_values
 from softkv_service.retrieval.collections.collection import Collection as WholeCollection
 from softkv_service.retrieval.documents import (
-    Backfill,
     SentDocument,
     Split,
+    Worker,
     get,
     patch_document,
     update_documents,
     upsert,
 )
 from softkv_service.retrieval.documents.prepare import draft_again
+from softkv_service.retrieval.documents.work import Slices
 from softkv_service.retrieval.queries import attend_collection
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.scheduling import CALLER, READS
@@ -101,7 +102,7 @@ async def test_a_write_leaves_them_and_they_become_those_of_each_text(store: Sto
             assert reader.record(collection.record.id).settings.value_dimension == model.dimension
         assert count(collection) == (71, 0)  # "y" is its own value, and JSON has none
         before = {one: vector.copy() for one, vector in stored_values(collection).items()}
-        await Backfill(catalogue).fill()
+        await Worker(catalogue).finish()
         assert count(collection) == (0, 0)
         vectors = stored_values(collection)
         expected = await encoded(catalogue, [value(i) for i in range(70)])
@@ -116,7 +117,7 @@ async def test_a_write_leaves_them_and_they_become_those_of_each_text(store: Sto
 async def test_the_output_is_that_of_values_encoded_at_the_write(store: Store, model: Encoder) -> None:
     async with serving(store, model) as catalogue:
         collection = await written(catalogue, documents(300))
-        await Backfill(catalogue).fill()
+        await Worker(catalogue).finish()
         await catalogue.create("sent", {})
         sent = catalogue.collection("sent")
         vectors = await encoded(catalogue, [value(i) for i in range(300)])
@@ -139,7 +140,7 @@ async def test_equal_texts_are_encoded_once(store: Store, model: Encoder, monkey
             return real(batch, purpose)
 
         monkeypatch.setattr(model, "encode", encode)
-        await Backfill(catalogue).fill()
+        await Worker(catalogue).finish()
         assert texts == ["the same value"]
         assert count(collection) == (0, 0)
 
@@ -168,7 +169,7 @@ async def test_the_count_is_of_documents_that_the_key_may_see(store: Store, mode
         with pytest.raises(ValuesPending, match="270 documents"):
             await ask(part)
         await upsert(collection, documents(20), [f"/{i}" for i in range(20)])
-        await Backfill(catalogue).fill()
+        await Worker(catalogue).finish()
         assert count(part) == (0, 0)
         assert await ask(part) is not None
 
@@ -178,11 +179,11 @@ async def test_a_text_that_changes_meanwhile_wins(
 ) -> None:
     async with serving(store, model) as catalogue:
         collection = await written(catalogue, documents(5))
-        real, rounds = Backfill._encode, 0
+        real, rounds = Slices.encode, 0
 
-        async def change_then_encode(self: Backfill, *arguments: Any) -> Any:
+        async def change_then_encode(self: Slices, *arguments: Any, **options: Any) -> Any:
             nonlocal rounds
-            vectors = await real(self, *arguments)
+            vectors = await real(self, *arguments, **options)
             if not (rounds := rounds + 1) > 1:
                 await upsert(collection, [SentDocument("001", "another", "another value")], ["/0"])
                 await asyncio.to_thread(collection.delete, ids=["002"])
@@ -190,8 +191,8 @@ async def test_a_text_that_changes_meanwhile_wins(
                 await update_documents(collection, {"metadata": {"part": 98}}, ids=["004"])
             return vectors
 
-        monkeypatch.setattr(Backfill, "_encode", change_then_encode)
-        await Backfill(catalogue).fill()
+        monkeypatch.setattr(Slices, "encode", change_then_encode)
+        await Worker(catalogue).finish()
         assert count(collection) == (0, 0)
         vectors = stored_values(collection)
         assert vectors.keys() == {"000", "001", "003", "004"}
@@ -217,7 +218,7 @@ async def test_steady_uploads_do_not_starve_them(store: Store, model: Encoder) -
         uploads = [asyncio.create_task(upload(caller)) for caller in range(3)]
         try:
             async with asyncio.timeout(60):
-                await Backfill(catalogue, patience_seconds=0.2).fill()
+                await Worker(catalogue, patience_seconds=0.2).finish()
         finally:
             for task in uploads:
                 task.cancel()
@@ -229,11 +230,11 @@ async def test_steady_uploads_do_not_starve_them(store: Store, model: Encoder) -
 async def test_they_are_encoded_as_soon_as_the_last_upload_ends(store: Store, model: Encoder) -> None:
     async with serving(store, model) as catalogue:
         uploads = catalogue.encoders.uploads = Uploads(gap_seconds=60)
-        backfill = Backfill(catalogue, patience_seconds=600)
+        worker = Worker(catalogue, patience_seconds=600)
         CALLER.set("uploader")
         with uploads.counted():
             collection = await written(catalogue, documents(20))
-            encoding = asyncio.create_task(backfill.fill())
+            encoding = asyncio.create_task(worker.finish())
             await asyncio.sleep(0.1)
             assert count(collection) == (20, 0)
         async with asyncio.timeout(30):  # and not after the gap
@@ -244,13 +245,13 @@ async def test_they_are_encoded_as_soon_as_the_last_upload_ends(store: Store, mo
 async def test_after_an_upload_of_a_series_they_wait_for_the_next_one(store: Store, model: Encoder) -> None:
     async with serving(store, model) as catalogue:
         uploads = catalogue.encoders.uploads = Uploads(gap_seconds=60)
-        backfill = Backfill(catalogue, patience_seconds=600)
+        worker = Worker(catalogue, patience_seconds=600)
         CALLER.set("uploader")
         with uploads.counted():
             collection = await written(catalogue, documents(10))
         with uploads.counted():
             await upsert(collection, documents(20), [f"/{i}" for i in range(20)])
-        encoding = asyncio.create_task(backfill.fill())
+        encoding = asyncio.create_task(worker.finish())
         await asyncio.sleep(0.1)
         assert count(collection) == (20, 0)
         uploads.gap_seconds = 0.1
@@ -266,7 +267,7 @@ async def test_an_upload_that_waits_for_its_client_holds_none_up(store: Store, m
         with uploads.counted():
             collection = await written(catalogue, documents(20))
             async with asyncio.timeout(30):
-                await Backfill(catalogue, patience_seconds=600).fill()
+                await Worker(catalogue, patience_seconds=600).finish()
             assert count(collection) == (0, 0)
 
 
@@ -281,13 +282,13 @@ async def test_a_refused_text_fails_alone(store: Store, model: Encoder, monkeypa
             return real(texts, purpose)
 
         monkeypatch.setattr(model, "encode", encode)
-        backfill = Backfill(catalogue)
-        await backfill.fill()
+        worker = Worker(catalogue)
+        await worker.finish()
         assert count(collection) == (0, 1)
         with pytest.raises(InvalidContent, match="it is refused"):
             await ask(collection)
         await patch_document(collection, "003", {"value": "another value"})
-        await backfill.fill()
+        await worker.finish()
         assert count(collection) == (0, 0)
         assert await ask(collection) is not None
 
@@ -312,7 +313,7 @@ async def test_keys_that_left_memory_come_back_with_values_that_wait(store: Stor
             assert collection.unload()
         with pytest.raises(ValuesPending, match="300 documents"):
             await ask(collection)
-        await Backfill(catalogue).fill()
+        await Worker(catalogue).finish()
         assert await ask(collection) is not None
 
 
@@ -338,7 +339,7 @@ async def test_no_file_has_values_that_wait(tmp_path: Path, model: Encoder) -> N
             await upsert(collection, documents(200), [f"/{i}" for i in range(200)])
             memory = collection.in_memory.present()
             assert not collection.sealed.step(memory.view, waiting=collection.in_memory.waiting)
-            await Backfill(catalogue).fill()
+            await Worker(catalogue).finish()
             collection.show_values()
             assert collection.sealed.step(memory.view, waiting=collection.in_memory.waiting)
             again = WholeCollection(record, opened, catalogue.encoders, ready=False, sealed=folder, limits=limits)
@@ -360,7 +361,7 @@ async def test_after_a_kill_the_next_start_goes_on(tmp_path: Path, model: Encode
         async with serving(opened, model) as catalogue:
             collection = catalogue.collection("c")
             assert count(collection) == (left, 0)
-            await Backfill(catalogue).fill()
+            await Worker(catalogue).finish()
             assert count(collection) == (0, 0)
             assert len(stored_values(collection)) == 600
             assert list(opened.check()) == []

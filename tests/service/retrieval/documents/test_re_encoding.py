@@ -21,12 +21,14 @@ from softkv_service.retrieval.documents import (
     JobStatus,
     ReEncodings,
     SentDocument,
+    Worker,
     patch_document,
     read_last_job,
     update_documents,
     upsert,
 )
-from softkv_service.retrieval.documents.re_encoding import _Run
+from softkv_service.retrieval.documents.re_encoding import _Move
+from softkv_service.retrieval.documents.work import LOOK_SECONDS
 from softkv_service.retrieval.errors import ReEncodingNotFound, ReEncodingOver
 from softkv_service.retrieval.queries import attend_collection
 from softkv_service.retrieval.question import CollectionQuestion
@@ -76,7 +78,7 @@ class Service:
         self.catalogue: Catalogue = (
             SharedCatalogue(store, self.encoders) if shared else Catalogue(store, self.encoders)  # type: ignore[arg-type]
         )
-        self.jobs = ReEncodings(self.catalogue, grace_seconds=0.2)
+        self.jobs, self.worker = ReEncodings(self.catalogue), Worker(self.catalogue, grace_seconds=0.2)
 
     def collection(self) -> Collection:
         return self.catalogue.collection("c")
@@ -102,7 +104,7 @@ async def running(
     service = Service(store, models, **options)
     await service.encoders.start()
     await asyncio.to_thread(service.catalogue.rebuild)
-    task = asyncio.create_task(service.jobs.run()) if jobs else None
+    task = asyncio.create_task(service.worker.run()) if jobs else None
     try:
         yield service
     finally:
@@ -243,9 +245,9 @@ async def move(service: Service, documents: int) -> None:
 async def test_writes_go_on_while_the_last_documents_are_encoded(
     store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode, rounds = _Run._encode, list[int]()
+    encode, rounds = _Move._encode, list[int]()
 
-    async def encode_after_a_write(run: _Run, *arguments: Any, **options: Any) -> Any:
+    async def encode_after_a_write(run: _Move, *arguments: Any, **options: Any) -> Any:
         documents = arguments[2]
         rounds.append(len(documents))
         if len(rounds) < 4:
@@ -255,7 +257,7 @@ async def test_writes_go_on_while_the_last_documents_are_encoded(
 
     async with running(store, models) as service:
         await filled(service, 20)
-        monkeypatch.setattr(_Run, "_encode", encode_after_a_write)
+        monkeypatch.setattr(_Move, "_encode", encode_after_a_write)
         await move(service, 23)
     assert rounds == [20, 1, 1, 1]
 
@@ -264,9 +266,9 @@ async def test_a_slow_encoder_holds_up_no_write_and_one_that_is_fast_ends_the_jo
     store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A document is written in every round, between the look and the last transaction."""
-    finish, tried = _Run._finish, list[bool]()
+    finish, tried = _Move._finish, list[bool]()
 
-    def finish_after_a_write(run: _Run, shadow: Collection, ready: Any, encode: Any) -> bool:
+    def finish_after_a_write(run: _Move, shadow: Collection, ready: Any, encode: Any) -> bool:
         tried.append(encode is not None)
         upserted = SentDocument(f"new{len(tried)}", "garden salt", None)
         asyncio.run_coroutine_threadsafe(write(run._catalogue.collection("c"), [upserted]), loop[0]).result(30)
@@ -276,7 +278,7 @@ async def test_a_slow_encoder_holds_up_no_write_and_one_that_is_fast_ends_the_jo
     loop.append(asyncio.get_running_loop())
     async with running(store, models) as service:
         await filled(service, 20)
-        monkeypatch.setattr(_Run, "_finish", finish_after_a_write)
+        monkeypatch.setattr(_Move, "_finish", finish_after_a_write)
         await move(service, 28)
     assert tried == [False] * 7 + [True]
 
@@ -294,7 +296,7 @@ async def test_a_job_is_cancelled(store: Store, models: dict[str, Encoder]) -> N
         with pytest.raises(ReEncodingOver):
             service.jobs.cancel("c")
         assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
-        task = asyncio.create_task(service.jobs.run())
+        task = asyncio.create_task(service.worker.run())
         await hidden_gone(service)
         assert (await asyncio.to_thread(service.last_job)).job.state == "cancelled"
         await service.jobs.start(service.collection(), "new")
@@ -310,24 +312,17 @@ async def hidden_gone(service: Service) -> None:
             with service.catalogue.store.reading() as reader:
                 if not reader.list_hidden():
                     return
-            service.jobs.wake()
+            service.worker.wake()
             await asyncio.sleep(0.05)
-
-
-class Waiting(ReEncodings):
-    """Has jobs to wait for, and none to do."""
-
-    async def _look(self) -> bool:
-        return True
 
 
 @pytest.mark.parametrize("turns", range(5))
 def test_a_cancellation_that_comes_as_it_is_woken_ends_it(tmp_path: Path, turns: int) -> None:
     async def scenario(store: SQLiteStore) -> None:
-        jobs = Waiting(Catalogue(store, Encoders([])))
-        task = asyncio.create_task(jobs.run())
-        await asyncio.sleep(0)
-        jobs.wake()
+        worker = Worker(Catalogue(store, Encoders([])))
+        task = asyncio.create_task(worker.run())
+        await asyncio.sleep(2 * LOOK_SECONDS)  # it waits until it is woken
+        worker.wake()
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
