@@ -85,7 +85,7 @@ def up(
     from softkv_cluster.service import choose_servers, fetch_reports
 
     settings = _settings(store=store, shards=shards, vector_storage=vector_storage, threads=threads)
-    with _join(settings) as (database, ray, transport):
+    with _join(settings, for_servers=True) as (database, ray, transport):
         plan = database.cluster_plan()
         names = choose_servers(plan, fetch_reports(transport, plan.names if plan is not None else ()), servers)
         # Before the plan: if Ray has no room, nothing changes.
@@ -145,9 +145,14 @@ def _settings(**options: object) -> Settings:
 
 
 @contextmanager
-def _join(settings: Settings) -> Iterator[tuple[SharedStore, RayCluster, Transport]]:
-    """Open the store and join the Ray cluster while the block runs; their errors become a CommandError."""
-    from softkv_cluster.service import ClusterError, join_cluster, open_transport
+def _join(settings: Settings, *, for_servers: bool = False) -> Iterator[tuple[SharedStore, RayCluster, Transport]]:
+    """Open the store and join the Ray cluster while the block runs; their errors become a CommandError.
+
+    Args:
+        settings: the addresses of both.
+        for_servers: whether servers are to hold the vectors of the store, so that no value may wait.
+    """
+    from softkv_cluster.service import ClusterError, join_cluster, open_transport, require_values
     from softkv_service import logs
     from softkv_service.storage import open_shared
     from softkv_service.storage.errors import StorageError
@@ -156,6 +161,8 @@ def _join(settings: Settings) -> Iterator[tuple[SharedStore, RayCluster, Transpo
     logs.configure(settings.log_format)  # to standard error
     try:
         with closing(open_shared(settings.store)) as store:
+            if for_servers:
+                require_values(store)
             ray = join_cluster(settings.shards or "auto")
             try:
                 yield store, ray, open_transport()

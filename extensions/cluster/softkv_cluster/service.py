@@ -37,8 +37,9 @@ def open_catalogue(store: SharedStore, encoders: Encoders, address: str) -> Shar
     """Join a Ray cluster whose servers hold the keys, and return the collections of the store.
 
     Raises:
-        StorageFailed: Ray is not installed, or the cluster cannot be reached.
+        StorageFailed: Ray is not installed, the cluster cannot be reached, or values are yet to be encoded.
     """
+    require_values(store)
     try:
         cluster = join_cluster(address)
     except ClusterError as error:
@@ -46,6 +47,28 @@ def open_catalogue(store: SharedStore, encoders: Encoders, address: str) -> Shar
     transport = open_transport()
     router = Router(transport, Roster(store, transport, cluster.servers()))
     return ShardedCatalogue(store, encoders, router, cluster.close)
+
+
+def require_values(store: SharedStore) -> None:
+    """Raise StorageFailed if values are yet to be encoded: servers would blend the zeros that are in their place.
+
+    Servers learn of vectors by writes, and not by `Backfill`.
+    """
+    with store.reading() as reader:
+        for record in reader.collections():
+            waiting, failed = reader.find_waiting_values(record.id)
+            if len(waiting):
+                raise StorageFailed(
+                    f"{len(waiting)} values of collection {record.name!r} are yet to be encoded, which only a service "
+                    "without shards does: run `softkv serve` with this store and without --shards until `values` of "
+                    f"GET /v1/collections/{record.name} says that none waits, end it, and start again"
+                )
+            if len(failed):
+                raise StorageFailed(
+                    f"{len(failed)} values of collection {record.name!r} were refused by its encoder, and servers hold "
+                    "the vectors of all values: run `softkv serve` with this store and without --shards, change or "
+                    "delete these documents, end it, and start again"
+                )
 
 
 def check_servers(store: SharedStore, address: str) -> tuple[Literal["ok", "note", "broken"], str]:

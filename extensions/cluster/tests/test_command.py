@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,11 +13,17 @@ import pytest
 
 import softkv_cluster.service
 from extensions.cluster.tests.local_servers import LocalServers
+from softkv_service.encoding import DEFAULT_MODEL, load_encoder
+from softkv_service.retrieval.documents import Backfill, SentDocument, upsert
 from softkv_service.settings import Settings
+from softkv_service.storage import open_shared
+from softkv_service.storage.errors import StorageFailed
 from softkv_service.storage.records import CollectionSettings, DocumentRecord
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import Softkv
 from tests.service.commands.test_doctor import checks
+from tests.service.retrieval.documents.test_backfill import serving
+from tests.service.retrieval.documents.test_backfill_values import documents, written
 
 STORE = "postgresql://softkv@127.0.0.1:1/softkv"
 UP = ("up", "--servers", "3")
@@ -119,3 +126,27 @@ def test_the_servers_that_hold_the_keys_are_checked(
         code, state, detail = shard_check()
         assert (code, state) == (1, "broken")
         assert detail.startswith("0 of 2 servers answer; 1 shards: 0 have 2 copies, 0 fewer, 1 none; if that stays so")
+
+
+@pytest.mark.postgres
+async def test_values_that_wait_keep_servers_from_starting(bare: Softkv, postgres: PostgresServer) -> None:
+    """A server would hold zeros in their place."""
+    address, model = postgres.database(), load_encoder(DEFAULT_MODEL)
+    start = ("cluster", *UP, "--store", address, "--shards", "head")
+    with closing(open_shared(address)) as store:
+        async with serving(store, model) as catalogue:
+            collection = await written(catalogue, documents(3))
+            refused = "3 values of collection 'c' are yet to be encoded, which only a service without shards does"
+            with pytest.raises(StorageFailed, match=refused):
+                softkv_cluster.service.open_catalogue(store, catalogue.encoders, "head")
+            ended = await asyncio.to_thread(bare, *start)
+            assert (ended.exit_code, ended.stderr.count("\n")) == (1, 1)
+            assert ended.stderr.startswith(f"softkv: {refused}")
+            await Backfill(catalogue).fill()
+            softkv_cluster.service.require_values(store)
+            await upsert(collection, [SentDocument("refused", "a key", "a value that is refused")], ["/0"])
+            with store.reading() as reader:
+                (row,) = reader.find_waiting_values(collection.record.id).waiting
+            collection.write_values({row: None})
+            with pytest.raises(StorageFailed, match="1 values of collection 'c' were refused by its encoder"):
+                softkv_cluster.service.require_values(store)
