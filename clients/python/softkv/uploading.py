@@ -12,8 +12,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from softkv.answers.documents import Report
-from softkv.calls.call import Plan
-from softkv.calls.collections import info
 from softkv.calls.writing import Batch, BatchResult, Upload
 from softkv.errors import Error
 from softkv.problems import invalid_value, warn_caller
@@ -82,17 +80,13 @@ def _text_line(total: int | None) -> Iterator[ProgressCallback]:
 
 
 SECONDS_BEFORE_NOTICE = 10.0
-VALUES_HINT = (
-    "The value of each row is encoded as well as its key: a collection that was created with {} encodes half as many "
-    "texts"
-)
 
 
 class SlowNotice:
-    """The line about an upload that takes more than ten seconds: how far it is, its rate, and what would halve it.
+    """The line about an upload that takes more than ten seconds: how far it is, and its rate.
 
     It is written on a terminal or in a notebook, unless the caller passed `progress`. If no row is acknowledged after
-    ten seconds, a second line follows when the first ones are.
+    ten seconds, a second line follows when the first ones are. A last line counts the values that wait at the end.
     """
 
     def __init__(self, upload: Upload, clock: Callable[[], float]) -> None:
@@ -116,12 +110,8 @@ class SlowNotice:
         self._rows = self._upload.report.acknowledged - self._first
         self._seconds = self._clock() - self._start
 
-    def write(self) -> Plan[None]:
-        """Write the line; ask for the settings of the collection if a hint depends on them."""
-        settings = None
-        if self._upload.has_value_texts and not self._begun:
-            with suppress(Error):
-                settings = yield from info(self._upload.collection)
+    def write(self) -> None:
+        """Write the line."""
         report, total, passed = self._upload.report, self._upload.total, self._clock() - self._start
         of = "" if total is None else f" of {total:,}"
         line = f"softkv: {report.acknowledged:,}{of} rows after {passed:.0f} s"
@@ -131,11 +121,18 @@ class SlowNotice:
             if total is not None:
                 left = (total - report.acknowledged) / rate - (passed - self._seconds)
                 line += f", about {_duration(left)} left"
-        if settings is not None and settings.encoder is not None and settings.value_from == "value":
-            line += ". " + VALUES_HINT.format('value_from="key"')
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        _write_line(line)
         self._begun, self._rated = True, self._rows > 0
+
+    def end(self) -> None:
+        """Write how many values wait, if the upload was slow."""
+        if self._begun and (waiting := self._upload.report.values_waiting):
+            _write_line(f"softkv: all rows are found; {waiting:,} values are still to be encoded")
+
+
+def _write_line(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _is_watched() -> bool:
@@ -179,7 +176,7 @@ def run_upload(sender: Sender, upload: Upload, clock: Callable[[], float] = time
         def settle() -> None:
             batch, running = active.popleft()
             if (seconds := notice.seconds_left) is not None and not wait([running], seconds).done:
-                sender.run(notice.write())
+                notice.write()
             upload.acknowledge(batch, running.result())
             notice.acknowledge()
             update(upload.report)
@@ -203,6 +200,8 @@ def run_upload(sender: Sender, upload: Upload, clock: Callable[[], float] = time
                 send(last_batch)
             while active:
                 settle()
+            sender.run(upload.count_waiting())
+            notice.end()
         except Exception as error:
             for batch, running in active:
                 if running.exception() is None and upload.is_next(batch):
@@ -251,7 +250,7 @@ async def run_upload_async(sender: AsyncSender, upload: Upload, clock: Callable[
         async def settle() -> None:
             batch, running = active[0]
             if (seconds := notice.seconds_left) is not None and not (await asyncio.wait([running], timeout=seconds))[0]:
-                await sender.run(notice.write())
+                notice.write()
             result = await running
             active.popleft()
             upload.acknowledge(batch, result)
@@ -273,6 +272,8 @@ async def run_upload_async(sender: AsyncSender, upload: Upload, clock: Callable[
                 await send(last_batch)
             while active:
                 await settle()
+            await sender.run(upload.count_waiting())
+            notice.end()
         except Exception as error:
             await asyncio.wait([running for _, running in active]) if active else None
             for batch, running in active:

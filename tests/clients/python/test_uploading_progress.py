@@ -17,12 +17,8 @@ import pytest
 from softkv import AsyncClient, Client, Report
 from softkv.calls.writing import upsert
 from softkv.uploading import SlowNotice, progress_callback, run_upload, run_upload_async
+from softkv_service.retrieval.documents import Backfill
 from tests.running import RunningService
-
-HINT = (
-    ". The value of each row is encoded as well as its key: a collection that was created with "
-    'value_from="key" encodes half as many texts'
-)
 
 
 def acknowledged(many: int) -> Report:
@@ -153,22 +149,26 @@ def lines(
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-@pytest.mark.parametrize(
-    ("settings", "row", "hint"),
-    [({}, {"value": "a cat"}, HINT), ({"value_from": "key"}, {"value": "a cat"}, ""), ({}, {}, "")],
-)
-def test_after_ten_seconds_a_terminal_shows_the_rate_and_the_hint_that_applies(
-    service, monkeypatch, is_async, settings, row, hint
+@pytest.mark.parametrize("value_from", ["value", "key"])
+def test_after_ten_seconds_a_terminal_shows_the_rate_and_at_the_end_the_values_that_wait(
+    service, monkeypatch, is_async, value_from
 ):
-    shown = lines(service, monkeypatch, is_async, [0, 0, 8, 12, 12, 13], 1, settings, **row)
-    assert shown == f"softkv: 4 of 10 rows after 12 s, 0.5 rows/s, about 8 s left{hint}\n"
+    async def leave(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(Backfill, "_fill_values", leave)
+    settings = {"value_from": value_from}
+    shown = lines(service, monkeypatch, is_async, [0, 0, 8, 12, 12, 13], 1, settings, value="a cat")
+    rate, *end = shown.splitlines()
+    assert rate == "softkv: 4 of 10 rows after 12 s, 0.5 rows/s, about 8 s left"
+    assert end == ["softkv: all rows are found; 10 values are still to be encoded"] * (value_from == "value")
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_before_the_first_rows_are_acknowledged_the_line_has_no_rate(service, monkeypatch, is_async):
-    shown = lines(service, monkeypatch, is_async, [0, 11, 11, 12, 13, 13], 0, {}, value="a cat")
+    shown = lines(service, monkeypatch, is_async, [0, 11, 11, 12, 13, 13], 0, {})
     first, second = shown.splitlines()
-    assert first == f"softkv: 0 of 10 rows after 11 s{HINT}"
+    assert first == "softkv: 0 of 10 rows after 11 s"
     assert second == "softkv: 4 of 10 rows after 13 s, 0.33 rows/s, about 17 s left"
 
 

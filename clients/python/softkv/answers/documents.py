@@ -558,6 +558,7 @@ class Report:
         skipped: the ids that existed already, with `on_conflict="skip"`.
         refused: the rows that were not written, with the reason, in their order.
         truncated: the ids of documents whose text is longer than the encoder reads; empty if the encoder does not tell.
+        values_waiting: the number of values of the collection that were still to be encoded when the upload ended.
         notices: sentences about the table that was uploaded, such as of cells without a value; empty for other rows.
         id: the upload's name, with which no part of it is written twice.
     """
@@ -570,6 +571,7 @@ class Report:
         self.skipped: list[str] = []
         self.refused: list[Refusal] = []
         self.truncated: list[str] = []
+        self.values_waiting = 0
         self.notices: list[str] = []
         self.id = os.urandom(8).hex()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from time import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, TypeAlias
@@ -17,7 +18,7 @@ from softkv.calls.collections import info
 from softkv.calls.documents import parse_written, to_id_list
 from softkv.calls.rows import RowSource, open_rows
 from softkv.calls.service import get_limit
-from softkv.errors import Flaw, Invalid, Refused, TooLarge
+from softkv.errors import Error, Flaw, Invalid, Refused, TooLarge
 from softkv.problems import Reply, foreign_response_error, invalid_value, problem_error, raise_flaws
 from softkv.wire import as_float32, encode_json
 
@@ -229,6 +230,13 @@ class Upload:
                 "", f"{self._next:,} rows came and {self._known:,} are acknowledged: give resume= all the rows"
             )
         return self._close_batch() if self._batch.rows else None
+
+    def count_waiting(self) -> Plan[None]:
+        """Ask how many values are still to be encoded, if rows had some. An upload that ended does not fail by that."""
+        if self.has_value_texts:
+            with suppress(Error):
+                values = (yield from info(self.collection)).values
+                self.report.values_waiting = 0 if values is None else values.waiting
 
     def _close_batch(self) -> Batch:
         """Start a new batch; return the previous one."""

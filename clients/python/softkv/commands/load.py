@@ -176,10 +176,8 @@ def upload_source(
         console.print(notice)
     with connect(url, api_key) as client, progress(console) as bar:
         task = bar.add_task(name, total=source.total)
-        hint = console.print if console.is_terminal else lambda _: None
-        upload = Upload(client.collection(name), source, lambda done: bar.update(task, completed=done), hint)
-        info = upload.collection.create(**{**source.settings, **settings}, exist_ok=True)
-        upload.encodes_values = info.encoder is not None and info.value_from == "value"
+        upload = Upload(client.collection(name), source, lambda done: bar.update(task, completed=done))
+        upload.collection.create(**{**source.settings, **settings}, exist_ok=True)
         try:
             upload.run(resume=resume)
         except (KeyboardInterrupt, CommandError, Error) as error:
@@ -191,6 +189,9 @@ def upload_source(
         write_json(upload.summary())
     else:
         output().print(str(upload))
+        if upload.values_waiting:
+            were = "value is" if upload.values_waiting == 1 else "values are"
+            console.print(f"{upload.values_waiting:,} {were} still to be encoded; questions find all documents now")
     for flaw in islice(upload.flaws(), _SHOWN_FLAWS):
         console.print(flaw)
     if (hidden := len(upload.refusals) - _SHOWN_FLAWS) > 0:

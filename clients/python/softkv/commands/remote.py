@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,11 +12,9 @@ import numpy as np
 
 import softkv
 from softkv.answers.documents import TableRow
-from softkv.calls.writing import encodes_value
 from softkv.commands.command_line import CommandError, Misused, Refused, Unreachable
 from softkv.commands.files import ArrayFile, LineFile
 from softkv.tables import Table
-from softkv.uploading import SECONDS_BEFORE_NOTICE, VALUES_HINT
 
 # For a service that is busy, or that restarts during long work: 15 seconds in all.
 _RETRIES = 7
@@ -102,8 +99,6 @@ class Upload:
         collection: the collection.
         table: the documents.
         report: called with the number of read rows, whenever some are acknowledged.
-        hint: called once, after ten seconds of uploading, with a sentence about what would halve the time.
-        clock: returns the time in seconds.
     """
 
     def __init__(
@@ -111,14 +106,8 @@ class Upload:
         collection: softkv.Collection,
         table: Table,
         report: Callable[[int], None],
-        hint: Callable[[str], object] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.collection = collection
-        self.encodes_values = False  # whether the collection encodes values as well as keys
-        self._hint: Callable[[str], object] | None = hint
-        self._clock, self._start = clock, 0.0
-        self._has_value_texts = False
         self.skipped = 0
         self._table = table
         self._report = report
@@ -147,10 +136,14 @@ class Upload:
         """The ids of documents whose text is longer than the encoder reads."""
         return self._sent.truncated
 
+    @property
+    def values_waiting(self) -> int:
+        """The number of values of the collection that were still to be encoded at the end."""
+        return self._sent.values_waiting
+
     def run(self, *, resume: bool) -> None:
         """Send every document; with `resume`, only those whose ids the collection lacks."""
         rows = self._missing() if resume else iter(self._table)
-        self._start = self._clock()
         try:
             self.collection.upsert(self._remember_numbers(rows), progress=self._update, resume=self._sent)
         except softkv.Refused as error:
@@ -171,16 +164,11 @@ class Upload:
     def _remember_numbers(self, rows: Iterable[TableRow]) -> Iterator[TableRow]:
         for row in rows:
             self._numbers.append(row.number)
-            self._has_value_texts = self._has_value_texts or (row.document is not None and encodes_value(row.document))
             yield row
 
     def _update(self, _: softkv.Report) -> None:
         self._forget_acknowledged()
         self._report(self.read)
-        is_slow = self._clock() - self._start >= SECONDS_BEFORE_NOTICE
-        if is_slow and self._hint is not None and self.encodes_values and self._has_value_texts:
-            self._hint(VALUES_HINT.format("--value-from key"))
-            self._hint = None
 
     def _forget_acknowledged(self) -> None:
         for _ in range(self._sent.acknowledged - self._first):
@@ -202,6 +190,7 @@ class Upload:
                 for refused in self.refusals
             ],
             "truncated": self.cut_ids,
+            "values_waiting": self.values_waiting,
         }
 
     def flaws(self) -> list[str]:

@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from functools import partial
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from softkv import Client
 from softkv.commands.command_line import Refused
 from softkv.commands.remote import Upload
 from softkv.tables import open_table
+from softkv_service.retrieval.documents import Backfill
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv
 
@@ -163,19 +163,23 @@ def test_an_error_names_the_line_that_an_upload_reached(service: RunningService,
         assert upload.upserts == 1000
 
 
-@pytest.mark.parametrize(("value_from", "value", "hints"), [("value", "Cats", 1), ("key", "Cats", 0), ("value", 7, 0)])
-def test_after_ten_seconds_a_load_names_the_option_for_half_as_many_texts(
-    service: RunningService, tmp_path: Path, value_from: str, value: object, hints: int
+@pytest.mark.parametrize("value_from", ["value", "key"])
+def test_a_load_ends_with_the_number_of_values_that_wait(
+    service: RunningService, softkv: Softkv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value_from: str
 ) -> None:
-    rows = [{"id": str(number), "key": f"{number} {'purring ' * 550}", "value": value} for number in range(20)]
-    source, shown = open_table(write_lines(tmp_path / "books.ndjson", rows)), list[str]()
-    with Client(service.url) as client:
-        info = (collection := client.collection("books")).create(value_from=value_from)
-        upload = Upload(collection, source, lambda _: None, shown.append, chain([0, 9], repeat(10)).__next__)
-        upload.encodes_values = info.value_from == "value"
-        upload.run(resume=False)
-    assert len(shown) == hints
-    assert all(hint.endswith("with --value-from key encodes half as many texts") for hint in shown)
+    async def leave(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(Backfill, "_fill_values", leave)
+    rows = [{"id": str(number), "key": f"key {number}", "value": f"value {number}"} for number in range(20)]
+    file = str(write_lines(tmp_path / "books.ndjson", rows))
+    ended = softkv("load", file, "--value-from", value_from)
+    assert ended.stdout == "books: 20 documents written\n"
+    *_, last = ["", *ended.stderr.splitlines()]
+    line = "20 values are still to be encoded; questions find all documents now"
+    assert last == (line if value_from == "value" else "")
+    counts = json.loads(softkv("load", file, "--json").stdout)
+    assert counts["values_waiting"] == (20 if value_from == "value" else 0)
 
 
 def test_texts_that_are_cut_are_counted(softkv: Softkv, tmp_path: Path) -> None:
