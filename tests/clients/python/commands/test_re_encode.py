@@ -46,7 +46,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_move(
     (tmp_path / "texts.ndjson").write_text(json.dumps({"id": "a", "value": "a text"}))
     softkv("load", str(tmp_path / "texts.ndjson"), "--collection", "watched", "--encoder", "none")
     go_on, looked = Event(), list[str]()
-    encode, read_last_job = re_encoding._Run._encode, documents.read_last_job
+    encode, read_last_job = re_encoding._Move._encode, documents.read_last_job
 
     async def encode_later(*arguments: Any, **options: Any) -> Any:
         if not go_on.is_set():
@@ -57,7 +57,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_move(
         looked.append(name)
         return read_last_job(name, reader)
 
-    monkeypatch.setattr(re_encoding._Run, "_encode", encode_later)
+    monkeypatch.setattr(re_encoding._Move, "_encode", encode_later)
     monkeypatch.setattr(documents, "read_last_job", count)
     # A run in the background may ignore Ctrl-C, and its children would too.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
