@@ -5,7 +5,8 @@
   a socket. The collection is small and without late interaction, the encoder the default one.
 
 A move is a call in another file of the project than the call before it, in any thread. A return is a move to a file
-that was entered before. `--list` prints the calls of each file, `--steps` the functions in their order.
+that was entered before. `--list` prints the calls of each file, `--pairs` how often the way led from one file to
+another and back, `--steps` the functions in their order.
 """
 
 from __future__ import annotations
@@ -58,13 +59,13 @@ class Walk:
         calls: how many calls each file received.
         functions: the functions that were called.
         steps: the functions in the order of their calls.
-        moves: how many calls entered another file than the call before.
+        pairs: how many calls entered one of two files from the other.
     """
 
     calls: Counter[str] = field(default_factory=Counter)
     functions: set[CodeType] = field(default_factory=set)
     steps: list[CodeType] = field(default_factory=list)
-    moves: int = 0
+    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     _last: str = ""
 
     def add(self, code: CodeType) -> None:
@@ -72,8 +73,14 @@ class Walk:
         self.calls[code.co_filename] += 1
         self.functions.add(code)
         self.steps.append(code)
-        self.moves += code.co_filename != self._last
+        if code.co_filename != self._last:
+            self.pairs[min(code.co_filename, self._last), max(code.co_filename, self._last)] += 1
         self._last = code.co_filename
+
+    @property
+    def moves(self) -> int:
+        """The number of calls that entered another file than the call before."""
+        return self.pairs.total()
 
     @property
     def returns(self) -> int:
@@ -158,6 +165,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--http", action="store_true", help="walk calls over HTTP")
     arguments.add_argument("--list", action="store_true", help="print the calls of each file")
+    arguments.add_argument("--pairs", action="store_true", help="print the pairs of files with their moves")
     arguments.add_argument("--steps", action="store_true", help="print the functions in the order of their calls")
     options = arguments.parse_args()
     logging.getLogger("softkv").disabled = logging.getLogger("uvicorn.error").disabled = True
@@ -173,6 +181,10 @@ def main() -> None:
         if options.list:
             for path, count in walk.calls.most_common():
                 sys.stdout.write(f"{count:8}  {Path(path).relative_to(ROOT)}\n")
+        if options.pairs:
+            for pair, count in walk.pairs.most_common():
+                names = [str(Path(path).relative_to(ROOT)) for path in pair if path]
+                sys.stdout.write(f"{count:8}  {'  '.join(names)}\n")
         if options.steps:
             for code in walk.steps:
                 file = Path(code.co_filename).relative_to(ROOT)
