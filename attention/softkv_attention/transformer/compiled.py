@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softkv_attention.arrays import F32, I64
-from softkv_attention.errors import ParameterError
+from softkv_attention.errors import ParameterError, ShapeError
 from softkv_attention.heads import Heads, LowRank
 from softkv_attention.kernels import workers
 from softkv_attention.kernels.transformer import (
@@ -47,13 +47,15 @@ from softkv_attention.kernels.transformer import (
     way_of,
 )
 from softkv_attention.rotary import Rotary
-from softkv_attention.transformer.embeddings import StoredRows, check_ids, check_types, count_packed
+from softkv_attention.transformer.embeddings import Positions, StoredRows, check_ids, check_types
 from softkv_attention.transformer.feed_forward import Linear
 from softkv_attention.transformer.layer import EncoderLayer, LayerNorm, Norm, RMSNorm
 from softkv_attention.transformer.parameters import arrays, map_arrays
 from softkv_attention.transformer.relative_positions import RelativePositions
-from softkv_attention.transformer.sentence import Integers, SentenceEncoder, check_sequences, finish
+from softkv_attention.transformer.sentence import SentenceEncoder
 from softkv_attention.transformer.stacks import Encoder
+
+Integers = npt.NDArray[np.int64]
 
 Precision: TypeAlias = Literal["float32", "int16", "bfloat16"]
 
@@ -157,13 +159,14 @@ class Compiled:
         pooled = np.empty((len(self._poolings), len(lengths), width), np.float32)
         if len(lengths) == 0:
             return pooled
-        check_ids("token", int(self._ends.embeddings.tokens.shape[0]), tokens)
+        embeddings, longest = self._ends.embeddings, int(lengths.max())
+        check_ids("token", int(embeddings.tokens.shape[0]), tokens)
+        if embeddings.positions is not None:
+            embeddings.positions.require(longest)
         if types is not None:
-            types = check_types(self._ends.embeddings, tokens, types)
+            types = check_types(embeddings, tokens, types)
         rows = self._position_rows(tokens, lengths, types)
-        if self._ends.embeddings.positions is not None:
-            self._ends.embeddings.positions.require(int(lengths.max()))
-        self._reach(int(lengths.max()))
+        self._reach(longest)
 
         shares = share_texts(lengths, self.threads)
         if len(shares) == 1:
@@ -656,3 +659,54 @@ def share_texts(lengths: Integers, threads: int) -> list[slice]:
             start, tokens = text, 0
         tokens += length
     return [*shares, slice(start, len(lengths))]
+
+
+def check_sequences(tokens: Integers, lengths: Integers) -> tuple[Integers, Integers]:
+    """Check tokens and lengths, and return them as int64.
+
+    Raises:
+        ParameterError: the tokens or the lengths are not integers.
+        ShapeError: the lengths do not sum to the number of tokens.
+    """
+    for name, array in {"tokens": tokens, "lengths": lengths}.items():
+        if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1:
+            raise ParameterError(
+                f"{name} must be a row of integers, got {array.dtype} of shape {array.shape}: "
+                f"put the sequences one after the other"
+            )
+    if (lengths < 1).any() or lengths.sum() != len(tokens):
+        raise ShapeError(
+            f"lengths must be at least 1 each and sum to the {len(tokens)} tokens, "
+            f"got a least of {lengths.min(initial=1)} and a sum of {lengths.sum()}"
+        )
+    return tokens.astype(np.int64), lengths.astype(np.int64)
+
+
+def count_packed(positions: Positions | None, tokens: I64, lengths: I64) -> I64:
+    """Return the positions [t] of the tokens [t] of concatenated sequences, as `Positions.count` does for each.
+
+    Args:
+        positions: the positions of the model; None if it has no vectors for them.
+        tokens: integers [t]
+        lengths: integers [b], the number of tokens of each sequence, at least 1; they sum to t.
+    """
+    starts = np.cumsum(lengths) - lengths
+    if positions is None or positions.padding is None:
+        return np.arange(len(tokens)) - np.repeat(starts, lengths)
+    counts = (tokens != positions.padding).astype(np.int64)
+    totals = np.cumsum(counts)
+    before = np.repeat(totals[starts] - counts[starts], lengths)
+    return np.where(counts > 0, totals - before - 1, -1)
+
+
+def finish(model: SentenceEncoder, pooled: F32) -> F32:
+    """Return the embeddings [b, dimension] of pooled vectors [b, d], each to the bit what it is alone.
+
+    A matrix product rounds a row in another way if there are other rows, and OpenBLAS divides even a small one among
+    threads, which then spin for longer than a short text takes. So each number is a product of two vectors.
+    """
+    for dense in model.dense:
+        mapped = np.vecdot(pooled[:, None], dense.linear.weight.T)
+        pooled = dense.activate(mapped if dense.linear.bias is None else mapped + dense.linear.bias)
+    embeddings: F32 = model.scale(pooled)
+    return embeddings

@@ -82,23 +82,6 @@ class Positions:
             raise ShapeError(f"this model has {self.limit} positions, got a sequence of {length}: truncate or split it")
 
 
-def count_packed(positions: Positions | None, tokens: I64, lengths: I64) -> I64:
-    """Return the positions [t] of the tokens [t] of concatenated sequences, as `Positions.count` does for each.
-
-    Args:
-        positions: the positions of the model; None if it has no vectors for them.
-        tokens: integers [t]
-        lengths: integers [b], the number of tokens of each sequence, at least 1; they sum to t.
-    """
-    starts = np.cumsum(lengths) - lengths
-    if positions is None or positions.padding is None:
-        return np.arange(len(tokens)) - np.repeat(starts, lengths)
-    counts = (tokens != positions.padding).astype(np.int64)
-    totals = np.cumsum(counts)
-    before = np.repeat(totals[starts] - counts[starts], lengths)
-    return np.where(counts > 0, totals - before - 1, -1)
-
-
 BLOCK_BYTES = {"q4_0": 18, "q8_0": 34}
 """The kinds of blocks of 32 numbers, by their names in GGUF, with their bytes: a scale in float16, then the numbers."""
 

@@ -7,12 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 from array_api_compat import device
 
-from softkv_attention.arrays import F32, Array, array_namespace, namespace, promote
-from softkv_attention.errors import ParameterError, ShapeError
+from softkv_attention.arrays import Array, array_namespace, namespace, promote
 from softkv_attention.forked import cached_property
 from softkv_attention.masks import padding
 from softkv_attention.names import resolve
@@ -91,30 +88,6 @@ POOLINGS: Mapping[str, Pooling] = {
     "last": last,
     "weighted_mean": weighted_mean,
 }
-
-
-Integers = npt.NDArray[np.int64]
-
-
-def check_sequences(tokens: Integers, lengths: Integers) -> tuple[Integers, Integers]:
-    """Check tokens and lengths, and return them as int64.
-
-    Raises:
-        ParameterError: the tokens or the lengths are not integers.
-        ShapeError: the lengths do not sum to the number of tokens.
-    """
-    for name, array in {"tokens": tokens, "lengths": lengths}.items():
-        if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1:
-            raise ParameterError(
-                f"{name} must be a row of integers, got {array.dtype} of shape {array.shape}: "
-                f"put the sequences one after the other"
-            )
-    if (lengths < 1).any() or lengths.sum() != len(tokens):
-        raise ShapeError(
-            f"lengths must be at least 1 each and sum to the {len(tokens)} tokens, "
-            f"got a least of {lengths.min(initial=1)} and a sum of {lengths.sum()}"
-        )
-    return tokens.astype(np.int64), lengths.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,16 +194,3 @@ class SentenceEncoder:
         """Return the embeddings [..., dimension] of vectors [..., d] after the last map: scaled and truncated."""
         embeddings = unit(vectors) if self.unit_length else vectors
         return embeddings[..., : self.truncation]
-
-
-def finish(model: SentenceEncoder, pooled: F32) -> F32:
-    """Return the embeddings [b, dimension] of pooled vectors [b, d], each to the bit what it is alone.
-
-    A matrix product rounds a row in another way if there are other rows, and OpenBLAS divides even a small one among
-    threads, which then spin for longer than a short text takes. So each number is a product of two vectors.
-    """
-    for dense in model.dense:
-        mapped = np.vecdot(pooled[:, None], dense.linear.weight.T)
-        pooled = dense.activate(mapped if dense.linear.bias is None else mapped + dense.linear.bias)
-    embeddings: F32 = model.scale(pooled)
-    return embeddings

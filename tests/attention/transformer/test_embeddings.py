@@ -8,7 +8,7 @@ import torch
 
 from softkv_attention import ParameterError, ShapeError
 from softkv_attention.transformer import Embeddings, Linear, Patches, Positions, sinusoidal
-from softkv_attention.transformer.embeddings import count_packed
+from softkv_attention.transformer.compiled import count_packed
 
 
 @pytest.fixture

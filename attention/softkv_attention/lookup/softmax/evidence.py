@@ -107,6 +107,10 @@ class Background:
         for name in ("mean", "deviation"):  # so that evidence has no numbers of NumPy
             object.__setattr__(self, name, float(getattr(self, name)))
 
+    def shift(self, similarity: float) -> Background:
+        """Return the background whose mean is higher by a similarity."""
+        return Background(self.mean + similarity, self.deviation)
+
     def null_key(self, temperature: float, documents: int) -> NullKey:
         """Return the null key ("none of these") that weighs as much as n unrelated documents together.
 
@@ -148,6 +152,11 @@ class BoundedBackground(Background):
         super().__post_init__()
         if not self.fades_from > 0:
             raise ParameterError(f"a bound fades from a temperature above 0, got {self.fades_from!r}")
+
+    def shift(self, similarity: float) -> BoundedBackground:
+        """Return the background whose mean is higher by a similarity, and so is that of its upper bound."""
+        at_most = None if self.at_most is None else self.at_most.shift(similarity)
+        return replace(self, mean=self.mean + similarity, at_most=at_most)
 
     def null_key(self, temperature: float, documents: int) -> NullKey:
         """Return the null key ("none of these") within the bounds; see `Background.null_key`."""

@@ -104,17 +104,17 @@ class QuestionBackground:
 
     def change(self, background: Background, vector: Array) -> Background:
         """Return the background beside a question with this vector [d]."""
-        share = min(len(self.sampled) / FULL_WEIGHT_KEYS, 1.0)
-        similar = _interpolate(self.encoder, Background(*self.sampled.measure(vector)), share)
-        falls = self.rule.nearness * (similar.mean - self.encoder.mean)
-        fallen = _raise(background, -falls)
+        share, encoder, rule = min(len(self.sampled) / FULL_WEIGHT_KEYS, 1.0), self.encoder, self.rule
+        mean, deviation = self.sampled.measure(vector)
+        mean = (1 - share) * encoder.mean + share * mean
+        falls = rule.nearness * (mean - encoder.mean)
+        fallen = background.shift(-falls)
         if self.raises_from is None or not isinstance(fallen, BoundedBackground):
             return fallen
-        deviation = self.encoder.deviation
         least = BoundedBackground(
-            similar.mean + self.rule.margin * deviation - falls,
-            similar.deviation,
-            _raise(self.encoder, self.rule.most_beside_question * deviation - falls),
+            mean + rule.margin * encoder.deviation - falls,
+            (1 - share) * encoder.deviation + share * deviation,
+            encoder.shift(rule.most_beside_question * encoder.deviation - falls),
         )
         return replace(fallen, at_least=least, fades_from=self.raises_from)
 
@@ -259,15 +259,7 @@ def _measure_background(
 
 def _cap(background: Background, encoder: Background, deviations: float) -> BoundedBackground:
     """Return a background whose null key is at most as similar as the encoder's, that many deviations higher."""
-    return BoundedBackground(background.mean, background.deviation, _raise(encoder, deviations * encoder.deviation))
-
-
-def _raise(background: Background, similarity: float) -> Background:
-    """Return a background, and its upper bound, with means that are higher by a similarity."""
-    raised = replace(background, mean=background.mean + similarity)
-    if isinstance(raised, BoundedBackground) and raised.at_most is not None:
-        return replace(raised, at_most=_raise(raised.at_most, similarity))
-    return raised
+    return BoundedBackground(background.mean, background.deviation, encoder.shift(deviations * encoder.deviation))
 
 
 def require_calibration(record: CollectionRecord, pointer: str) -> Calibration:
