@@ -120,9 +120,12 @@ class Pending:
             encoded: the result of a batch.
             rows: the rows of the batch that belong to these texts.
         """
-        if self._result is None:
-            self._result = encoded.blank_for(len(self.texts))
-        self._result.put(positions, encoded, rows)
+        if positions == [*range(len(self.texts))] and len(encoded.vectors) == len(positions):
+            self._result = encoded  # a batch of this request alone
+        else:
+            if self._result is None:
+                self._result = encoded.blank_for(len(self.texts))
+            self._result.put(positions, encoded, rows)
         self._missing -= len(positions)
         if not self._missing and not self.future.done():
             self.future.set_result(self._result)
@@ -373,16 +376,17 @@ class EncodingQueue(Generic[Model]):
         texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]
         size = sum(pending.sizes[i] for pending, positions in batch.items() for i in positions)
         # `began` is compared with the requests' times, so it is of their clock.
-        start_time, began = self._clock(), time.monotonic()
+        start_time, began, limit = self._clock(), time.monotonic(), self._seconds(batch)
         assert self._threads is not None
+        tokens = None
         try:
             with batch_stage([pending.wait for pending in batch], len(texts)):
-                work = self.encoder.submit(texts, purpose, self._threads, self._seconds(batch))
-                encoded = await _wait_for(work, batch)
-            if learns:
-                self._limits.learn(size, self._clock() - start_time)
-            if encoded.token_counts is not None:
-                tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
+                encoded = await _wait_for(self.encoder.submit(texts, purpose, self._threads, limit), batch)
+                if learns:
+                    self._limits.learn(size, self._clock() - start_time)
+                if encoded.token_counts is not None:
+                    tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
+            if tokens is not None:
                 next(iter(batch)).wait.trace.listener.record_tokens(tokens)
             self._failing_since = None
         except BatchAbandoned:
