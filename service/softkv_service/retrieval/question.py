@@ -14,6 +14,9 @@ NullChoice: TypeAlias = Null
 
 DEFAULT_TOP_K = 10
 
+MAX_DIVERSE_HEAD = 1000
+"""The most documents that `diversity` looks at; it looks at ten for each match, and at least at 100."""
+
 DocumentDetail: TypeAlias = Literal["ids", "texts", "vectors", "values"]
 """The detail read of matching documents: their ids, everything but their vectors, or everything.
 
@@ -60,6 +63,14 @@ class CollectionQuestion(Question):
     def fields(self) -> Sequence[MatchField]:
         """The fields of each match."""
         return MATCH_FIELDS if self.include is None else self.include
+
+    @cached_property
+    def head(self) -> int | None:
+        """The number of documents that the lookup is to return, the best ones; None for its default."""
+        if self.diversity is None:
+            return self.top_k
+        matches = DEFAULT_TOP_K if self.top_k is None else self.top_k
+        return min(max(10 * matches, 100), MAX_DIVERSE_HEAD) if matches else 0
 
     @cached_property
     def explained(self) -> bool:

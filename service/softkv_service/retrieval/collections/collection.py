@@ -29,9 +29,9 @@ from softkv_service.retrieval.collections.restricted import Handle, without_ids
 from softkv_service.retrieval.collections.rows import KeyStorage, concatenate_rows, load_memory, read_waiting
 from softkv_service.retrieval.collections.sealed import SealedBlocks
 from softkv_service.retrieval.collections.snapshot import Snapshot
-from softkv_service.retrieval.collections.values import with_values
+from softkv_service.retrieval.collections.values import retry_with_values
 from softkv_service.retrieval.collections.writing import WriteTransaction
-from softkv_service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound
+from softkv_service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound, ValuesPending
 from softkv_service.retrieval.verdict import KeyBackground, KeySample
 from softkv_service.storage import IdempotentWrite, Reader, Store, Writer
 from softkv_service.storage.conditions import ALL, Condition, Visibility, condition_digest
@@ -141,8 +141,8 @@ class Collection(Handle):
     @property
     def size(self) -> int:
         """The number of documents that can be attended to now."""
-        view = self.in_memory.view
-        return self.record.attendable if view is None else view.documents
+        memory = self.in_memory.memory
+        return self.record.attendable if memory is None else memory.view.documents
 
     @property
     def keys(self) -> int:
@@ -387,7 +387,11 @@ class Collection(Handle):
         Raises:
             ValuesPending: the plan needs more values that are yet to be encoded than this call encodes itself.
         """
-        return await with_values(self, lambda: self._ask(plan, size, read, count, lookup_only=lookup_only))
+        try:
+            return await self._ask(plan, size, read, count, lookup_only=lookup_only)
+        except ValuesPending as error:
+            ask = partial(self._ask, plan, size, read, count, lookup_only=lookup_only)
+            return await retry_with_values(self, ask, error)
 
     async def _ask(self, plan: Plan[T], size: int, read: int, count: int, *, lookup_only: bool) -> T:
         condition = self.restriction.condition

@@ -538,7 +538,7 @@ class Snapshot:
         visible = self.reader.visibility.restrict(condition)
         return self.once(name, lambda: replace(self, reader=self.reader.seeing(visible)))
 
-    @property
+    @cached_property
     def restriction(self) -> Condition | None:
         """The condition that all documents of a restricted snapshot pass; None for all documents."""
         return self.reader.visibility.condition

@@ -74,19 +74,28 @@ async def with_values(collection: WithValues, call: Callable[[], Awaitable[T]]) 
         ValuesPending: they are more than MAX_ENCODED, or the encoder is not available.
         InvalidContent: the encoder refuses some of them.
     """
+    try:
+        return await call()
+    except ValuesPending as error:
+        return await retry_with_values(collection, call, error)
+
+
+async def retry_with_values(collection: WithValues, call: Callable[[], Awaitable[T]], error: ValuesPending) -> T:
+    """Return the result of a call that lacked values, which are encoded first; see `with_values`."""
     for _ in range(ATTEMPTS):
+        # Some may be in the store, and not be shown yet.
+        texts = await READS.run(_read_waiting, collection, error.rows)
+        if len(texts) > MAX_ENCODED:
+            raise ValuesPending(error.name, np.array(list(texts))) from None
+        try:
+            await _encode(collection, texts)
+        except (EncoderMissing, EncoderUnavailable, EncodingError) as reason:
+            raise error from reason
         try:
             return await call()
-        except ValuesPending as error:
-            # Some may be in the store, and not be shown yet.
-            texts = await READS.run(_read_waiting, collection, error.rows)
-            if len(texts) > MAX_ENCODED:
-                raise ValuesPending(error.name, np.array(list(texts))) from None
-            try:
-                await _encode(collection, texts)
-            except (EncoderMissing, EncoderUnavailable, EncodingError) as reason:
-                raise error from reason
-    return await call()
+        except ValuesPending as pending:
+            error = pending
+    raise error
 
 
 async def _encode(collection: WithValues, texts: Mapping[int, str]) -> None:

@@ -32,7 +32,7 @@ from softkv_service.retrieval.collections import (
 )
 from softkv_service.retrieval.queries.documents import StoredDocuments
 from softkv_service.retrieval.queries.lookup import lookup_question
-from softkv_service.retrieval.queries.places import check_places, count_head
+from softkv_service.retrieval.queries.places import check_places
 from softkv_service.retrieval.queries.query_parts import (
     EncodedSum,
     Query,
@@ -121,10 +121,8 @@ async def attend_collection(
         heads = await read_heads(collection, plan, plan.question.reranker, count)
         build, count, results = partial(build_reranked, plan, heads), 0, heads.results()
     if results is None:
-        read = plan.documents_read(collection.size) + sum(
-            len(query.parts) for query in queries if isinstance(query, WeightedSum)
-        )
-        size = plan.scan_size(collection.size)
+        documents, parts = collection.size, sum(len(query.parts) for query in queries if isinstance(query, WeightedSum))
+        read, size = plan.documents_read(documents) + parts, plan.scan_size(documents)
         results = await collection.ask(build, size=size, read=read, count=count, lookup_only=plan.lookup_only)
     return await highlight_matches(collection, results) if "highlight" in question.fields else results
 
@@ -147,7 +145,7 @@ async def read_heads(collection: Collection, plan: Plan, rerank: Rerank, count: 
     """
     queries = check_rerank(plan.queries, plan.question, plan.pointers)
     read = await find_reader(collection, plan, rerank)
-    lookup_only, read_per_query = plan.lookup_only, rerank.depth + (count_head(plan.question) or 0)
+    lookup_only, read_per_query = plan.lookup_only, rerank.depth + (plan.question.head or 0)
     documents = len(queries) * min(read_per_query, collection.size)
     build = partial(PlannedHeads.build, plan, rerank.depth)
     heads = await collection.ask(build, size=len(queries), read=documents, count=count, lookup_only=lookup_only)
@@ -349,7 +347,7 @@ class Plan:
 
     def documents_read(self, documents: int) -> int:
         """Return how many documents of a collection are read for the answers."""
-        per_query = documents if self.readers else min(count_head(self.question) or 0, documents)
+        per_query = documents if self.readers else min(self.question.head or 0, documents)
         return len(self.queries) * per_query
 
     def scan_size(self, documents: int) -> int:
@@ -381,7 +379,8 @@ class Plan:
             question = settle_confidence(record, question, has_sums=has_sums)
         if question.full_text:
             check_sums(queries, question)
-        check_places(record, question)
+        if question.diversity is not None:
+            check_places(record, question)
         if "highlight" in question.fields:
             check_highlight(record)
         terms = None
@@ -410,6 +409,7 @@ class Plan:
             self.encoder,
             question.text_terms,
         )
+        weigh_all, exact = any(reader.weighs_all for reader in self.readers), snapshot.restriction is not None
         mask = snapshot.passing(condition)
         if "output" in question.fields:
             snapshot.require_values(mask)
@@ -422,8 +422,8 @@ class Plan:
                 null.of(query.sent, query.vector),
                 mask,
                 None if added is None else added.bias,
-                weigh_all=any(reader.weighs_all for reader in self.readers),
-                exact=snapshot.restriction is not None,
+                weigh_all=weigh_all,
+                exact=exact,
             )
             for query, added in zip(queries, terms, strict=True)
         ]
@@ -465,7 +465,7 @@ class PlannedQueries:
             result = builder.build(
                 query,
                 answer,
-                added if question.explained else None,
+                None if added is None or not question.explained else added,
                 None if query.is_sum else confidences[i],
                 [readings[i] for readings in of_readers],
             )

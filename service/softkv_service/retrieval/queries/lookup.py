@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from softkv_attention.lookup import AnyBias, AnyMask, Auto, Background, Question
-from softkv_service.retrieval.queries.places import count_head
 from softkv_service.retrieval.queries.question import Array
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.records import CollectionRecord
@@ -44,7 +43,7 @@ def lookup_question(
         null=null,
         mask=mask,
         normaliser=question.normaliser,
-        top_k=count_head(question),
+        top_k=question.head,
         top_p=question.top_p,
         output="output" in question.fields,
         max_error=question.max_error,

@@ -11,37 +11,23 @@ from softkv_attention.lookup import Answer
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.queries.documents import DocumentReader
 from softkv_service.retrieval.queries.question import Array
-from softkv_service.retrieval.question import DEFAULT_TOP_K, CollectionQuestion
+from softkv_service.retrieval.question import DEFAULT_TOP_K, MAX_DIVERSE_HEAD, CollectionQuestion
 from softkv_service.storage.records import CollectionRecord
 
 ROUNDING = 1e-7
 """Cosine distances that differ by less are equal: keys are stored in float32."""
 MAX_SET_SIZE = 1000
 """The most matches of a set with `top_p` if `top_k` is not sent."""
-MAX_DIVERSE_HEAD = 1000
-"""The most documents that `diversity` looks at; it looks at ten for each match, and at least at 100."""
 MAX_MATCHES = 10_000
 """The matches of all queries of a request together, because an answer is built in memory."""
 
 
-def count_head(question: CollectionQuestion) -> int | None:
-    """Return the number of documents that the lookup is to return, the best ones; None for its default."""
-    if question.diversity is None:
-        return question.top_k
-    return count_compared(DEFAULT_TOP_K if question.top_k is None else question.top_k)
-
-
-def count_compared(top_k: int) -> int:
-    """Return the number of documents that `diversity` looks at for this number of matches."""
-    return min(max(10 * top_k, 100), MAX_DIVERSE_HEAD) if top_k else 0
-
-
 def check_matches(question: CollectionQuestion, queries: int) -> None:
     """Raise InvalidContent if the answers to all queries together may have more matches than one answer holds."""
-    size = count_head(question)
+    size = question.head
     if size is None:
         size = MAX_SET_SIZE if question.top_p is not None else DEFAULT_TOP_K
-    if queries > 1 and queries * size > MAX_MATCHES:
+    if queries * size > MAX_MATCHES:
         shown = "matches each" if question.diversity is None else "documents each for their matches"
         raise InvalidContent.at(
             "/queries",
@@ -65,19 +51,16 @@ class Places:
 
 def find_places(
     record: CollectionRecord, question: CollectionQuestion, answer: Answer, documents: DocumentReader
-) -> Places | None:
+) -> Places:
     """Return the places of an answer: each document, the heaviest first, shares that of the first one near to it.
-
-    Return None without `diversity`, where each document has a place of its own.
 
     Args:
         record: the collection's record.
-        question: the question.
-        answer: the answer, whose head is as large as `count_head` says.
+        question: the question, with `diversity`.
+        answer: the answer, whose head is as large as the question says.
         documents: reads the best documents of the answer.
     """
-    if question.diversity is None:
-        return None
+    assert question.diversity is not None
     ids = documents.ids(answer.numbers)
     order = np.lexsort((np.array(ids, dtype=object), -answer.similarities, -answer.weights))[: answer.matches]
     size = DEFAULT_TOP_K if question.top_k is None else question.top_k
@@ -121,9 +104,8 @@ def share_places(similarity: str, diversity: float, keys: Array, size: int) -> A
 
 
 def check_places(record: CollectionRecord, question: CollectionQuestion) -> None:
-    """Raise InvalidContent for a question, or a similarity, to which `diversity` does not apply."""
-    if question.diversity is None:
-        return
+    """Raise InvalidContent for a question, or a similarity, to which its `diversity` does not apply."""
+    assert question.diversity is not None
     for name, reason in (
         ("top_p", "counts documents by their own weight"),
         ("min_confidence", "is of a single document"),

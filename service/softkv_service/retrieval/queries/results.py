@@ -226,7 +226,8 @@ class ResultBuilder:
         """
         leader = next((reading.leader for reading in readings if reading.leader is not None), None)
         conclusion = self._conclude(query, answer, confidence, leader)
-        sharing = find_places(self.record, self.question, answer, self.documents)
+        diverse = self.question.diversity is not None
+        sharing = find_places(self.record, self.question, answer, self.documents) if diverse else None
         matches = read_matches(answer, self.documents, added, None if sharing is None else sharing.matching)
         if confidence is not None:
             matches = _add_confidence(matches, answer, confidence)
