@@ -68,8 +68,8 @@ def _content_length(headers: Headers) -> int:
 class BodyLimit:
     """The body of one request, limited to `max_bytes` unless the route lifts the limit.
 
-    At the end of its `with` block, which answers the request, its bytes no longer count as memory in use by its caller.
-    The request's turn among those that need much memory ends, too.
+    Close it when the request was answered: its bytes then no longer count as memory in use by its caller. The request's
+    turn among those that need much memory ends, too.
 
     Attributes:
         has_body: whether the request declares a body.
@@ -149,10 +149,8 @@ class BodyLimit:
         self._size += size
         parts.append(part)
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Release the memory of the body, and end the request's turn."""
         if self._turn is not None:
             self._turn.end()
         self._release()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from inspect import signature
 from typing import Any, TypeVar, get_type_hints
 
@@ -23,7 +23,6 @@ from softkv_service.api.json import NDJSON
 from softkv_service.api.keyring import CHANGING, LEVELS, Holder, Level
 from softkv_service.api.middleware.access import NO_HOLDER, Filtering, Reach, admit, caller_of
 from softkv_service.api.middleware.access_record import begin_change
-from softkv_service.api.paths import route_path
 from softkv_service.api.problems.table import ANY_CALL, Responses, refusals
 from softkv_service.api.state import parts_of
 from softkv_service.retrieval import CollectionNotFound
@@ -169,10 +168,15 @@ class DirectRoutes:
         for method in route.methods or ():
             node.setdefault(ROUTES, {}).setdefault(method, (route if direct else None, names))
 
-    def find(self, scope: Scope) -> APIRoute | None:
-        """Return the route of a request, and write it and the parameters of the path into the ASGI scope; or None."""
+    def find(self, scope: Scope, path: str) -> APIRoute | None:
+        """Return the route of a request, and write it and the parameters of the path into the ASGI scope; or None.
+
+        Args:
+            scope: the request's ASGI scope.
+            path: its path below the root path of the scope.
+        """
         node, values = self._tree, list[str]()
-        for segment in route_path(scope)[1:].split("/"):
+        for segment in path[1:].split("/"):
             child = node.get(segment)
             if child is None:
                 child = node.get(PARAMETER) if segment else None
@@ -364,12 +368,6 @@ def resolve_alias(scope: Scope) -> bool:
     return bool(path["name"] != before)
 
 
-def collection_behind(request: Request) -> dict[str, str]:
-    """Return the field with the name of the collection behind the alias in the path; empty if there is no alias."""
-    name = request.path_params["name"]
-    return {} if request.scope["state"]["named"] == name else {"collection": name}
-
-
 async def require_write_by_default(request: Request) -> None:
     """Admit only callers that may write to all collections, if a route declares nothing.
 
@@ -433,7 +431,7 @@ class GuardedRoute(APIRoute):
             limit.lift()
         limit.check()
         if kind is None:
-            with limit:
+            with closing(limit):
                 await self.answer(scope, receive, send)
             return
         admission: Admission = scope["state"]["admission"]
@@ -442,20 +440,23 @@ class GuardedRoute(APIRoute):
             scope["app"].state.shutdown.check_streams()
         if not self.reads_any_length and limit.has_body:
             admission.check(kind, caller)  # before the body is read
-            self.check_declared(Headers(scope=scope))
+            if self.check_declared is not None:
+                self.check_declared(Headers(scope=scope))
             if not self.reads_in_parts:
                 await limit.read(caller)  # a body in transit needs no slot
         is_write = kind == "write" or self.outlives_its_caller  # these must not stop half-way
         leaving = nullcontext() if is_write else CancelOnDisconnect(scope)
-        with limit, admission.admit(kind, caller), leaving:
+        with closing(limit), admission.admit(kind, caller), leaving:
             if self.reach in ("collection", "collections"):
                 await scope["app"].state.parts.catalogue.refresh()
                 if self.takes_alias and resolve_alias(scope):  # it was moved while this call waited
                     admit(scope, self.required_level, self.reach, self.filtering)
             await self.answer(scope, receive, send)
 
-    def check_declared(self, headers: Headers) -> None:
-        """Refuse a body that its headers show to be unacceptable, before it is read."""
+    @cached_property
+    def check_declared(self) -> Callable[[Headers], None] | None:
+        """Refuses a body by its headers, before it is read; None for a route that takes any body."""
+        return None
 
     @cached_property
     def required_level(self) -> Level:
@@ -528,10 +529,12 @@ class JSONRoute(GuardedRoute):
         admit(scope, self.required_level, self.reach, self.filtering)
         return True
 
-    def check_declared(self, headers: Headers) -> None:
-        """Refuse a body that is not declared as JSON."""
-        if self.body_field is not None:
-            require_json_type(headers, takes_lines=self.path == LINES_PATH and self.methods == {"POST"})
+    @cached_property
+    def check_declared(self) -> Callable[[Headers], None] | None:
+        """Refuses a body that is not declared as JSON."""
+        if self.body_field is None:
+            return None
+        return partial(require_json_type, takes_lines=self.path == LINES_PATH and self.methods == {"POST"})
 
     def get_route_handler(self) -> Handler:
         """Return FastAPI's handler, after strict parsing of the body."""

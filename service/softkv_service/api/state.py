@@ -87,6 +87,12 @@ def instant_of(request: Request) -> int:
     return instant
 
 
+def collection_behind(request: Request) -> dict[str, str]:
+    """Return the field with the name of the collection behind the alias in the path; empty if there is no alias."""
+    name = request.path_params["name"]
+    return {} if request.scope["state"]["named"] == name else {"collection": name}
+
+
 Running = Annotated[State, Depends(parts_of)]
 NameInPath = Annotated[CollectionName, Path(description="The collection's name.")]
 IdInPath = Annotated[DocumentId, Path(description="The document's id; it may contain a /.")]

@@ -229,7 +229,7 @@ def test_more_requests_than_a_minute_has_are_refused_until_the_first_is_over(tmp
     def ask() -> tuple[int, str | None, str]:
         request = {**scope, "state": {}}
         try:
-            access.check(request, Headers(scope=request))
+            access.check(request, Headers(scope=request), needs_key=True)
         except APIError as error:
             answer = problem_response(error)
             return answer.status_code, answer.headers.get("retry-after"), answer.problem["detail"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
@@ -94,7 +95,7 @@ class MessageRoute(GuardedRoute):
         limit.lower(MESSAGE_BYTES)
         CALLER.set(caller)
         await limit.read(caller)
-        with limit, CancelOnDisconnect(scope):
+        with closing(limit), CancelOnDisconnect(scope):
             await super().answer(scope, receive, send)
 
 

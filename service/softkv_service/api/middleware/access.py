@@ -19,7 +19,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Scope
 
 from softkv_service.api.keyring import LEVELS, Holder, Keyring, Level
-from softkv_service.api.paths import is_call, route_path
 from softkv_service.api.problems.errors import Forbidden, HostRefused, KeyRefused, MalformedHost, RateExceeded
 
 Reach = Literal["collection", "collections", "everything", "nothing"]
@@ -69,20 +68,25 @@ class AccessCheck:
         self._clock = clock
         self._rates = RequestRates(clock)
 
-    def check(self, scope: Scope, headers: Headers) -> None:
+    def check(self, scope: Scope, headers: Headers, *, needs_key: bool) -> None:
         """Determine the level of the caller of a request, and store it in the request's state.
+
+        Args:
+            scope: the request's ASGI scope.
+            headers: its headers.
+            needs_key: whether it is a call of the API.
 
         Raises:
             APIError: the request has no valid key, too many requests came with it, or its Host is another service's.
         """
         key = _key(headers) if self._has_keys else None
-        holder = self._find_holder(scope, route_path(scope), headers, key)
+        holder = self._find_holder(scope, headers, key, needs_key=needs_key)
         check_again = partial(self._check_again, holder, key)
         scope["state"].update(holder=holder, caller=holder.caller, check_key_again=check_again)
 
-    def _find_holder(self, scope: Scope, path: str, headers: Headers, key: str | None) -> Holder:
+    def _find_holder(self, scope: Scope, headers: Headers, key: str | None, *, needs_key: bool) -> Holder:
         holder = None if key is None else self._keyring.holder(key)
-        problem, needs_key = NO_KEY if key is None else UNKNOWN_KEY, is_call(path) and scope["method"] != "OPTIONS"
+        problem = NO_KEY if key is None else UNKNOWN_KEY
         if holder is not None:
             scope["state"]["key"] = holder.name
             expired = self._find_expiry(holder)

@@ -26,7 +26,7 @@ from softkv_service.api.body import BodyLimits
 from softkv_service.api.keyring import CHANGING, Holder
 from softkv_service.api.middleware.access import ANONYMOUS, AccessCheck, answer_origins
 from softkv_service.api.middleware.access_record import AccessRecordMiddleware
-from softkv_service.api.paths import PROBES, route_path
+from softkv_service.api.paths import PROBES, is_call, route_path
 from softkv_service.api.problems.errors import (
     AmbiguousLength,
     APIError,
@@ -108,16 +108,16 @@ class Telemetry:
 class RequestMiddleware:
     """The layer around all routes, which every request passes once.
 
-    The request's state gets `request_id`, `call` (see `Call`), `holder` and `caller` (see `AccessCheck`), and
-    `body_limit`, `admission` and `heavy_turn` (see `BodyLimits`). A route with a direct call is called from here, all
-    others by the application.
+    The request's state gets `request_id`, `call` (see `Call`), `path` (see `route_path`), `holder` and `caller` (see
+    `AccessCheck`), and `body_limit`, `admission` and `heavy_turn` (see `BodyLimits`). A route with a direct call is
+    called from here, all others by the application.
 
     The id of a request comes from its X-Request-ID, or is random. It is returned to the client, and is in each log line
     about the request.
 
     Args:
         app: the application with its routes, and with its answers to errors.
-        find_route: returns the route of a request if that needs nothing of the application, else None.
+        find_route: returns the route of a request at a path if that needs nothing of the application, else None.
         handlers: the application's answers to errors.
         access: finds the caller, and refuses unknown ones.
         access_log: gets a line for each change; None without it.
@@ -129,7 +129,7 @@ class RequestMiddleware:
         self,
         app: ASGIApp,
         *,
-        find_route: Callable[[Scope], BaseRoute | None],
+        find_route: Callable[[Scope, str], BaseRoute | None],
         handlers: Handlers,
         telemetry: Telemetry,
         shutdown: Shutdown,
@@ -235,15 +235,16 @@ class RequestMiddleware:
         """Answer a call, or refuse it if it is ambiguous or its caller is not admitted; an ASGI call."""
         try:
             require_unambiguous(scope)
-            headers = Headers(scope=scope)
-            self._access.check(scope, headers)
+            headers, path = Headers(scope=scope), route_path(scope)
+            scope["state"]["path"] = path
+            self._access.check(scope, headers, needs_key=is_call(path) and scope["method"] != "OPTIONS")
             limit = self._bodies.limit(scope, receive, headers)
         except APIError as refusal:
             await problem_response(refusal)(scope, receive, send)
             return
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
-        route = self._find_route(scope)
+        route = self._find_route(scope, path)
         if route is None:
             await self._app(scope, limit.receive, send)
             return
@@ -255,8 +256,8 @@ class RequestMiddleware:
 
 def _log(scope: Scope, status: int, seconds: float) -> None:
     """Log a request that was answered."""
-    write = log.debug if route_path(scope) in PROBES else log.info
-    holder, client = scope["state"].get("holder"), scope.get("client")
+    state, client = scope["state"], scope.get("client")
+    write, holder = log.debug if state.get("path") in PROBES else log.info, state.get("holder")
     # Only a caller without a valid key is logged with its address, so that a firewall can keep it out.
     address = {"client": client[0]} if status == HTTPStatus.UNAUTHORIZED and client else {}
     write(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Body, Request, Response
@@ -18,13 +19,12 @@ from softkv_service.api.body import wait_if_heavy
 from softkv_service.api.document_json import shape_fields, shape_matches, shape_warnings
 from softkv_service.api.json import ArraysAnswer, JSONAnswer, pick
 from softkv_service.api.problems.table import ANSWERING, WITH_BODY, refusals
-from softkv_service.api.routing import collection_behind, json_router
-from softkv_service.api.state import NameInPath, Running, instant_of
+from softkv_service.api.routing import json_router
+from softkv_service.api.state import NameInPath, Running, collection_behind, instant_of
 from softkv_service.retrieval import InvalidContent
 from softkv_service.retrieval.queries import (
     Arrays,
     FullText,
-    Match,
     Query,
     QueryPart,
     Result,
@@ -61,15 +61,16 @@ async def attend(name: NameInPath, body: QuestionBody, request: Request, running
 
     The weights sum to one, with that of the null key. The evidence shows how well the collection matches the query.
     """
-    started, collection = time.perf_counter(), running.catalogue.collection(name)
-    sent, pointers = _queries(body)
+    started, (sent, pointers) = time.perf_counter(), _queries(body)
     queries = [parse_query(query) for query in sent]
+    collection, alias_field = running.catalogue.collection(name), collection_behind(request)
     question, applied = complete_question(collection, body, queries, instant_of(request))
-    check_matches(question, len(queries))
+    if len(queries) > 1:
+        check_matches(question, len(queries))
     if question.top_k is not None:
         await wait_if_heavy(request.scope, len(queries) * question.top_k, MANY_MATCHES)
     results = await attend_collection(collection, queries, question, pointers)
-    took_ms, alias_field = (time.perf_counter() - started) * 1e3, collection_behind(request)
+    took_ms = (time.perf_counter() - started) * 1e3
     shared = shape_applied(applied) | alias_field
 
     def shape_answers() -> Any:
@@ -124,10 +125,7 @@ def shape_result(result: Result, include: Sequence[str], vector_format: str, too
         took_ms: how long the query took.
     """
     lookup, warnings = result.answer, shape_warnings(result.warnings)
-
-    def shape(matches: Sequence[Match]) -> list[dict[str, Any]]:
-        return shape_matches(matches, lookup, include, vector_format)
-
+    shape = partial(shape_matches, lookup=lookup, include=include, vector_format=vector_format)
     answer: dict[str, Any] = {
         "matches": shape(result.matches),
         "rest_weight": result.rest_weight,

@@ -10,8 +10,8 @@ from fastapi import Request, Response
 from softkv.answers.calibration import Calibration as CalibrateAnswer
 from softkv_service.api.json import JSONAnswer, pick
 from softkv_service.api.problems.table import ANSWERING, FULL, WITH_BODY, refusals
-from softkv_service.api.routing import admit_call, collection_behind, json_router
-from softkv_service.api.state import NameInPath, Running, instant_of
+from softkv_service.api.routing import admit_call, json_router
+from softkv_service.api.state import NameInPath, Running, collection_behind, instant_of
 from softkv_service.retrieval.calibration import VERSION, Calibration, Variant
 from softkv_service.retrieval.labels import LabelledQuestion, calibrate_collection
 from softkv_service.schemas.calibration import CalibrateRequest, labels

@@ -13,8 +13,8 @@ from softkv_service.api.json import CompressedAnswer, pick
 from softkv_service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
 from softkv_service.api.routes.attend import parse_query, shape_applied, shape_result
 from softkv_service.api.routes.collections import shape_background
-from softkv_service.api.routing import collection_behind, filters, json_router, reaches, takes
-from softkv_service.api.state import NameInPath, Running, instant_of
+from softkv_service.api.routing import filters, json_router, reaches, takes
+from softkv_service.api.state import NameInPath, Running, collection_behind, instant_of
 from softkv_service.retrieval import queries
 from softkv_service.retrieval.queries import ComparisonResult, TimedSearch, complete_question
 from softkv_service.retrieval.question import CollectionQuestion

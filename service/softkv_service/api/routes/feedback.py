@@ -11,8 +11,8 @@ from softkv_service.api.json import JSONAnswer, pick
 from softkv_service.api.middleware import access_record
 from softkv_service.api.problems.table import ANSWERING, OF_A_COLLECTION, WITH_BODY, WRITING, refusals
 from softkv_service.api.routes.idempotency import Idempotent
-from softkv_service.api.routing import collection_behind, filters, json_router, requires, takes
-from softkv_service.api.state import NameInPath, Running, instant_of
+from softkv_service.api.routing import filters, json_router, requires, takes
+from softkv_service.api.state import NameInPath, Running, collection_behind, instant_of
 from softkv_service.retrieval import labels
 from softkv_service.retrieval.labels import Judgement
 from softkv_service.scheduling import READS, WRITES

@@ -11,8 +11,8 @@ from softkv.answers.info import ProjectionInfo
 from softkv_service.api.json import JSONAnswer
 from softkv_service.api.problems.table import ENCODING_FOR_COLLECTION, OF_A_COLLECTION, WITH_BODY, WRITING, refusals
 from softkv_service.api.routes.idempotency import Idempotent
-from softkv_service.api.routing import collection_behind, filters, json_router, requires, takes
-from softkv_service.api.state import NameInPath, Running, instant_of
+from softkv_service.api.routing import filters, json_router, requires, takes
+from softkv_service.api.state import NameInPath, Running, collection_behind, instant_of
 from softkv_service.retrieval.labels import ProjectionChange, find_projection, put_projection
 from softkv_service.retrieval.projection import Projection, TrainingReport, read_projection
 from softkv_service.scheduling import READS

@@ -10,8 +10,8 @@ from softkv.answers.info import ReEncoding
 from softkv_service.api.json import JSONAnswer, pick
 from softkv_service.api.problems.table import ENCODING, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
 from softkv_service.api.routes.idempotency import Idempotent
-from softkv_service.api.routing import collection_behind, filters, json_router, requires, takes
-from softkv_service.api.state import NameInPath, Running
+from softkv_service.api.routing import filters, json_router, requires, takes
+from softkv_service.api.state import NameInPath, Running, collection_behind
 from softkv_service.retrieval.documents import JobStatus
 from softkv_service.schemas.instants import format_time
 from softkv_service.schemas.re_encoding import ReEncodeRequest

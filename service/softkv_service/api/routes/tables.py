@@ -6,8 +6,9 @@ import asyncio
 import json
 import re
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -48,14 +49,20 @@ class TableRoute(GuardedRoute):
 
     reads_in_parts = True
 
-    def check_declared(self, headers: Headers) -> None:
-        """Refuse a body that is not declared as a file, or is compressed."""
-        refuse_encoded(headers)
-        if media_type(headers) != FILE_TYPE:
-            raise UnsupportedMediaType(
-                f"this call takes a file as {FILE_TYPE}: set the header Content-Type, and send the bytes of the file "
-                "as the body, not in a form"
-            )
+    @cached_property
+    def check_declared(self) -> Callable[[Headers], None]:
+        """Refuses a body that is not declared as a file, or is compressed."""
+        return require_file
+
+
+def require_file(headers: Headers) -> None:
+    """Raise UnsupportedMediaType if the body is not declared as a file, or is compressed."""
+    refuse_encoded(headers)
+    if media_type(headers) != FILE_TYPE:
+        raise UnsupportedMediaType(
+            f"this call takes a file as {FILE_TYPE}: set the header Content-Type, and send the bytes of the file as "
+            "the body, not in a form"
+        )
 
 
 class TableResponse(StreamingResponse):
