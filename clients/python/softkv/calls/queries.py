@@ -158,12 +158,11 @@ def _encode_options(options: AttendOptions) -> dict[str, Any]:
         if name not in _TYPES:
             raise unexpected_argument("attend", name)
     converted = ("where", "bias", "read", "group_by", "ignore_defaults")
-    read: Any = values.get("read")
     fields = drop_omitted(
         **{name: value for name, value in values.items() if name not in converted},
         bias=None if values.get("bias") is None else encode_bias(values["bias"]),
-        read=list(map(encode_field_option, read)) if is_list_like(read) else encode_field_option(read),
-        group_by=encode_field_option(values.get("group_by")),
+        read=None if values.get("read") is None else _encode_read(values["read"]),
+        group_by=None if values.get("group_by") is None else encode_field_option(values["group_by"]),
         filter=None if values.get("where") is None else filters.encode_filter(values["where"]),
         vector_format=VECTOR_FORMAT,
     )
@@ -172,11 +171,16 @@ def _encode_options(options: AttendOptions) -> dict[str, Any]:
     return fields
 
 
+def _encode_read(read: Any) -> Any:
+    return list(map(encode_field_option, read)) if is_list_like(read) else encode_field_option(read)
+
+
 def _attend_one(collection: CollectionRef, query: Any, options: Mapping[str, Any]) -> Call[Answer]:
     """Return the call that answers one query."""
+    question = query_text(query)
 
     def parse(reply: Reply) -> Answer:
-        return Answer(reply.json(), request_id=reply.request_id, question=query_text(query))
+        return Answer(reply.json(), request_id=reply.request_id, question=question)
 
     content = encode_json({"query": encode_query(query, "/query"), **options})
     return Call("POST", f"{collection.path}/attend", parse, content=content)
