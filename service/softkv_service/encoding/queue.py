@@ -223,6 +223,15 @@ class EncodingQueue(Generic[Model]):
             self._threads = None
 
     async def encode(self, texts: Sequence[str], purpose: Purpose, *, turn_at: float = math.inf) -> Encoded:
+        """Encode n texts, in order, and return arrays of them all; see `encode_each`."""
+        encoded = await self.encode_each(texts, purpose, turn_at=turn_at)
+        if not encoded:
+            return Encoded.blank(0, self.encoder.dimension, with_tokens=self.encoder.knows_tokens)
+        return Encoded.of(encoded)
+
+    async def encode_each(
+        self, texts: Sequence[str], purpose: Purpose, *, turn_at: float = math.inf
+    ) -> list[EncodedText]:
         """Encode n texts, in order, when their turn comes; cancelling the call removes them from the queue.
 
         Args:
@@ -241,14 +250,12 @@ class EncodingQueue(Generic[Model]):
         if not self._open:
             raise QueueClosed(CLOSED)
         check_texts(texts)
-        if not texts:
-            return Encoded.blank(0, self.encoder.dimension, with_tokens=self.encoder.knows_tokens)
         short = {i: await self._shorten(text, purpose) for i, text in enumerate(texts) if len(text) > READ_AT_ONCE}
         shortened = [short[i].text if i in short else text for i, text in enumerate(texts)]
         encoded = await self._look_up(shortened, purpose, turn_at)
         for i, (_, counts) in short.items():
-            if counts is not None and encoded.token_counts is not None and encoded.unknown_tokens is not None:
-                encoded.token_counts[i], encoded.unknown_tokens[i] = counts
+            if counts is not None and encoded[i].token_count is not None:
+                encoded[i] = encoded[i]._replace(token_count=counts[0], unknown_tokens=counts[1])
         return encoded
 
     async def find_truncated(self, texts: Sequence[str], purpose: Purpose) -> set[str] | None:
@@ -283,12 +290,12 @@ class EncodingQueue(Generic[Model]):
             pass
         return short
 
-    async def _look_up(self, texts: Sequence[str], purpose: Purpose, turn_at: float) -> Encoded:
+    async def _look_up(self, texts: Sequence[str], purpose: Purpose, turn_at: float) -> list[EncodedText]:
         if len(texts) > MAX_CACHED_REQUEST:
             encoded = await self._take_turns(texts, purpose, turn_at)
             if encoded.refused:
                 raise TextRefused(encoded.refused)
-            return encoded
+            return encoded.texts()
         cached = self.cache.find(texts, purpose)
         if missing := [text for text in dict.fromkeys(texts) if text not in cached]:
             encoded = await self._take_turns(missing, purpose, turn_at)
@@ -300,10 +307,8 @@ class EncodingQueue(Generic[Model]):
             self.cache.keep(encoded_texts, purpose)
             if refused:
                 raise TextRefused({i: refused[text] for i, text in enumerate(texts) if text in refused})
-            if len(missing) == len(texts):
-                return encoded
             cached |= encoded_texts
-        return Encoded.of([cached[text] for text in texts])
+        return [cached[text] for text in texts]
 
     async def _take_turns(self, texts: Sequence[str], purpose: Purpose, turn_at: float) -> Encoded:
         waiting = self.waiting if self._lanes else 0  # a lane runs as long as texts wait

@@ -305,7 +305,7 @@ async def encode_words(encoders: Encoders, record: CollectionRecord, texts: list
     queue = await find_words_queue(encoders, record.settings) if texts else None
     if queue is None:
         return {}
-    return dict(zip(texts, (await queue.encode(texts, "document")).texts(), strict=True))
+    return dict(zip(texts, await queue.encode_each(texts, "document"), strict=True))
 
 
 def pack_words(texts: Sequence[str], encoded: Mapping[str, EncodedText]) -> tuple[bytes, ...]:

@@ -103,7 +103,7 @@ async def profile_off_topic(
 async def _encode(queue: EncodingQueue, texts: list[str], projection: Projection | None) -> list[tuple[str, Array]]:
     """Return the texts that the encoder can read, each with its vector [d], mapped by the collection's projection."""
     try:
-        encoded_texts = (await queue.encode(texts, "query")).texts()
+        encoded_texts = await queue.encode_each(texts, "query")
     except TextRefused as error:  # no caller sent them: the questions are made of the others
         readable = [text for i, text in enumerate(texts) if i not in error.messages]
         return await _encode(queue, readable, projection)

@@ -64,7 +64,7 @@ async def leave_words_out(encoders: Encoders, row: SentDocument, query: str) -> 
     words = list(WORD.finditer(query))[:MAX_WORDS]
     rests = [" ".join(f"{query[: word.start()]} {query[word.end() :]}".split()) for word in words]
     try:
-        full_text, *encoded = (await queue.encode([query, *filter(None, rests)], "query")).texts()
+        full_text, *encoded = await queue.encode_each([query, *filter(None, rests)], "query")
     except TextRefused as error:
         raise InvalidContent.of_texts(error, ["/query"] * (1 + len(rests))) from None
     unread = iter(encoded)

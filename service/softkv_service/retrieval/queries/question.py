@@ -61,7 +61,7 @@ async def encode_queries(
     check_texts(record, queries, pointers)
     queue = await get_encoding_queue(encoders, record.settings)
     try:
-        rows = iter((await queue.encode(texts, "query")).texts())
+        rows = iter(await queue.encode_each(texts, "query"))
     except TextRefused as error:
         of_texts = [pointer for query, pointer in zip(queries, pointers, strict=True) if isinstance(query, str)]
         raise InvalidContent.of_texts(error, of_texts) from None
@@ -93,7 +93,7 @@ async def check_readable(encoders: Encoders, query: str, pointer: str) -> None:
         return
     queue = await get_encoding_queue(encoders)
     try:
-        (text,) = (await queue.encode([query], "query")).texts()  # the queue keeps it for the answer
+        (text,) = await queue.encode_each([query], "query")  # the queue keeps it for the answer
     except TextRefused as error:
         raise InvalidContent.of_texts(error, [pointer]) from None
     if text.content == Content.NOTHING:
