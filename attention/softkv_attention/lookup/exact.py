@@ -53,9 +53,10 @@ def exact_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
     """
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in group_by_mask(questions):
+        alike = [questions[i] for i in group]
         rows = FewRows.of(view, mask)
         if rows is not None:
-            for index, few_answer in zip(group, rows.answers([questions[i] for i in group]), strict=True):
+            for index, few_answer in zip(group, rows.answers(alike), strict=True):
                 answers[index] = few_answer
             group = [index for index in group if answers[index] is None]
             if not group:

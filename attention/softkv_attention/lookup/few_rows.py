@@ -105,7 +105,7 @@ class FewRows:
         return answers
 
     def _answer_batch(self, questions: Sequence[Question]) -> Sequence[Answer | None]:
-        n, similarity = len(self.numbers), self._facts.similarity
+        n, similarity, running = len(self.numbers), self._facts.similarity, kernels()
         vectors = np.array([question.vector for question in questions])
         divisor = PRODUCTS[similarity]
         divisors = lengths(vectors).tolist() if divisor is None else [divisor(vectors.shape[1])] * len(vectors)
@@ -117,7 +117,7 @@ class FewRows:
             nulls.append(null)
             null_numbers = NO_NULL if null is None else (null.similarity, null.log_count)
             options.append(SoftmaxOptions(divisor, question.temperature, *null_numbers, max(question.cap, 1)))
-        results = self._weigh(vectors, np.array(options))
+        results = self._weigh(running, vectors, np.array(options))
         distributions = [
             normalise(masses.masses, masses.totals, null, of.temperature)
             for masses, null, of in zip(results, nulls, options, strict=True)
@@ -125,14 +125,14 @@ class FewRows:
         outputs = self._outputs(questions, distributions)
         return list(map(self._answer, questions, results, distributions, outputs))
 
-    def _weigh(self, vectors: F64, options: F64) -> list[RowMasses]:
+    def _weigh(self, running: Kernels, vectors: F64, options: F64) -> list[RowMasses]:
         """Return the softmax masses of q queries.
 
         Args:
+            running: the kernels.
             vectors: float64[q, d].
             options: float64[q, 5], the fields of `SoftmaxOptions`.
         """
-        running = kernels()
         rows = self._rows_for(running)
         if len(vectors) == 1:
             return running.softmax_rows(rows, vectors, options)

@@ -244,8 +244,9 @@ def answers(memory: Memory | AnyView | Sequence[View], questions: Sequence[Quest
     view = _view_of(memory)
     if not (isinstance(questions, Sequence) and all(isinstance(question, Question) for question in questions)):
         raise ParameterError("expected a list of Questions: a query becomes one with Question(query, temperature)")
+    has_bias = any(question.bias is not None for question in questions)
     questions = [question.put_to(view) for question in questions]
-    if any(question.bias is not None for question in questions):
+    if has_bias:
         questions = mask_forbidden(questions)
     with pin_kernels():
         heads = iter(_answers(view, [question for question in questions if not question.weigh_all]))
