@@ -124,7 +124,9 @@ def shape_result(result: Result, include: Sequence[str], vector_format: str, too
         vector_format: "numbers" or "base64".
         took_ms: how long the query took.
     """
-    lookup, warnings = result.answer, shape_warnings(result.warnings)
+    lookup, words = result.answer, unknown_tokens(result.unknown_tokens) | full_text(result.full_text)
+    evidence = shape_evidence(lookup.evidence, result.verdict, alike=result.alike)
+    certificate = pick(lookup.certificate, "method", "total_variation", "output_error")
     shape = partial(shape_matches, lookup=lookup, include=include, vector_format=vector_format)
     answer: dict[str, Any] = {
         "matches": shape(result.matches),
@@ -134,15 +136,14 @@ def shape_result(result: Result, include: Sequence[str], vector_format: str, too
     if result.output is not None:
         answer["output"] = write_vector(result.output, vector_format)
     answer["reason"] = result.reason
-    answer["evidence"] = shape_evidence(lookup.evidence, result.verdict, alike=result.alike)
-    answer["certificate"] = pick(lookup.certificate, "method", "total_variation", "output_error")
+    answer["evidence"], answer["certificate"] = evidence, certificate
     if result.reranked is not None:
         answer["certificate"]["reranked"] = result.reranked
     if result.coverage is not None:
         answer["coverage"] = pick(result.coverage, "documents", "total", "max_missing_weight")
-    answer |= unknown_tokens(result.unknown_tokens) | full_text(result.full_text)
+    answer |= words
     answer |= {"temperature": lookup.evidence.temperature, "documents": lookup.documents, "keys": lookup.keys}
-    answer |= warnings | {"took_ms": took_ms}
+    answer |= shape_warnings(result.warnings) | {"took_ms": took_ms}
     for reading in result.readings:
         answer |= reading.shape(shape)
     return answer

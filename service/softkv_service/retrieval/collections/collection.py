@@ -437,9 +437,12 @@ class Collection(Handle):
         Its reader raises NotInMemory for all that is not there. Collections with expired documents have none.
         """
         keys = self.in_memory
-        reader = self.store.memory_reader(
-            lambda: (self.deleted, self.record, keys.waiting, keys.view, keys.version, keys.expirations)
-        )
+
+        def gather() -> Any:
+            waiting, memory = keys.waiting, keys.memory  # the former before the view
+            return self.deleted, self.record, waiting, memory and memory.view, keys.version, keys.expirations
+
+        reader = self.store.memory_reader(gather)
         if reader is None or not self.ready or self.damage.errors:
             return None
         gone, record, waiting, view, version, expirations = reader.gathered

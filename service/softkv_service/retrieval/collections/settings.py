@@ -27,7 +27,7 @@ from softkv_service.encoding import (
 from softkv_service.retrieval.calibration import Calibration
 from softkv_service.retrieval.errors import EncoderMissing, EncoderUnavailable, InvalidContent, ModelNotFound
 from softkv_service.retrieval.question import NullChoice
-from softkv_service.retrieval.verdict import CALIBRATED, applicable
+from softkv_service.retrieval.verdict import CALIBRATED
 from softkv_service.storage.records import CollectionRecord, CollectionSettings
 
 Model = TypeVar("Model", bound=TextModel)
@@ -361,4 +361,4 @@ async def get_null_encoder(
     choice = record.settings.null if null is None else null
     if not isinstance(choice, str) or choice == CALIBRATED or record.settings.encoder is None:
         return None
-    return applicable(await get_encoder_facts(encoders, record.settings), record.settings.similarity)
+    return await get_encoder_facts(encoders, record.settings)

@@ -18,7 +18,7 @@ from softkv_attention.lookup import (
     cover_missing_rows,
 )
 from softkv_service.encoding import LATE, EncoderFacts
-from softkv_service.retrieval.calibration import NO_TERMS, Rerank
+from softkv_service.retrieval.calibration import Rerank
 from softkv_service.retrieval.collections import (
     Collection,
     Planned,
@@ -46,6 +46,7 @@ from softkv_service.retrieval.queries.question import (
     EncodedQuery,
     check_complete,
     check_queries,
+    encode_queries,
 )
 from softkv_service.retrieval.queries.readers import Reader, check_highlight, choose_readers, highlight_matches
 from softkv_service.retrieval.queries.results import (
@@ -197,7 +198,7 @@ async def read_question_words(collection: Collection, queries: Sequence[Query]) 
     settings = collection.record.settings
     words, _ = await get_words_queue(collection.encoders, settings)
     texts = [query for query in queries if isinstance(query, str) and len(query) <= MAX_RERANK_QUERY]
-    encoded = (await words.encode(texts, "query")).texts()
+    encoded = await words.encode_each(texts, "query")
     queue = await get_encoding_queue(collection.encoders, settings)
     queue.cache.keep(dict(zip(texts, encoded, strict=True)), "query")
 
@@ -355,7 +356,7 @@ class Plan:
 
         Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
         """
-        if self.question.text_terms == NO_TERMS:
+        if not self.question.full_text and self.question.reranker is None:
             return len(self.queries)
         return len(self.queries) * (1 + documents // DOCUMENTS_PER_EXTRA_QUESTION)
 
@@ -370,13 +371,13 @@ class Plan:
     ) -> Plan:
         """Check the options, rank documents for full text, and encode the texts; see `attend_collection`."""
         record, encoders = collection.record, collection.encoders
+        vectors_and_texts = [query for query in queries if not isinstance(query, WeightedSum)]
         if question.full_text is not None:
             question = resolve_words(record, question)
         if question.reranker is not None:
             question = resolve_reranked_null(record, question)
         if question.min_confidence is not None:
-            has_sums = any(isinstance(query, WeightedSum) for query in queries)
-            question = settle_confidence(record, question, has_sums=has_sums)
+            question = settle_confidence(record, question, has_sums=len(vectors_and_texts) < len(queries))
         if question.full_text:
             check_sums(queries, question)
         if question.diversity is not None:
@@ -386,7 +387,11 @@ class Plan:
         terms = None
         if question.full_text or question.bias is not None:
             terms = await prepare_terms(collection, [find_words(query) for query in queries], question)
-        encoded = await encode_sums(encoders, record, queries, pointers)
+        encoded: Sequence[EncodedQuery | EncodedSum]
+        if len(vectors_and_texts) == len(queries):
+            encoded = await encode_queries(encoders, record, vectors_and_texts, pointers)
+        else:
+            encoded = await encode_sums(encoders, record, queries, pointers)
         encoder = await get_null_encoder(encoders, record, question.null)
         return cls(encoded, question, pointers, encoder, terms, readers)
 
@@ -399,7 +404,10 @@ class Plan:
         record, question = snapshot.record, self.question
         if snapshot.missing is not None and not question.allow_missing:
             check_complete(snapshot)
-        queries = add_up(record, self.queries, keys_in(snapshot))
+        weigh_all = any(reader.weighs_all for reader in self.readers)
+        queries = [query for query in self.queries if isinstance(query, EncodedQuery)]
+        if len(queries) < len(self.queries) or record.settings.projection is not None:
+            queries = add_up(record, self.queries, keys_in(snapshot))
         check_queries(record, [query.vector for query in queries], self.pointers)
         condition = None if question.filter is None else parse_filter(question.filter, question.now)
         null = resolve_null(
@@ -409,8 +417,7 @@ class Plan:
             self.encoder,
             question.text_terms,
         )
-        weigh_all, exact = any(reader.weighs_all for reader in self.readers), snapshot.restriction is not None
-        mask = snapshot.passing(condition)
+        mask, exact = snapshot.passing(condition), snapshot.restriction is not None
         if "output" in question.fields:
             snapshot.require_values(mask)
         terms = [None] * len(self.queries) if self.terms is None else self.terms(snapshot)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -84,7 +85,10 @@ class StoredDocuments:
 
     snapshot: Snapshot
     wants: DocumentDetail
-    _vectors: VectorCount = field(default_factory=VectorCount)
+
+    @cached_property
+    def _vectors(self) -> VectorCount:
+        return VectorCount()
 
     def ids(self, rows: Array) -> Sequence[str]:
         """Return the ids of the documents with these row numbers."""

@@ -304,6 +304,7 @@ def read_documents(
     """
     rows, weights = answer.numbers[indices], answer.weights[indices]
     documents = reading.documents(rows)
+    best_keys = reading.find_best_keys(documents, rows, answer.parts[indices])
     columns = zip(
         [document if isinstance(document, str) else document.id for document in documents],
         [None if isinstance(document, str) else document for document in documents],
@@ -311,7 +312,7 @@ def read_documents(
         answer.logits[indices].tolist(),
         weights.tolist(),
         answer.log_weight_of_other_parts[indices].tolist(),
-        reading.find_best_keys(documents, rows, answer.parts[indices]),
+        best_keys,
         [None] * len(rows) if added is None else added.explain(rows),
         strict=True,
     )

@@ -321,7 +321,8 @@ def resolve_null(
     """
     choice = record.settings.null if null is None else null
     if isinstance(choice, str):
-        return NullKey(None, choose_background(choice, record, measure(), encoder, terms))
+        facts = applicable(encoder, record.settings.similarity)
+        return NullKey(None, choose_background(choice, record, measure(), facts, terms))
     return NullKey(None if choice is False else float(choice), None)
 
 
