@@ -52,7 +52,7 @@ def open_catalogue(store: SharedStore, encoders: Encoders, address: str) -> Shar
 def require_values(store: SharedStore) -> None:
     """Raise StorageFailed if values are yet to be encoded: servers would blend the zeros that are in their place.
 
-    Servers learn of vectors by writes, and not by `Backfill`.
+    Servers learn of vectors by writes of documents alone.
     """
     with store.reading() as reader:
         for record in reader.collections():

@@ -14,7 +14,7 @@ import pytest
 import softkv_cluster.service
 from extensions.cluster.tests.local_servers import LocalServers
 from softkv_service.encoding import DEFAULT_MODEL, load_encoder
-from softkv_service.retrieval.documents import Backfill, SentDocument, upsert
+from softkv_service.retrieval.documents import SentDocument, Worker, upsert
 from softkv_service.settings import Settings
 from softkv_service.storage import open_shared
 from softkv_service.storage.errors import StorageFailed
@@ -142,7 +142,7 @@ async def test_values_that_wait_keep_servers_from_starting(bare: Softkv, postgre
             ended = await asyncio.to_thread(bare, *start)
             assert (ended.exit_code, ended.stderr.count("\n")) == (1, 1)
             assert ended.stderr.startswith(f"softkv: {refused}")
-            await Backfill(catalogue).fill()
+            await Worker(catalogue).finish()
             softkv_cluster.service.require_values(store)
             await upsert(collection, [SentDocument("refused", "a key", "a value that is refused")], ["/0"])
             with store.reading() as reader:

@@ -17,7 +17,7 @@ import pytest
 from softkv import AsyncClient, Client, Report
 from softkv.calls.writing import upsert
 from softkv.uploading import SlowNotice, progress_callback, run_upload, run_upload_async
-from softkv_service.retrieval.documents import Backfill
+from softkv_service.retrieval.documents.backfill import MissingValues
 from tests.running import RunningService
 
 
@@ -153,10 +153,7 @@ def lines(
 def test_after_ten_seconds_a_terminal_shows_the_rate_and_at_the_end_the_values_that_wait(
     service, monkeypatch, is_async, value_from
 ):
-    async def leave(*_: object) -> bool:
-        return False
-
-    monkeypatch.setattr(Backfill, "_fill_values", leave)
+    monkeypatch.setattr(MissingValues, "find", lambda *_: {})
     settings = {"value_from": value_from}
     shown = lines(service, monkeypatch, is_async, [0, 0, 8, 12, 12, 13], 1, settings, value="a cat")
     rate, *end = shown.splitlines()

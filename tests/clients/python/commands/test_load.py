@@ -20,7 +20,7 @@ from softkv import Client
 from softkv.commands.command_line import Refused
 from softkv.commands.remote import Upload
 from softkv.tables import open_table
-from softkv_service.retrieval.documents import Backfill
+from softkv_service.retrieval.documents.backfill import MissingValues
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv
 
@@ -167,10 +167,7 @@ def test_an_error_names_the_line_that_an_upload_reached(service: RunningService,
 def test_a_load_ends_with_the_number_of_values_that_wait(
     service: RunningService, softkv: Softkv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value_from: str
 ) -> None:
-    async def leave(*_: object) -> bool:
-        return False
-
-    monkeypatch.setattr(Backfill, "_fill_values", leave)
+    monkeypatch.setattr(MissingValues, "find", lambda *_: {})
     rows = [{"id": str(number), "key": f"key {number}", "value": f"value {number}"} for number in range(20)]
     file = str(write_lines(tmp_path / "books.ndjson", rows))
     ended = softkv("load", file, "--value-from", value_from)
