@@ -46,8 +46,6 @@ LAYOUT = frozenset(
 )
 """The tokens of Python that are not counted."""
 CLIENT_PACKAGE = "softkv"
-OPTION_CLASSES = frozenset({"TableOption"})
-"""The classes that declare an option in the annotation of a field."""
 KINDS = ("product", "tests", "benchmarks", "tools")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -232,7 +230,7 @@ def commands(checkout: Checkout) -> list[Command]:
 
     A command is a public function that a decorator registers. In a folder `commands`, it is one that has a parameter of
     typer, or parameters `**options`: the fields of the records that its module imports, without those in its
-    NO_OPTIONS. A record is the settings, a class whose fields are annotated with one of OPTION_CLASSES, or a `Record`.
+    NO_OPTIONS. A record is the settings, or a `Record`.
     """
     aliases = {
         target.id
@@ -305,17 +303,17 @@ def _fields_of_records(checkout: Checkout, tree: ast.Module) -> Iterator[str]:
         if _is_settings(record) and module in modules:
             fields = _fields_with_bases(checkout, record)
             yield from (name for name, annotation in fields if not _has_name(annotation, "SECRET"))
-        elif _is_record(record) and (module, record.name) in names:
+        elif (module, record.name) in names and _is_record(checkout, record):
             fields = _fields_with_bases(checkout, record)
             yield from (
                 name for name, annotation in fields if name not in without and not _has_name(annotation, "NOT_SENT")
             )
-        elif module in modules:
-            yield from (name for name, annotation in _fields(record) if _has_call(annotation, OPTION_CLASSES))
 
 
-def _is_record(record: ast.ClassDef) -> bool:
-    return any(_last_name(base) == "Record" for base in record.bases)
+def _is_record(checkout: Checkout, record: ast.ClassDef) -> bool:
+    names = [_last_name(base) for base in record.bases]
+    parents = [parent for name in names for _, parent in checkout.classes.get(name, ())]
+    return "Record" in names or any(_is_record(checkout, parent) for parent in parents)
 
 
 def _texts_of(tree: ast.Module, name: str) -> tuple[str, ...]:

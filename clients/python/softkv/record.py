@@ -56,7 +56,7 @@ class Range(NamedTuple):
 
 
 class Length(NamedTuple):
-    """The mark of a list with bounds of its number of items."""
+    """The mark of a list with bounds of its number of items, or of a text with bounds of its characters."""
 
     least: int
     most: int | None = None
@@ -96,6 +96,7 @@ class Record:
     Args:
         schema: the name of the record in that description; that of the class if left out.
         sent: the fields with another name in JSON, as this name by that of the field.
+        kw_only: whether type checkers take its fields by their names alone.
         closed: whether it has no other fields, as far as the description says.
     """
 
@@ -116,13 +117,20 @@ class Record:
             return super().__getattribute__(name)  # raises Python's own AttributeError
 
     def __init_subclass__(
-        cls, schema: str | None = None, sent: Mapping[str, str] | None = None, *, closed: bool = True
+        cls,
+        schema: str | None = None,
+        sent: Mapping[str, str] | None = None,
+        *,
+        closed: bool = True,
+        kw_only: bool = False,
     ) -> None:
         super().__init_subclass__()
         cls._schema, cls._sent, cls._closed = schema or cls.__name__, sent or cls._sent, closed
         declared = [name for name in vars(cls).get("__annotations__", ()) if not name.startswith("_")]
-        cls._names = (*cls._names, *declared)
-        cls._defaults = cls._defaults | {name: vars(cls)[name] for name in declared if name in vars(cls)}
+        bases = [base for base in cls.__bases__ if issubclass(base, Record)]
+        cls._names = (*(name for base in bases for name in base._names), *declared)
+        cls._defaults = {name: default for base in reversed(bases) for name, default in base._defaults.items()}
+        cls._defaults |= {name: vars(cls)[name] for name in declared if name in vars(cls)}
 
     def __init__(self, *positional: Any, **named: Any) -> None:
         names = self._names
@@ -226,7 +234,7 @@ class RecordField(NamedTuple):
         if stated := re.search(r"Left out: ([^.]*(?:\.\w[^.]*)*)\.", self.words):
             return stated[1]
         value = next((mark.value for mark in self.marks if isinstance(mark, LeftOut)), self.default)
-        return "" if value in (None, False) else str(value).removesuffix(".0")
+        return "" if value in (None, False, ()) else str(value).removesuffix(".0")
 
     @property
     def limits(self) -> str:

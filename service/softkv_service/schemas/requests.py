@@ -12,11 +12,12 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt
+from fastapi import Query
 from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag, ValidatorFunctionWrapHandler, create_model
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_wrap_validator_function, plain_serializer_function_ser_schema
 
-from softkv.record import NOT_SENT, ONE_OF, OR_NULL, Keyword, LeftOut, Length, Named, Range, Record
+from softkv.record import NOT_SENT, ONE_OF, OR_NULL, Keyword, LeftOut, Length, Named, Range, Record, fields_of
 from softkv_service.schemas.answers import words_of_json
 from softkv_service.schemas.filter import Bound, MetadataField, ParsedFilter
 from softkv_service.schemas.query import QueryOrParts, TextOrParts
@@ -105,6 +106,19 @@ def _field(record: Any, name: str, marks: Sequence[Any], words: str) -> Any:
             keywords |= _describe_range(mark)
     extra: dict[str, Any] = {"json_schema_extra": keywords} if keywords else {}
     return Field(record._defaults.get(name, ...), alias=record._sent.get(name), description=words, **extra)
+
+
+def query_parameter(record: Any, name: str) -> Any:
+    """Return the annotation of a field of a record as FastAPI reads it from the query of a path."""
+    [field] = [field for field in fields_of(record) if field.name == name]
+    length = next((mark for mark in field.marks if isinstance(mark, Length)), Length(0))
+    query = Query(
+        ge=field.range.least,
+        le=field.range.most,
+        max_length=length.most,
+        description=words_of_json(record)[1][name] + (" May be repeated." if field.type == Sequence[str] else ""),
+    )
+    return Annotated[field.type, query]
 
 
 def _describe_range(bounds: Range) -> dict[str, float]:

@@ -9,9 +9,12 @@ import pytest
 import typer
 
 from softkv.cli import program
-from softkv.table_options import LISTS, TABLE_OPTIONS
+from softkv.record import fields_of, sentence
+from softkv.table_options import LISTS, Columns, Layout, TableOptions
 from softkv.tables import open_table
 from tests.examples import ROOT
+
+FIELDS = fields_of(TableOptions)
 
 
 def command_options():
@@ -25,20 +28,27 @@ def query_parameters():
 
 
 def test_every_door_has_the_same_options():
-    names = set(TABLE_OPTIONS)
+    names = {field.name for field in FIELDS}
     assert set(command_options()) - names == {"ids"}
     assert set(query_parameters()) - names == {"file"}
     assert set(inspect.signature(open_table).parameters) - names == {"source", "ids"}
     assert names <= set(command_options()) & set(query_parameters()) & set(inspect.signature(open_table).parameters)
 
 
-@pytest.mark.parametrize("name", TABLE_OPTIONS)
-def test_every_door_says_the_meaning_of_an_option(name):
-    words = TABLE_OPTIONS[name].meaning
-    words = words[0].upper() + words[1:]
-    assert command_options()[name].help.startswith(words)
-    assert query_parameters()[name]["description"].startswith(words)
-    assert f"{name}: {TABLE_OPTIONS[name].meaning}"[:90] in " ".join((open_table.__doc__ or "").split())
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+def test_every_door_says_the_words_of_an_option(field):
+    option = command_options()[field.name]
+    assert option.help.startswith(sentence(field.summary))
+    assert option.show_default == (field.fallback or True)
+    assert query_parameters()[field.name]["description"].startswith(sentence(field.words))
+    assert f"{field.name}: {field.words}" in " ".join((open_table.__doc__ or "").split())
+
+
+def test_a_table_has_the_options_of_its_columns_and_of_its_layout():
+    assert TableOptions._names == (*Columns._names, *Layout._names)
+    options = TableOptions(key="title", sheet="Books", ids="numbers.txt")
+    alone = options.copy_with(**Layout()._fields())
+    assert (alone.key, alone.sheet, alone.ids) == ("title", None, None)
 
 
 def test_a_range_holds_at_the_command_and_in_a_request():

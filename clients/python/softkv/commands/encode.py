@@ -52,14 +52,14 @@ def encode(
     """
     from softkv.commands.console import messages, output, progress, write_json
     from softkv.commands.remote import OPTION, Encoding, connect, reading
-    from softkv.table_options import fill_options
+    from softkv.table_options import TableOptions
     from softkv.tables import Reading, open_with
 
     target = out or (_STDIO if file == _STDIO else file.with_suffix(".npy"))
     if as_json and target == _STDIO:
         raise Misused("--json and the embeddings both go to standard output: name a file with --out")
     with reading():
-        texts = open_with(file, Reading(fill_options(key=key), needs="keys", form=OPTION), lines="key")
+        texts = open_with(file, Reading(TableOptions(key=key), needs="keys", form=OPTION), lines="key")
     for notice in texts.notices:
         messages().print(notice)
     with connect(url, api_key) as client, progress(messages()) as bar, _open_sink(target) as sink:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -20,14 +20,26 @@ from softkv.commands.command_line import (
     existing_file,
     existing_source,
 )
+from softkv.record import fields_of, sentence
 from softkv.settings import DEFAULT_URL
-from softkv.table_options import LISTS, OPTION_TYPES, TABLE_OPTIONS, fill_options, name_options
+from softkv.table_options import LISTS, TableOptions, name_options
 
 if TYPE_CHECKING:
     from softkv.tables import Table
 
 COLUMNS, NEW = "Columns and ids", "For a new collection"
 """Two groups of options in the help."""
+VALUES = {
+    "join": "TEXT",
+    "date": "FORMAT",
+    "delimiter": "CHARACTER",
+    "charset": "NAME",
+    "sheet": "NAME",
+    "header_row": "ROW",
+    "columns": "id,key,…",
+    "member": "NAME",
+}
+"""What stands for the values of options in the help; of all others it is a column, or the values that there are."""
 
 _SHOWN_FLAWS = 10
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -35,19 +47,19 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 def _option(name: str) -> Any:
     """Return the annotation of an option of a table, as typer reads it."""
-    option, kind = TABLE_OPTIONS[name], OPTION_TYPES[name]
-    lowest, highest = option.range or (None, None)
-    words = option.meaning[0].upper() + option.meaning[1:]
+    [field] = [field for field in fields_of(TableOptions) if field.name == name]
+    words = sentence(field.summary)
+    is_named = name in LISTS or str in get_args(field.type)
     settings = typer.Option(
         "--" + name.replace("_", "-"),
         help=f"{words}; may be repeated." if name in LISTS else f"{words}.",
-        show_default=option.absent or True,
-        metavar=option.shown,
+        show_default=field.fallback or True,
+        metavar=VALUES.get(name, "COLUMN" if is_named else None),
         rich_help_panel=COLUMNS,
-        min=lowest,
-        max=highest,
+        min=field.range.least,
+        max=field.range.most,
     )
-    return Annotated[list[str] if name in LISTS else kind, settings]
+    return Annotated[list[str] if name in LISTS else field.type, settings]
 
 
 @name_options(_option)
@@ -125,7 +137,7 @@ def load(
     from softkv.tables import Reading, open_with, stem_of
 
     with reading():
-        source = open_with(file, Reading(fill_options(**options), form=OPTION), ids=ids)
+        source = open_with(file, Reading(TableOptions(ids=ids, **options), form=OPTION))
     name = collection_name(collection or (stem_of(file) if file.name != "-" else source.name))
     settings = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
     upload_source(source, name, settings, resume=resume, url=url, api_key=api_key, as_json=as_json)

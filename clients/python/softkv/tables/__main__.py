@@ -21,6 +21,7 @@ import numpy as np
 
 from softkv.errors import Invalid
 from softkv.problems import INVALID_CONTENT, invalid_value
+from softkv.table_options import TableOptions
 from softkv.tables.cells import BadCell
 from softkv.tables.columns import Reading
 from softkv.tables.confinement import clock_stopped, limit, open_only, refuse_calls
@@ -40,9 +41,9 @@ def main() -> None:
     """Read the table that the first line of standard input describes, and write messages to standard output.
 
     The line is a JSON object with `folder` and `file`, the path of a file from there; `reading`, as `Reading` has it;
-    `ids` and `lines`, as `open_here` takes them; `mark`, as `Vectors` takes it, or null
-    if arrays become lists; and the limits `line_bytes`, `memory_bytes` and `seconds` of a line and of this process, or
-    null. The end of standard input ends the process.
+    `lines`, as `open_here` takes it; `mark`, as `Vectors` takes it, or null if arrays become lists; and the limits
+    `line_bytes`, `memory_bytes` and `seconds` of a line and of this process, or null. The end of standard input ends
+    the process.
     """
     request, answer = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # a library may print; only messages go to standard output
@@ -61,9 +62,10 @@ def _read(order: dict[str, Any], request: int) -> Iterator[Message]:
     """Yield the messages of the answer; without one of the kind END if the memory is not enough."""
     path, counts = Path(order["file"]), {"rows": 0, "refused": 0}
     try:
-        _confine(path, order["ids"])
+        options = TableOptions(**order["reading"].get("options", {}))
+        _confine(path, options.ids)
         Thread(target=_exit_at_end_of, args=(request,), daemon=True).start()
-        table = open_here(path, Reading(**order["reading"]), ids=order["ids"], lines=order["lines"])
+        table = open_here(path, Reading(**order["reading"] | {"options": options}), lines=order["lines"])
         yield TABLE, _describe(table, order), b""
         if order["mark"] and table.matrix is not None:
             yield from _read_matrix(table.matrix[1])
@@ -78,7 +80,7 @@ def _read(order: dict[str, Any], request: int) -> Iterator[Message]:
         yield END, write_line({"done": True, **counts, "keyless": table.keyless, "expired": table.expired}), b""
 
 
-def _confine(path: Path, ids: str | None) -> None:
+def _confine(path: Path, ids: str | Path | None) -> None:
     """Let this process open no other file than that, and ask no more of the system; then import what reads the file.
 
     A library may start threads as it is imported, and a thread is confined only if it starts later. What the system

@@ -47,7 +47,7 @@ def read_anndata(file: Any, vectors: Any, take: Take, path: Path, reading: Readi
             left_out.append(name)
         else:
             names["id" if name == index and "id" not in obs else name] = values
-    arrays = {**names, reading.options["vector"] or "key_vector": vectors}
+    arrays = {**names, reading.options.vector or "key_vector": vectors}
     return replace(table_of_arrays(arrays, path), notices=say_left_out(left_out, "are of other types"))
 
 

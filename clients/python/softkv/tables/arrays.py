@@ -68,7 +68,7 @@ def read_arrays(file: File) -> Content:
 def _name_vectors(arrays: dict[str, Any], reading: Reading) -> dict[str, Any]:
     """Return arrays under the names of columns: a single matrix is that of the keys, unless a caller names another."""
     matrices = [name for name, array in arrays.items() if array.ndim == 2]
-    if reading.options["vector"] or "key_vector" in arrays or len(matrices) != 1:
+    if reading.options.vector or "key_vector" in arrays or len(matrices) != 1:
         return arrays
     return {"key_vector" if name in matrices else name: array for name, array in arrays.items()}
 

@@ -133,7 +133,7 @@ def _refuse_bytes(schema: Any, name: str, reading: Reading) -> None:
         kind = column.type
         is_bytes = types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
         is_bytes = is_bytes or getattr(types, "is_binary_view", types.is_binary)(kind)
-        if is_bytes and column.name not in reading.options["skip"] and column.name != (reading.options["id"] or "id"):
+        if is_bytes and column.name not in reading.options.skip and column.name != (reading.options.id or "id"):
             raise invalid_value(
                 "",
                 f"{name}: column {column.name!r} holds bytes ({kind}), which JSON has not: "

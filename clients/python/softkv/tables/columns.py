@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from softkv.problems import invalid_value
-from softkv.table_options import TABLE_OPTIONS, TableOptions, fill_options
+from softkv.table_options import Layout, TableOptions
 from softkv.tables.cells import BadCell, find_repeated
 from softkv.tables.content import unreadable
 
@@ -34,7 +34,7 @@ class Reading:
         joined: the columns whose texts are joined to that of the key; they are other fields besides.
     """
 
-    options: TableOptions = field(default_factory=fill_options)
+    options: TableOptions = field(default_factory=TableOptions)
     needs: Literal["documents", "keys", "rows"] = "documents"
     repeats: bool = False
     form: str = "{}={}"
@@ -42,7 +42,7 @@ class Reading:
 
     def joining(self, names: Sequence[str] | None) -> Reading:
         """Return a copy that joins columns, if `key` names several and is not itself one of these names."""
-        key = self.options["key"]
+        key = self.options.key
         if key is None or "," not in key or key in (names or ()):
             return self
         return replace(self, joined=tuple(column.strip() for column in key.split(",")))
@@ -52,11 +52,11 @@ class Reading:
         """The columns that are named for fields of a document, by the options that name them."""
         options = self.options
         named = {
-            "id": options["id"],
-            "key": options["key"],
-            "value": options["value"],
-            "vector": options["vector"],
-            "expires": options["expires"],
+            "id": options.id,
+            "key": options.key,
+            "value": options.value,
+            "vector": options.vector,
+            "expires": options.expires,
         }
         return {
             option: column
@@ -71,9 +71,9 @@ class Reading:
         return [
             *self.fields_named.items(),
             *(("key", column) for column in self.joined),
-            *(("skip", column) for column in options["skip"]),
-            *(("number", column) for column in options["number"]),
-            *(("text_column", column) for column in options["text_column"]),
+            *(("skip", column) for column in options.skip),
+            *(("number", column) for column in options.number),
+            *(("text_column", column) for column in options.text_column),
         ]
 
     @property
@@ -84,12 +84,11 @@ class Reading:
     @property
     def has_header(self) -> bool:
         """Whether a row has the names of the columns."""
-        return not (self.options["no_header"] or self.options["columns"])
+        return not (self.options.no_header or self.options.columns)
 
     def of_ids(self) -> Reading:
         """Return how a file of ids beside the table is read, whose layout is its own."""
-        columns = {name: value for name, value in self.options.items() if not TABLE_OPTIONS[name].is_layout}
-        return replace(self, options=fill_options(**columns))  # type: ignore[arg-type]
+        return replace(self, options=self.options.copy_with(**Layout()._fields()))
 
     def header(self, width: int, path: Path) -> list[str]:
         """Return the names of the columns that no row has; empty ones if the caller names none.
@@ -97,7 +96,7 @@ class Reading:
         Raises:
             Invalid: the caller names another number of columns.
         """
-        names = [name.strip() for text in self.options["columns"] for name in text.split(",")]
+        names = [name.strip() for text in self.options.columns for name in text.split(",")]
         if names and len(names) != width:
             raise unreadable(path, f"has {width:,} cells in its first row, and {len(names):,} columns are named")
         return names or [""] * width
@@ -131,9 +130,7 @@ class Reading:
         for option in chosen:
             if fields.get(_FIELD_OF[option]) == _FIELD_OF[option]:
                 fields[_FIELD_OF[option]] = METADATA  # another column is named for this field
-        fields |= {name: _FIELD_OF[option] for option, name in chosen.items()} | dict.fromkeys(
-            self.options["skip"], SKIP
-        )
+        fields |= {name: _FIELD_OF[option] for option, name in chosen.items()} | dict.fromkeys(self.options.skip, SKIP)
         if self.joined:
             fields |= {name: METADATA for name, field in fields.items() if field == "key"}
             if "value" not in fields.values() and fields[self.joined[-1]] == METADATA:

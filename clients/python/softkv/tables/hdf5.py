@@ -48,7 +48,7 @@ def read_hdf5(source: File) -> Content:
     except OSError as error:
         raise unreadable(path, f"is not an HDF5 file: {error}") from None
     is_anndata = source.ending == ANNDATA
-    chosen = reading.options["vector"] or ("X" if is_anndata else _TRAIN)
+    chosen = reading.options.vector or ("X" if is_anndata else _TRAIN)
     *folders, last = chosen.split("/")
     group = file
     for name in folders:
@@ -79,11 +79,11 @@ def read_hdf5(source: File) -> Content:
     companions = {name: array for name, array in neighbours.items() if name not in strangers | of_questions}
     for name, array in companions.items():
         is_packed = any(attribute in getattr(array, "attrs", ()) for attribute in _PACKED)
-        if is_packed and name not in reading.options["skip"]:
+        if is_packed and name not in reading.options.skip:
             skip = reading.say("skip", name)
             raise unreadable(path, f"holds packed numbers in {name!r}: write their values, or leave it out with {skip}")
     columns_of_file = {
-        reading.options["vector"] or "key_vector": vectors,
+        reading.options.vector or "key_vector": vectors,
         **{n: _clear_empty(a) for n, a in companions.items()},
     }
     notices = say_left_out(sorted(of_questions), "are of questions")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Unpack, cast
+from typing import Any, BinaryIO, Concatenate, ParamSpec, cast
 
-from softkv.problems import invalid_value
-from softkv.table_options import TableOptions, fill_options, name_options
+from softkv.problems import invalid_value, unexpected_argument
+from softkv.table_options import TableOptions, name_options
 from softkv.tables import arrow, objects
 from softkv.tables.columns import Reading
 from softkv.tables.content import (
@@ -28,13 +28,21 @@ from softkv.tables.process import open_elsewhere, reader_command
 from softkv.tables.shards import describe_omitted, find_shards, join
 from softkv.tables.table import Table
 
+P = ParamSpec("P")
 _TEXT_ENDINGS = (".txt", "")
 IDS_ENDING = ".ids.txt"
 """The ending of the file with the ids of vectors, beside that of the vectors."""
 
 
-@name_options()
-def open_table(source: Any, *, ids: str | Path | None = None, **options: Unpack[TableOptions]) -> Table:
+def _with_options(
+    record: Callable[P, TableOptions],
+) -> Callable[[Callable[..., Table]], Callable[Concatenate[Any, P], Table]]:
+    """Return a decorator of `open_table`, whose options are the fields of a record, also for type checkers."""
+    return name_options()
+
+
+@_with_options(TableOptions)
+def open_table(source: Any, *, ids: str | Path | None = None, **options: Any) -> Table:
     """Open a file, a DataFrame or an Arrow table as documents, which `upsert` writes.
 
     docs/reference/commands.md#load-a-file lists the formats and explains each argument.
@@ -53,32 +61,29 @@ def open_table(source: Any, *, ids: str | Path | None = None, **options: Unpack[
     Example:
         >>> collection.upsert(open_table("books.csv", key="title"))
     """
-    return open_with(source, Reading(fill_options(**options)), ids=ids)
+    for name in options:
+        if name not in TableOptions._names:
+            raise unexpected_argument("open_table", name)
+    return open_with(source, Reading(TableOptions(ids=ids, **options)))
 
 
-def open_with(
-    source: Any,
-    reading: Reading,
-    *,
-    ids: str | Path | None = None,
-    lines: str | None = None,
-) -> Table:
+def open_with(source: Any, reading: Reading, *, lines: str | None = None) -> Table:
     """Open a table as `open_table` does.
 
     Another process reads a file, if this one can start others. `lines` names the column that a plain file of lines
     becomes.
     """
-    ids = None if ids is None else str(ids)
     if isinstance(source, str | Path) and str(source) != "-" and reader_command():
         with suppress(OSError):  # this system starts no process
-            return open_elsewhere(Path(source), reading, ids=ids, lines=lines)
-    return open_here(source, reading, ids=ids, lines=lines)
+            return open_elsewhere(Path(source), reading, lines=lines)
+    return open_here(source, reading, lines=lines)
 
 
-def open_here(source: Any, reading: Reading, *, ids: str | None, lines: str | None) -> Table:
+def open_here(source: Any, reading: Reading, *, lines: str | None) -> Table:
     """Open a table as `open_with` does, and read it in this process."""
     if not isinstance(source, str | Path):
         return Table("the table", _read_object(source, reading), reading)
+    ids = reading.options.ids
     path, ids_path = Path(source), None if ids is None else Path(ids)
     content = read_path(path, reading, column=lines)
     if content.numbered and ids_path is None:
@@ -129,7 +134,7 @@ def _read_path(path: Path, reading: Reading, column: str | None) -> Content:
     if not path.is_file() and not path.is_dir():
         raise unreadable(path, "is not there")
     file = find_file(path, reading, readable=BY_ENDING.keys() - {*_TEXT_ENDINGS})
-    if file.name == CORPUS != path.name and reading.options["member"] is None:
+    if file.name == CORPUS != path.name and reading.options.member is None:
         return objects.read_corpus(file.open)
     if column is not None and file.ending in _TEXT_ENDINGS:
         return _read_texts(file, column)

@@ -99,7 +99,7 @@ def _choose(path: Path, members: list[ZipInfo], reading: Reading, readable: Coll
         raise unreadable(path, "holds no files: pack a table into it")
     tables = [one for one in files if ending_of(Path(one.filename)) in readable] or files
     corpora = [one for one in tables if PurePosixPath(one.filename).name == CORPUS]
-    name = reading.options["member"]
+    name = reading.options.member
     chosen = [one for one in members if one.filename == name] if name is not None else corpora or tables
     if len(chosen) == 1:
         return chosen[0]

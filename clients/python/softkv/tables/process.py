@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from struct import Struct
@@ -128,14 +128,15 @@ def read_line(line: bytes) -> Any:
     return json.loads(line) if orjson is None or line.startswith(b" ") else orjson.loads(line)
 
 
-def open_elsewhere(path: Path, reading: Reading, *, ids: str | None, lines: str | None) -> Table:
+def open_elsewhere(path: Path, reading: Reading, *, lines: str | None) -> Table:
     """Open a file as `softkv.tables.opening.open_here` does, in another process.
 
     Raises:
         OSError: no process can start.
         Invalid: the file cannot be read, or the columns do not fit it.
     """
-    order = {"folder": ".", "file": str(path), "reading": asdict(reading), "ids": ids, "lines": lines}
+    read_as = vars(reading) | {"options": reading.options._fields()}
+    order = {"folder": ".", "file": str(path), "reading": read_as, "lines": lines}
     limits = {"line_bytes": None, "memory_bytes": _memory_bytes(), "seconds": None}
     answer = _ProcessAnswer(order | limits | {"mark": token_hex(4), "advice": _ADVICE})
     if answer.matrix is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from softkv.problems import invalid_value
-from softkv.table_options import fill_options
+from softkv.table_options import TableOptions
 from softkv.tables.cells import BadCell, is_empty, to_id
 from softkv.tables.columns import OF_OPEN_TABLE, Reading
 from softkv.tables.content import Cells, naming_damage, own_file, unreadable
@@ -55,7 +55,7 @@ def read_questions(
     if path.parent.name == _QRELS and path.suffix == ".tsv":
         with naming_damage(path):
             return _read_judgements(path)
-    reading = Reading(fill_options(text=True), needs="rows", repeats=True, form=OF_OPEN_TABLE)
+    reading = Reading(TableOptions(text=True), needs="rows", repeats=True, form=OF_OPEN_TABLE)
     table = open_with(path, reading, lines=query if id is None else None)
     if table.columns is not None:
         for option, name in (("query", query), ("id", id)):

@@ -54,13 +54,13 @@ def read_delimited(file: File) -> Content:
     """
     path, open_file, reading, options = file.path, file.open, file.reading, file.reading.options
     csv.field_size_limit(_LARGEST_FIELD)
-    delimiter = "\t" if options["delimiter"] in ("tab", "\\t") else options["delimiter"]
+    delimiter = "\t" if options.delimiter in ("tab", "\\t") else options.delimiter
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise invalid_value("", f"wanted a delimiter of one character, such as ; or tab, got {delimiter!r}")
-    if options["quoting"] not in (None, *_QUOTING):
-        raise invalid_value("", f"wanted quoting csv or none, got {options['quoting']!r}")
+    if options.quoting not in (None, *_QUOTING):
+        raise invalid_value("", f"wanted quoting csv or none, got {options.quoting!r}")
     with open_file() as beginning_of_file:
-        encoding = options["charset"] or encoding_of(beginning_of_file.read(4))
+        encoding = options.charset or encoding_of(beginning_of_file.read(4))
     try:
         "".encode(encoding)  # also refuses codecs that are not of texts, such as hex
     except (LookupError, ValueError):
@@ -78,10 +78,10 @@ def read_delimited(file: File) -> Content:
         named = _NAMES_DELIMITER.fullmatch(next(_lines(text, path, open_file), ""))
     delimiter = delimiter or (named[1] if named else None)
     with open_text() as text:
-        above = (options["header_row"] or 1) - 1  # titles, which say nothing of the delimiter
+        above = (options.header_row or 1) - 1  # titles, which say nothing of the delimiter
         beginning = "".join(islice(lines_of(text), above, above + _RECORDS * 5))
-    chosen, quoting, notices = delimiter or _find_delimiter(beginning), options["quoting"] or "csv", list[str]()
-    if chosen == "\t" and options["quoting"] is None:
+    chosen, quoting, notices = delimiter or _find_delimiter(beginning), options.quoting or "csv", list[str]()
+    if chosen == "\t" and options.quoting is None:
         with open_text() as text, open_text() as again:
             unquoted = _find_unquoted(lines_of(text), lines_of(again))
         if unquoted:
@@ -94,18 +94,18 @@ def read_delimited(file: File) -> Content:
     def records() -> Iterator[Record]:
         with open_text() as text:
             for record in _records(lines_of(text), chosen, quoting):
-                if record[0] >= (options["header_row"] or 1):
+                if record[0] >= (options.header_row or 1):
                     yield record
 
     line, first, flaw = next(records(), (0, [], ""))
-    if options["header_row"] and not first:
-        raise unreadable(path, f"has no line {options['header_row']}: name the one of the header")
+    if options.header_row and not first:
+        raise unreadable(path, f"has no line {options.header_row}: name the one of the header")
     if not first:
         reason = (
             f"cannot be read from line {line} on: {flaw}" if flaw else "has no rows: write the names of the columns"
         )
         raise unreadable(path, reason)
-    if not reading.has_header and not options["columns"] and len(first) > 1 and all(map(_is_number, first)):
+    if not reading.has_header and not options.columns and len(first) > 1 and all(map(_is_number, first)):
         return _read_vectors(records)
     names = first if reading.has_header else reading.header(len(first), path)
     headings = [name.strip() or str(position) for position, name in enumerate(names, start=1)]
@@ -257,7 +257,7 @@ def read_spreadsheet(file: File) -> Content:
         records = [(row, _correct(row, cells, hidden)) for row, cells in enumerate(sheet.iter_rows(), start=1)]
     except (calamine.CalamineError, ParseError, OSError, IndexError) as error:
         raise unreadable(path, f"is not a spreadsheet: {error}") from None
-    first = file.reading.options["header_row"] or 1
+    first = file.reading.options.header_row or 1
     records = [(row, cells) for row, cells in records if row >= first and any(map(_is_filled, cells))]
     if not records:
         advice = f" from row {first} on: name an earlier one, or another sheet" if first > 1 else ": name another"
@@ -335,13 +335,13 @@ def _choose_sheet(calamine: Any, sheets: Sequence[Any], file: File) -> tuple[str
         for sheet in sheets
         if sheet.typ == calamine.SheetTypeEnum.WorkSheet
     }
-    name = file.reading.options["sheet"] or min(worksheets, key=lambda sheet: bool(worksheets[sheet]), default="")
+    name = file.reading.options.sheet or min(worksheets, key=lambda sheet: bool(worksheets[sheet]), default="")
     kinds = {sheet.name: worksheets.get(sheet.name, "without cells") for sheet in sheets if sheet.name != name}
     listed = ", ".join(f"{sheet} ({kind})" if kind else sheet for sheet, kind in kinds.items())
     if name not in worksheets:
         missing = f"sheet {name!r} with cells" if name else "sheet with cells"
         raise unreadable(file.path, f"has no {missing}, its sheets are {listed or 'none'}")
-    if not listed or file.reading.options["sheet"] is not None:
+    if not listed or file.reading.options.sheet is not None:
         return name, []
     return name, [f"only its sheet {name!r} is read, not {listed}; {file.reading.say('sheet')} names another"]
 

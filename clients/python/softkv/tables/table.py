@@ -97,15 +97,15 @@ class Table:
             for column, mixed in content.mixed.items()
             if self._fields[column] in (METADATA, "value") and not self._is_chosen(column, mixed)
         ]
-        if options["decimal"] not in (None, ".", ","):
-            raise invalid_value("", f"wanted a decimal point, . or a comma, got {options['decimal']!r}")
-        if options["date"] is not None:
-            check_date(options["date"])
+        if options.decimal not in (None, ".", ","):
+            raise invalid_value("", f"wanted a decimal point, . or a comma, got {options.decimal!r}")
+        if options.date is not None:
+            check_date(options.date)
         if content.texts:
             self._decide_types(name)
         else:
             self._force_types()
-        if options["odd"] == "empty":
+        if options.odd == "empty":
             self._count_odd(name)
         if content.texts and reading.needs == "documents" and not reading.joined:
             self._propose_join(name)
@@ -128,12 +128,12 @@ class Table:
         columns = {
             column: ColumnOfTexts(
                 column,
-                decimals=options["decimal"] or self._content.decimals,
-                date=options["date"],
-                is_forced=column in options["number"],
+                decimals=options.decimal or self._content.decimals,
+                date=options.date,
+                is_forced=column in options.number,
             )
             for column, field in fields.items()
-            if field not in _UNTYPED and column not in options["text_column"] and not options["text"]
+            if field not in _UNTYPED and column not in options.text_column and not options.text
         }
         self.total = 0
         for line, cells in self._content.rows():
@@ -151,10 +151,10 @@ class Table:
 
     def _force_types(self) -> None:
         """Decide how the texts are read in columns of other cells that are named as numbers, or have dates besides."""
-        date, mixed = self._reading.options["date"], self._content.mixed
+        date, mixed = self._reading.options.date, self._content.mixed
         columns = {
-            column: ColumnOfTexts(column, decimals=self._reading.options["decimal"] or ".", is_forced=True)
-            for column in self._reading.options["number"]
+            column: ColumnOfTexts(column, decimals=self._reading.options.decimal or ".", is_forced=True)
+            for column in self._reading.options.number
         }
         is_stream = self._content.total is None  # which can be read once
         for line, cells in () if is_stream or not columns else self._content.rows():
@@ -169,8 +169,8 @@ class Table:
     def _is_chosen(self, column: str, mixed: MixedColumn) -> bool:
         """Return whether an option says what becomes of a column with texts among others."""
         options = self._reading.options
-        is_date = mixed.others == "dates" and options["date"] is not None
-        return column in options["text_column"] or column in options["number"] or is_date
+        is_date = mixed.others == "dates" and options.date is not None
+        return column in options.text_column or column in options.number or is_date
 
     def _say_mixed(self, column: str, mixed: MixedColumn) -> str:
         """Return the notice about a column with texts among others."""
@@ -306,12 +306,12 @@ class Table:
             texts = [to_text(cells[column]).strip() for column in columns]
         except BadCell as error:
             raise BadCell(f"a column of the key: {error}") from None
-        separator = self._reading.options["join"]
+        separator = self._reading.options.join
         return (" " if separator is None else separator).join(text for text in texts if text)
 
     def _read_date(self, cell: Any) -> Any:
         """Return a cell of an instant; a text in the format of the table's dates in ISO 8601."""
-        date = self._reading.options["date"]
+        date = self._reading.options.date
         return (to_date(cell, date) if date and isinstance(cell, str) else None) or cell
 
     def _reader(self, name: str, field: str) -> Callable[[Any], Any] | None:
@@ -328,17 +328,17 @@ class Table:
             return self._reader_of_type(self._types[name])
         if name == METADATA:
             return _to_fields
-        return to_text if name in self._reading.options["text_column"] or name in self._content.mixed else to_json
+        return to_text if name in self._reading.options.text_column or name in self._content.mixed else to_json
 
     def _reader_of_type(self, type_: ColumnType) -> Callable[[Any], Any]:
         """Return the function that reads the texts of a column by its type, and other cells as they are."""
-        if self._content.texts and self._reading.options["odd"] != "empty":
+        if self._content.texts and self._reading.options.odd != "empty":
             return type_.read
 
         def read(cell: Any) -> Any:
             if not isinstance(cell, str):
                 return to_json(cell)
-            is_left = self._reading.options["odd"] == "empty" and type_.is_forced and _is_odd(type_, cell)
+            is_left = self._reading.options.odd == "empty" and type_.is_forced and _is_odd(type_, cell)
             return None if is_left else type_.read(cell)
 
         return read

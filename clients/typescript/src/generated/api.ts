@@ -11508,47 +11508,47 @@ export interface operations {
                  * @example books.csv
                  */
                 file: string;
-                /** @description The column of the ids (if left out: id). */
+                /** @description The column of the ids. Left out: id. */
                 id?: string;
-                /** @description The column of the keys' texts, or several with commas between, whose texts are joined: what people ask about, together with what answers it (if left out: key). */
+                /** @description The column of the keys' texts, or several with commas between, whose texts are joined: what people ask about, together with what answers it. Left out: key. */
                 key?: string;
-                /** @description What stands between the texts of a joined key (if left out: a space). */
+                /** @description What stands between the texts of a joined key. Left out: a space. */
                 join?: string;
-                /** @description The column of the values (if left out: value). */
+                /** @description The column of the values. Left out: value. */
                 value?: string;
-                /** @description The column of the keys' vectors (if left out: key_vector). */
+                /** @description The column of the keys' vectors. Left out: key_vector. */
                 vector?: string;
-                /** @description The column of the instants at which documents expire, or of durations such as 30d (if left out: expires). */
+                /** @description The column of the instants at which documents expire, or of durations such as 30d. Left out: expires. */
                 expires?: string;
-                /** @description Columns to leave out; may be repeated. */
+                /** @description Columns to leave out. May be repeated. */
                 skip?: string[];
-                /** @description Columns of CSV to read as numbers, such as 1.10 or 1e5; may be repeated. */
+                /** @description Columns of CSV to read as numbers, such as 1.10 or 1e5. May be repeated. */
                 number?: string[];
-                /** @description What becomes of a cell that is no number in a column of `number`: its row is refused, or it is left empty (if left out: refuse). */
+                /** @description What becomes of a cell that is no number in a column of `number`: its row is refused, or it is left empty. Left out: refuse. */
                 odd?: "refuse" | "empty";
-                /** @description Columns to keep as texts, such as prices with zeros at their end; may be repeated. */
+                /** @description Columns to keep as texts, such as prices with zeros at their end. May be repeated. */
                 text_column?: string[];
                 /** @description Keep every cell of CSV a text. */
                 text?: boolean;
-                /** @description The decimal point of the numbers in CSV (if left out: found in the file). */
+                /** @description The decimal point of the numbers in CSV. Left out: found in the file. */
                 decimal?: "." | ",";
                 /** @description The format of the dates in CSV, such as %d.%m.%Y, which become ISO 8601. */
                 date?: string;
-                /** @description The character between the cells of CSV, or tab (if left out: found in the file). */
+                /** @description The character between the cells of CSV, or tab. Left out: found in the file. */
                 delimiter?: string;
-                /** @description The encoding of CSV, such as windows-1252 (if left out: UTF-8, or by its mark). */
+                /** @description The encoding of CSV, such as windows-1252. Left out: UTF-8, or by its mark. */
                 charset?: string;
-                /** @description Whether quotation marks enclose cells of CSV, or are part of them (if left out: csv, and found in a file with tabs). */
+                /** @description Whether quotation marks enclose cells of CSV, or are part of them. Left out: csv, and found in a file with tabs. */
                 quoting?: "csv" | "none";
-                /** @description The sheet of a spreadsheet (if left out: the first visible one). */
+                /** @description The sheet of a spreadsheet. Left out: the first visible one. */
                 sheet?: string;
-                /** @description The row of CSV or of a sheet with the names of the columns, below any rows that are skipped (if left out: the first one). */
+                /** @description The row of CSV or of a sheet with the names of the columns, below any rows that are skipped. Left out: the first one. */
                 header_row?: number;
                 /** @description Take the first row as a document: no row has the names of the columns, and rows of numbers are vectors. */
                 no_header?: boolean;
-                /** @description The names of the columns of a table without a header (if left out: their numbers); may be repeated. */
+                /** @description The names of the columns of a table without a header. Left out: their numbers. May be repeated. */
                 columns?: string[];
-                /** @description The file in a zip (if left out: the only one). */
+                /** @description The file in a zip. Left out: the only one. */
                 member?: string;
             };
             header?: never;

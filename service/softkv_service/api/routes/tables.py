@@ -8,7 +8,7 @@ import re
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -18,7 +18,7 @@ from fastapi.responses import StreamingResponse
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from softkv.table_options import LISTS, OPTION_TYPES, TABLE_OPTIONS, name_options
+from softkv.table_options import TableOptions, name_options
 from softkv_service.api.body import BYTES_PER_JSON_BYTE, media_type, refuse_encoded
 from softkv_service.api.json import NDJSON, ndjson
 from softkv_service.api.middleware.access import check_key_again
@@ -31,6 +31,7 @@ from softkv_service.api.shutdown import Shutdown
 from softkv_service.api.state import Running
 from softkv_service.retrieval import InvalidContent
 from softkv_service.scheduling import CALLER, FairSemaphore
+from softkv_service.schemas.requests import query_parameter
 from softkv_service.schemas.stream import TABLE_ANSWER, TABLE_BODY
 
 FILE_TYPE = "application/octet-stream"
@@ -99,20 +100,6 @@ router = APIRouter(
 )
 
 
-def _parameter(name: str) -> Any:
-    """Return the annotation of an option of a table, as FastAPI reads it."""
-    option = TABLE_OPTIONS[name]
-    words = option.description[0].upper() + option.description[1:]
-    least, greatest = option.range or (None, None)
-    query = Query(
-        ge=least,
-        le=greatest,
-        max_length=option.length,
-        description=f"{words}; may be repeated." if name in LISTS else f"{words}.",
-    )
-    return Annotated[OPTION_TYPES[name], query]
-
-
 @router.post(
     "",
     status_code=200,
@@ -122,7 +109,7 @@ def _parameter(name: str) -> Any:
     response_description="A line about the table, a line for each row, and a last line with the counts.",
     summary="Read a file as rows",
 )
-@name_options(_parameter)
+@name_options(partial(query_parameter, TableOptions))
 async def read_table(
     request: Request,
     running: Running,
@@ -147,7 +134,6 @@ async def read_table(
     order = {
         "file": _safe_name(file),
         "reading": {"options": options, "needs": "rows"},
-        "ids": None,
         "lines": None,
         "mark": None,
         "memory_bytes": LEAST_MEMORY + BYTES_PER_JSON_BYTE * running.max_body_bytes,
