@@ -15,7 +15,7 @@ NOT_ASKED = [
     "service/softkv_service/retrieval/verdict/labels.py",
     "service/softkv_service/retrieval/queries/places.py",
     "service/softkv_service/retrieval/queries/query_parts.py",
-    "service/softkv_service/retrieval/queries/terms/builder.py",
+    "service/softkv_service/retrieval/queries/terms/sum.py",
     "service/softkv_service/retrieval/terms/bias.py",
     "service/softkv_service/storage/restricted.py",
     "service/softkv_service/storage/conditions/visibility.py",

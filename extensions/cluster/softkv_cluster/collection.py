@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -77,19 +76,23 @@ class ShardedSnapshot(Snapshot):
         replies = self.metadata.view.hosts.ask_all((message, {}))
         return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(arrays["documents"] for _, arrays in replies)]))
 
-    def build_bias(
-        self, terms: Sequence[Term], sent: Any, addends: tuple[I64, F64] | None
-    ) -> tuple[Callable[[I64], list[list[Explanation]]], AnyBias]:
+    def build_bias(self, terms: Sequence[Term], sent: Any, addends: tuple[I64, F64] | None) -> AnyBias:
         """Return the bias of a question, which the servers evaluate from its JSON; see `Snapshot`."""
         assert self.metadata is not None
-        view, bias = self.metadata.view, None
-        if terms:
-            bias = self.lasting(terms, lambda: _read_bias(view, terms, sent, self.restriction))
-        explain = partial(_explain, bias)
+        bias = self._read_bias(terms, sent) if terms else None
         if addends is not None:
-            bias = RemoteBias.of(view, *addends, bias)
+            bias = RemoteBias.of(self.metadata.view, *addends, bias)
         assert bias is not None
-        return explain, bias
+        return bias
+
+    def explain_bias(self, terms: Sequence[Term], sent: Any, rows: I64) -> list[list[Explanation]]:
+        """Return what each term adds to the logits of documents, as the servers say; see `Snapshot`."""
+        return _explain(self._read_bias(terms, sent), rows)
+
+    def _read_bias(self, terms: Sequence[Term], sent: Any) -> RemoteBias:
+        assert self.metadata is not None
+        view = self.metadata.view
+        return self.lasting(terms, lambda: _read_bias(view, terms, sent, self.restriction))
 
     def lasting(self, name: Hashable, make: Callable[[], T]) -> T:
         """Return the value of `make`, which depends only on the version and the restriction.
@@ -291,12 +294,11 @@ def _read_origins(
     return origins
 
 
-def _explain(bias: RemoteBias | None, rows: I64) -> list[list[Explanation]]:
+def _explain(bias: RemoteBias, rows: I64) -> list[list[Explanation]]:
     explanations: list[list[Explanation]] = [[] for _ in range(len(rows))]
-    if bias is not None:
-        fields = {"call": EXPLAIN_CALL, "terms": bias.terms}
-        replies = bias.view.hosts.ask_about(rows, lambda positions: (fields, {"numbers": rows[positions]}))
-        for positions, (reply, _) in replies:
-            for position, lines in zip(positions.tolist(), reply["explanations"], strict=True):
-                explanations[position] = lines
+    fields = {"call": EXPLAIN_CALL, "terms": bias.terms}
+    replies = bias.view.hosts.ask_about(rows, lambda positions: (fields, {"numbers": rows[positions]}))
+    for positions, (reply, _) in replies:
+        for position, lines in zip(positions.tolist(), reply["explanations"], strict=True):
+            explanations[position] = lines
     return explanations

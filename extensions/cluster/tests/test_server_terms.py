@@ -22,7 +22,7 @@ from softkv_service.retrieval import InvalidContent
 from softkv_service.retrieval.collections import SharedCatalogue, Snapshot
 from softkv_service.retrieval.collections import snapshot as snapshots
 from softkv_service.retrieval.queries import attend_collection, sweep_collection
-from softkv_service.retrieval.queries.terms import build_terms
+from softkv_service.retrieval.queries.terms import add_up_terms, terms_of
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage import Restriction, open_shared
 from softkv_service.storage.conditions import Comparison, parse_condition
@@ -214,7 +214,9 @@ def test_words_and_a_bias_are_summed_as_in_one_process(
     for process in processes:
         with process.snapshot() as opened:
             snapshot = with_limits(opened, limits)
-            (added,) = build_terms([text], 0.7, bias, now=NOW)(snapshot)
+            (added,) = add_up_terms(
+                terms_of([text], CollectionQuestion(full_text=0.7, bias=bias, now=NOW)), snapshot, 1
+            )
             assert added is not None
             mask = snapshot.mask(Comparison("metadata.year", ">", 1950))
             question = Question(document("", 4).keys[0], 0.4, null=0.2, bias=added.bias, top_k=12)

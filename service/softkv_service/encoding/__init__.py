@@ -36,7 +36,7 @@ from softkv_service.encoding.registry import (
     load_reranker,
 )
 from softkv_service.encoding.remote import RemoteEncoder, RemoteSettings, load_remote, provider_key
-from softkv_service.encoding.reranker import ACTIVATIONS, Reranker, write_pair
+from softkv_service.encoding.reranker import ACTIVATIONS, MAX_PAIR_QUERY, Reranker, write_pair
 from softkv_service.encoding.temperature import Temperatures
 from softkv_service.encoding.texts import Encoded, EncodedText, Purpose, Words
 from softkv_service.encoding.tokens import Content, Token, read_part

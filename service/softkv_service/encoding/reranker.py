@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from softkv_service.encoding.models.pair_network import PairNetwork
 
 
+MAX_PAIR_QUERY = 10_000
+"""Characters of a query that a reranker reads together with each document."""
+
+
 def write_pair(query: str, document: str) -> str:
     """Return a pair as one text, which a queue of texts can order, batch and cache: the JSON of both."""
     return json.dumps([query, document], ensure_ascii=False)

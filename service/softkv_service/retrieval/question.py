@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Literal, Self, TypeAlias
 
 from softkv.questions import MATCH_FIELDS, Compare, MatchField, Null, Question, Sweep
-from softkv_service.retrieval.calibration import Rerank, TextTerms
+from softkv_service.encoding import LATE
+from softkv_service.retrieval.calibration import RerankerSettings, TextTerms
 from softkv_service.storage.conditions import SearchTerm
 
 NullChoice: TypeAlias = Null
@@ -51,7 +52,7 @@ class CollectionQuestion(Question):
     now: int | None = None
     defaults: frozenset[str] = frozenset()
     searched: tuple[SearchTerm, ...] | None = None
-    reranker: Rerank | None = None
+    reranker: RerankerSettings | None = None
 
     @classmethod
     def of(cls, request: Question | Sweep | Compare, now: int) -> Self:
@@ -81,6 +82,11 @@ class CollectionQuestion(Question):
     def reads(self) -> DocumentDetail:
         """The detail of documents that the fields take."""
         return required_detail(self.fields)
+
+    @property
+    def compares_words(self) -> bool:
+        """Whether its words are compared with those of documents, by late interaction."""
+        return self.reranker is not None and self.reranker.model == LATE
 
     @cached_property
     def text_terms(self) -> TextTerms:

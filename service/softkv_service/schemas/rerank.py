@@ -9,12 +9,12 @@ from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, WithJson
 from pydantic_core import PydanticCustomError
 
 from softkv.questions import MAX_DEPTH
-from softkv_service.retrieval.queries import MAX_RERANK_QUERY
+from softkv_service.encoding import MAX_PAIR_QUERY
 from softkv_service.schemas.openai import OpenAIWire
 from softkv_service.schemas.wire import InParts, Text, well_formed
 
 MAX_PAIRS = MAX_DEPTH
-MAX_QUERY = MAX_RERANK_QUERY
+MAX_QUERY = MAX_PAIR_QUERY
 MAX_SCORED = 10_000_000  # characters of the texts of one score together
 
 DOCUMENT_SCHEMA: dict[str, Any] = {

@@ -31,8 +31,8 @@ from softkv_service.retrieval.collections import (
     require_late,
 )
 from softkv_service.retrieval.documents import decode_cursor, encode_cursor
-from softkv_service.retrieval.queries import format_defaults, read_defaults
-from softkv_service.retrieval.verdict import LATE_WAITS, LOST_CALIBRATION, NullBackground, describe_null, late_waits
+from softkv_service.retrieval.queries import LOST_CALIBRATION, format_defaults, read_defaults
+from softkv_service.retrieval.verdict import LATE_WAITS, NullBackground, describe_null, late_waits
 from softkv_service.scheduling import READS, WRITES
 from softkv_service.schemas.collection import MAX_FIELDS, CollectionChange, CollectionSettings, FieldsQuery
 from softkv_service.schemas.instants import format_duration

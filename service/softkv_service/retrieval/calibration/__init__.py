@@ -9,7 +9,7 @@ from softkv_service.retrieval.calibration.evaluation import (
     Gain,
     Metric,
     Metrics,
-    RerankEvaluation,
+    RerankedEvaluation,
     evaluate,
     evaluate_reranked,
 )
@@ -17,8 +17,6 @@ from softkv_service.retrieval.calibration.fit import Variant, null_logit
 from softkv_service.retrieval.calibration.off_topic import OffTopic
 from softkv_service.retrieval.calibration.profile import (
     FULL_TEXT_WEIGHTS,
-    LATE_WEIGHTS,
-    RERANK_WEIGHTS,
     DocumentKeys,
     ProfileBuilder,
     Profiles,
@@ -29,7 +27,7 @@ from softkv_service.retrieval.calibration.record import (
     VERSION,
     Calibration,
     LabelSource,
-    Rerank,
+    RerankerSettings,
     TextTerms,
     has_conformal_sets,
 )

@@ -349,7 +349,7 @@ def evaluate(
     )
 
 
-class RerankEvaluation(NamedTuple):
+class RerankedEvaluation(NamedTuple):
     """The result of an evaluation of a reranker; all are None if it does not gain.
 
     Attributes:
@@ -363,7 +363,7 @@ class RerankEvaluation(NamedTuple):
     bought: Bought | None = None
 
 
-def evaluate_reranked(profiles: Profiles, groups: Array, off_topic: OffTopic | None = None) -> RerankEvaluation:
+def evaluate_reranked(profiles: Profiles, groups: Array, off_topic: OffTopic | None = None) -> RerankedEvaluation:
     """Fit a reranker's weight as λ is fitted, and measure on held-out questions whether it gains.
 
     What it says of the best document is also one more feature of the curve. If only that gains, because the log-loss
@@ -378,14 +378,14 @@ def evaluate_reranked(profiles: Profiles, groups: Array, off_topic: OffTopic | N
     validation = CrossValidation.run(profiles, folds, weighting)
     plain, fit = validation.fit_all(profiles, weighting)
     if fit is not None:
-        return RerankEvaluation(
+        return RerankedEvaluation(
             fit, Metrics.of(validation.words, validation.refused[1]), Bought.measure(validation.words)
         )
-    result = RerankEvaluation(
+    result = RerankedEvaluation(
         plain, Metrics.of(validation.plain, validation.refused[0]), Bought.measure(validation.plain)
     )
     if len(profiles.words) == 1:
         return result
     unread = CrossValidation.run(replace(profiles, score=np.zeros_like(profiles.score)), folds, weighting)
     fell, error = Metric.mean(log_losses(unread.plain) - log_losses(validation.plain)).pair
-    return RerankEvaluation() if fell <= error else result
+    return RerankedEvaluation() if fell <= error else result

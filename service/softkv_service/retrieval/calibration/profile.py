@@ -13,10 +13,6 @@ Array = np.ndarray[Any, Any]
 FULL_TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2)
 """The λ that are tried, for bm25: a document's logit gains λ·rank. The first is 0."""
 
-LATE_WEIGHTS = (0.0, 1.0)
-RERANK_WEIGHTS = (0.0, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
-"""The weights that are tried for a reranker: the logit of a document that it read gains weight · its logit."""
-
 FINE_FACTORS = 4.0 ** (np.arange(1, 19) / 18)
 COARSE_FACTORS = 4.0 * 2.0 ** (np.arange(1, 7) / 2)
 """Factors between the collection's own temperature and those that are tried: 8 % apart up to 4, then 41 % apart up to

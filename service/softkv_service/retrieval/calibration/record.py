@@ -28,8 +28,13 @@ OUTGROWN_FACTOR = 2.0
 """A collection outgrows its calibration if its number of documents grows or shrinks by more than this factor."""
 
 
+LATE_WEIGHTS = (0.0, 1.0)
+RERANKER_WEIGHTS = (0.0, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
+"""The weights that are tried for a reranker: the logit of a document that it read gains weight · its logit."""
+
+
 @dataclass(frozen=True)
-class Rerank:
+class RerankerSettings:
     """A reranker that reads the best documents of a query, and adds to their logits.
 
     Attributes:
@@ -42,12 +47,17 @@ class Rerank:
     depth: int
     weight: float | Literal["auto"] = "auto"
 
-    def reads_as(self, other: Rerank | None) -> bool:
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """The weights that a calibration tries; late interaction has its weight, or does not count."""
+        return LATE_WEIGHTS if self.model == LATE else RERANKER_WEIGHTS
+
+    def reads_as(self, other: RerankerSettings | None) -> bool:
         """Return whether the other one is the same model, which reads as many documents."""
         return other is not None and (self.model, self.depth) == (other.model, other.depth)
 
 
-USUAL_LATE = Rerank(LATE, 10)
+USUAL_LATE = RerankerSettings(LATE, 10)
 """Late interaction of questions that do not send their own depth."""
 
 
@@ -61,7 +71,7 @@ class TextTerms:
     """
 
     full_text: float = 0.0
-    reranker: Rerank | None = None
+    reranker: RerankerSettings | None = None
 
 
 NO_TERMS = TextTerms()
@@ -98,7 +108,7 @@ class Calibration:
     null: Null = "calibrated"
     source: LabelSource = "labels"
     at: float | None = None
-    rerank: Rerank | None = None
+    rerank: RerankerSettings | None = None
     reranked: Variant | None = None
 
     def variant(self, terms: TextTerms = NO_TERMS) -> Variant | None:
@@ -177,7 +187,7 @@ class Calibration:
             was=tuple(fields.pop("was")),
             **fields,
             **variants,
-            rerank=rerank and Rerank(**rerank),
+            rerank=rerank and RerankerSettings(**rerank),
         )
 
 

@@ -130,10 +130,7 @@ async def get_reranker_queue(
 
 
 async def get_words_queue(
-    encoders: Encoders,
-    settings: CollectionSettings,
-    pointer: str = "/rerank/model",
-    advice: str = "leave rerank out, or name a reranker",
+    encoders: Encoders, settings: CollectionSettings, pointer: str = "/late", advice: str = "leave late out"
 ) -> tuple[EncodingQueue[WordModel], Late]:
     """Return the queue that reads words by the encoder of a collection, and the numbers of late interaction.
 
@@ -171,7 +168,7 @@ async def get_words_queue(
 
 async def require_late(encoders: Encoders, settings: CollectionSettings) -> None:
     """Raise if the words of a collection with these settings cannot be kept; see `get_words_queue`."""
-    await get_words_queue(encoders, settings, "/late", "leave late out")
+    await get_words_queue(encoders, settings)
 
 
 async def find_words_queue(encoders: Encoders, settings: CollectionSettings) -> EncodingQueue[WordModel] | None:

@@ -587,10 +587,8 @@ class Snapshot:
             self._given[name] = self.masks.of(self._source, condition, name, self.evaluation)
         return self._given[name]
 
-    def build_bias(
-        self, terms: Sequence[Term], sent: Any, addends: tuple[I64, F64] | None
-    ) -> tuple[Callable[[I64], list[list[Explanation]]], AnyBias]:
-        """Return the bias of a question, and a function that explains for some rows int64[n] what each term adds.
+    def build_bias(self, terms: Sequence[Term], sent: Any, addends: tuple[I64, F64] | None) -> AnyBias:
+        """Return the bias of a question: what is added to the logits of the documents.
 
         Args:
             terms: the terms of the documents' metadata.
@@ -603,30 +601,39 @@ class Snapshot:
         """
         view = self.local_view
         assert view is not None
+        if not terms:
+            assert addends is not None
+            return Bias.of(view, *addends)
         # Equal for requests at other times, so that they share the sum until an instant passes the date of a document.
         terms = tuple(self._round_term(term) for term in terms)
 
-        def evaluate() -> list[LogitTerm]:
-            return self.once(("addends", terms), lambda: evaluate_terms(self, view, documents(), terms))
-
-        def documents() -> I64:
-            return self.lasting("documents", lambda: find_documents(view, self.passing(None)))
-
         def sum_of_bias() -> tuple[TermSum, Bias]:
-            total = sum_terms(documents(), evaluate())
+            total = sum_terms(self._documents(view), self._evaluate(view, terms))
             return total, Bias.of(view, total.documents, total.amounts)
 
-        def explain(rows: I64) -> list[list[Explanation]]:
-            explanations = [term.explain(rows) for term in evaluate()] if terms else []
-            return [[lines[i] for lines in explanations] for i in range(len(rows))]
-
-        if not terms:
-            assert addends is not None
-            return explain, Bias.of(view, *addends)
         total, bias = self.lasting(terms, sum_of_bias)
-        if addends is not None:
-            bias = Bias.of(view, total.documents, total.amounts_with(*addends))
-        return explain, bias
+        return bias if addends is None else Bias.of(view, total.documents, total.amounts_with(*addends))
+
+    def explain_bias(self, terms: Sequence[Term], sent: Any, rows: I64) -> list[list[Explanation]]:
+        """Return for each document with these rows int64[n] what each term of its metadata adds to its logit, as JSON.
+
+        Args:
+            terms: the terms of the documents' metadata.
+            sent: these terms as they were sent.
+            rows: the row numbers of the documents.
+        """
+        view = self.local_view
+        assert view is not None
+        evaluated = self._evaluate(view, tuple(self._round_term(term) for term in terms))
+        explanations = [term.explain(rows) for term in evaluated]
+        return [[lines[i] for lines in explanations] for i in range(len(rows))]
+
+    def _evaluate(self, view: View, terms: Sequence[Term]) -> list[LogitTerm]:
+        documents = self._documents
+        return self.once(("addends", terms), lambda: evaluate_terms(self, view, documents(view), terms))
+
+    def _documents(self, view: View) -> I64:
+        return self.lasting("documents", lambda: find_documents(view, self.passing(None)))
 
     def _round_term(self, term: Term) -> Term:
         if not isinstance(term, FilterTerm):

@@ -14,11 +14,9 @@ from xxhash import xxh3_64_intdigest
 
 from softkv.questions import RerankModel
 from softkv_attention.lookup import HALF, Background, similarities_of
-from softkv_service.encoding import LATE, EncoderFacts
+from softkv_service.encoding import EncoderFacts
 from softkv_service.retrieval.calibration import (
     FULL_TEXT_WEIGHTS,
-    LATE_WEIGHTS,
-    RERANK_WEIGHTS,
     USUAL_LATE,
     Bought,
     Calibration,
@@ -26,8 +24,8 @@ from softkv_service.retrieval.calibration import (
     Evaluation,
     LabelSource,
     ProfileBuilder,
-    Rerank,
-    RerankEvaluation,
+    RerankedEvaluation,
+    RerankerSettings,
     Variant,
     evaluate,
     evaluate_reranked,
@@ -40,7 +38,7 @@ from softkv_service.retrieval.labels.off_topic_questions import profile_off_topi
 from softkv_service.retrieval.projection import read_projection
 from softkv_service.retrieval.queries import (
     Array,
-    ReadTerm,
+    HeadAddends,
     asks_with_late,
     check_complete,
     check_queries,
@@ -48,7 +46,7 @@ from softkv_service.retrieval.queries import (
     encode_queries,
     fits_full_text,
     read_query_heads,
-    resolve_rerank,
+    resolve_reranker,
 )
 from softkv_service.retrieval.verdict import CALIBRATED, NullKey, resolve_null
 from softkv_service.scheduling import ARRAYS, READS, WRITES
@@ -116,7 +114,7 @@ class CalibrationResult:
     calibration: Calibration
     assessed: Evaluation
     bought: Bought
-    reranked: RerankEvaluation | None
+    reranked: RerankedEvaluation | None
     applied: bool
     reason: str | None
     left_out: tuple[Flaw, ...]
@@ -150,6 +148,41 @@ async def calibrate_collection(
         RetrievalError: the collection cannot be queried.
     """
     collection = catalogue.collection(name)
+    record, keys = await _read_collection(collection, name, source)
+    undecided, is_feedback = 0, source == "feedback"
+    if is_feedback:
+        labels = await READS.run(read_labels, collection)
+        questions, undecided = _from_feedback(record, labels), labels.undecided
+        questions = _leave_vectors_out(collection, questions, has_reranker=rerank is not None)
+    reranker, weights = _choose_reranker(collection, rerank, questions)
+    numbered, left_out = await READS.run(_leave_unknown_out, collection, questions)
+    numbered = numbered[-MAX_LABELS:] if is_feedback else numbered
+    try:
+        distinct = _deduplicate(numbered)
+        _check_questions(record, distinct)
+        again, labelled = len(numbered) - len(distinct), [question for _, question in distinct]
+        check_labels(labelled, left_out, source=source, again=again, undecided=undecided)
+        job = _CalibrationJob(collection, record, keys, distinct, reranker, weights)
+        fits = await job.run()
+    except InvalidContent as error:
+        raise _name_feedback(error, questions) if is_feedback else error from None
+    calibration, reason = _judge_gain(record, fits.evaluation, job.build_calibration(fits, source=source, now=now))
+    is_applied = apply and reason is None
+    if is_applied:
+        changes = {"temperature": calibration.temperature, "null": calibration.null, "calibration": calibration.text()}
+        await WRITES.run(partial(catalogue.change, name, changes, of=record))
+    bought = fits.evaluation.bought
+    if rerank is None and fits.reranked is not None:  # questions have late interaction unless they say otherwise
+        bought = fits.reranked.bought or bought
+    return CalibrationResult(calibration, fits.evaluation, bought, fits.reranked, is_applied, reason, tuple(left_out))
+
+
+async def _read_collection(collection: Collection, name: str, source: LabelSource) -> tuple[CollectionRecord, int]:
+    """Return the record of a collection, and the number of its keys.
+
+    Raises:
+        InvalidContent: its temperature lets weights say nothing, or no document has a key.
+    """
     record = await READS.run(_read_record, collection)
     if not 0 < record.settings.temperature < math.inf:
         raise InvalidContent.at(
@@ -159,51 +192,48 @@ async def calibrate_collection(
         )
     keys = await ARRAYS.run(lambda: collection.keys)
     if not keys:
-        raise InvalidContent.at(
-            "/questions" if source == "labels" else "/from", f"no document of {name!r} has a key: write some first"
-        )
-    reranker = None
+        pointer = "/questions" if source == "labels" else "/from"
+        raise InvalidContent.at(pointer, f"no document of {name!r} has a key: write some first")
+    return record, keys
+
+
+def _choose_reranker(
+    collection: Collection, rerank: RerankModel | None, questions: Sequence[LabelledQuestion]
+) -> tuple[RerankerSettings | None, tuple[float, ...]]:
+    """Return the reranker whose weight is fitted too, None without one, and the weights to try.
+
+    Without a choice it is late interaction, which then counts, if the questions have it.
+    """
     if rerank is not None:
-        reranker = replace(resolve_rerank(record, collection.encoders, rerank), weight=1.0)
-    undecided, weights = 0, weights_of(reranker)
-    if source == "feedback":
-        labels = await READS.run(read_labels, collection)
-        questions, undecided = _from_feedback(record, labels), labels.undecided
-        texts = [question for question in questions if isinstance(question.query, str)]
-        if reranker is not None or (texts and asks_with_late(collection, [texts[0].query])):
-            questions = texts
-    is_usual = reranker is None and asks_with_late(collection, [question.query for question in questions])
-    if is_usual:
-        reranker, weights = replace(USUAL_LATE, weight=1.0), LATE_WEIGHTS[1:]
-    numbered, left_out = await READS.run(_leave_unknown_out, collection, questions)
-    if source == "feedback":
-        numbered = numbered[-MAX_LABELS:]
-    try:
-        distinct = _deduplicate(numbered)
-        again = len(numbered) - len(distinct)
-        _check_questions(record, distinct)
-        labelled = [question for _, question in distinct]
-        check_labels(labelled, left_out, source=source, again=again, undecided=undecided)
-        job = _CalibrationJob(collection, record, keys, distinct, reranker, weights)
-        fits = await job.run()
-    except InvalidContent as error:
-        raise _name_feedback(error, questions) if source == "feedback" else error from None
-    assessed, calibration = fits.evaluation, job.build_calibration(fits, source=source, now=now)
-    reason = None
-    if not assessed.gains:
-        stored = _find_to_extend(record, calibration.rerank)
-        if stored is not None and calibration.reranked is not None:
-            calibration = replace(stored, rerank=calibration.rerank, reranked=calibration.reranked)
-        else:
-            reason = _explain_no_gain(assessed)
-    if apply and reason is None:
-        changes = {"temperature": calibration.temperature, "null": calibration.null, "calibration": calibration.text()}
-        await WRITES.run(partial(catalogue.change, name, changes, of=record))
-    bought = fits.reranked.bought if is_usual and fits.reranked is not None else None
-    is_applied = apply and reason is None
-    return CalibrationResult(
-        calibration, assessed, bought or assessed.bought, fits.reranked, is_applied, reason, tuple(left_out)
-    )
+        chosen = replace(resolve_reranker(collection.record, collection.encoders, rerank), weight=1.0)
+        return chosen, chosen.grid
+    if asks_with_late(collection, [question.query for question in questions]):
+        return replace(USUAL_LATE, weight=1.0), USUAL_LATE.grid[1:]
+    return None, (0.0,)
+
+
+def _leave_vectors_out(
+    collection: Collection, questions: Sequence[LabelledQuestion], *, has_reranker: bool
+) -> Sequence[LabelledQuestion]:
+    """Return the questions from feedback that are texts, if a reranker or late interaction reads them; else all."""
+    texts = [question for question in questions if isinstance(question.query, str)]
+    reads_texts = has_reranker or (texts and asks_with_late(collection, [texts[0].query]))
+    return texts if reads_texts else questions
+
+
+def _judge_gain(
+    record: CollectionRecord, assessed: Evaluation, calibration: Calibration
+) -> tuple[Calibration, str | None]:
+    """Return the calibration that is worth storing, and why there is none; None if there is.
+
+    If the fit gains nothing, what it says of a reranker may still extend the stored calibration.
+    """
+    if assessed.gains:
+        return calibration, None
+    stored = _find_to_extend(record, calibration.rerank)
+    if stored is None or calibration.reranked is None:
+        return calibration, _explain_no_gain(assessed)
+    return replace(stored, rerank=calibration.rerank, reranked=calibration.reranked), None
 
 
 def _read_record(collection: Collection) -> CollectionRecord:
@@ -234,7 +264,7 @@ class _Fits:
 
     evaluation: Evaluation
     temperature: float
-    reranked: RerankEvaluation | None
+    reranked: RerankedEvaluation | None
 
 
 @dataclass(frozen=True)
@@ -254,7 +284,7 @@ class _CalibrationJob:
     record: CollectionRecord
     keys: int
     questions: Sequence[NumberedQuestion]
-    reranker: Rerank | None
+    reranker: RerankerSettings | None
     weights: tuple[float, ...]
 
     async def run(self) -> _Fits:
@@ -281,7 +311,9 @@ class _CalibrationJob:
         has_words = any(_has_words(question.query) for _, question in self.questions)
         return FULL_TEXT_WEIGHTS if has_words else FULL_TEXT_WEIGHTS[:1]
 
-    async def _fill(self, tables: _Tables, vectors: Sequence[Array], heads: Sequence[ReadTerm] | None = None) -> None:
+    async def _fill(
+        self, tables: _Tables, vectors: Sequence[Array], heads: Sequence[HeadAddends] | None = None
+    ) -> None:
         """Add all questions to a table, in batches, so that other callers get their turn in between.
 
         With what the reranker says of each question's best documents it is the table `reranked`, else `plain`.
@@ -313,8 +345,8 @@ class _CalibrationJob:
         )
 
     async def _evaluate_reranked(
-        self, tables: _Tables, groups: Array, reranker: Rerank, temperature: float
-    ) -> RerankEvaluation:
+        self, tables: _Tables, groups: Array, reranker: RerankerSettings, temperature: float
+    ) -> RerankedEvaluation:
         """Fit the weight of the reranker at one temperature, and measure what that gains."""
         made = await profile_off_topic(self.collection, self.record, self.keys, self.weights, reranker, temperature)
         off_topic = made and made.at(temperature)
@@ -369,20 +401,15 @@ class _Tables:
         self.reranked = ProfileBuilder(temperature, keys, weights, scored=True)
         self.nulls = list[float | Background | None]()
 
-    def add_reranked(self, similarities: Sequence[_QuestionSimilarities], heads: Sequence[ReadTerm]) -> None:
+    def add_reranked(self, similarities: Sequence[_QuestionSimilarities], heads: Sequence[HeadAddends]) -> None:
         """Add questions with what the reranker says of their best documents; blocks."""
         pairs = zip(similarities, heads, strict=True)
         _add_profiles(self.reranked, [replace(one, ranks=(head.rows, head.logits)) for one, head in pairs])
 
 
-def weights_of(reranker: Rerank | None) -> tuple[float, ...]:
-    """Return the weights of a reranker to try; late interaction counts or not."""
-    return LATE_WEIGHTS if reranker is not None and reranker.model == LATE else RERANK_WEIGHTS
-
-
 async def _read_heads(
-    collection: Collection, questions: Sequence[NumberedQuestion], reranker: Rerank, temperature: float
-) -> list[ReadTerm]:
+    collection: Collection, questions: Sequence[NumberedQuestion], reranker: RerankerSettings, temperature: float
+) -> list[HeadAddends]:
     """Return what a reranker says of the best documents of each question.
 
     Raises:
@@ -403,7 +430,7 @@ async def _read_heads(
     return await read_query_heads(collection, texts, reranker, temperature, pointers)
 
 
-def _find_to_extend(record: CollectionRecord, reranker: Rerank | None) -> Calibration | None:
+def _find_to_extend(record: CollectionRecord, reranker: RerankerSettings | None) -> Calibration | None:
     """Return the stored calibration if it holds and lacks this reranker."""
     stored = Calibration.read(record.settings.calibration)
     if reranker is None or stored is None:

@@ -16,7 +16,7 @@ from softkv_service.retrieval.calibration import (
     DocumentKeys,
     OffTopic,
     ProfileBuilder,
-    Rerank,
+    RerankerSettings,
     null_logit,
 )
 from softkv_service.retrieval.collections import (
@@ -27,7 +27,7 @@ from softkv_service.retrieval.collections import (
     get_null_encoder,
 )
 from softkv_service.retrieval.projection import Projection, read_projection
-from softkv_service.retrieval.queries import Array, ReadTerm, check_complete, read_query_heads
+from softkv_service.retrieval.queries import Array, HeadAddends, check_complete, read_query_heads
 from softkv_service.retrieval.verdict import NullKey, resolve_null
 from softkv_service.scheduling import ARRAYS
 from softkv_service.storage.records import CollectionRecord
@@ -47,7 +47,7 @@ async def profile_off_topic(
     record: CollectionRecord,
     keys: int,
     words: tuple[float, ...] = FULL_TEXT_WEIGHTS[:1],
-    reranker: Rerank | None = None,
+    reranker: RerankerSettings | None = None,
     reranked_at: float | None = None,
 ) -> OffTopic | None:
     """Ask a collection made off-topic questions.
@@ -78,7 +78,7 @@ async def profile_off_topic(
     profiling = ProfileBuilder(temperature, keys, words, scored=reranker is not None)
     calibration = Calibration.read(record.settings.calibration)
     before = temperature if calibration is None else profiling.nearest(calibration.undo(temperature, None)[0])
-    heads: Sequence[ReadTerm] = ()
+    heads: Sequence[HeadAddends] = ()
     if reranker is not None:
         head_temperature = temperature if reranked_at is None else reranked_at
         texts = [text for text, _ in questions]

@@ -11,14 +11,7 @@ from __future__ import annotations
 from softkv_service.retrieval.queries.arrays import MAX_LOGITS, Arrays, attend_over_arrays
 from softkv_service.retrieval.queries.attend import attend_collection, read_query_heads
 from softkv_service.retrieval.queries.compare import ComparisonResult, TimedSearch, compare_collection, compare_rows
-from softkv_service.retrieval.queries.defaults import (
-    AppliedDefaults,
-    apply_defaults,
-    asks_with_late,
-    complete_question,
-    format_defaults,
-    read_defaults,
-)
+from softkv_service.retrieval.queries.defaults import complete_question, format_defaults, read_defaults
 from softkv_service.retrieval.queries.documents import BestKey, Document
 from softkv_service.retrieval.queries.leave_one_out import MAX_WORDS, leave_words_out
 from softkv_service.retrieval.queries.places import MAX_MATCHES, check_matches
@@ -31,14 +24,14 @@ from softkv_service.retrieval.queries.question import (
     check_texts,
     encode_queries,
 )
-from softkv_service.retrieval.queries.readers import MAX_ANSWER_GROUPS, MAX_SENTENCES
+from softkv_service.retrieval.queries.readers import LOST_CALIBRATION, MAX_ANSWER_GROUPS, MAX_SENTENCES
 from softkv_service.retrieval.queries.results import FullText, Match, Reading, Result
 from softkv_service.retrieval.queries.sweep import sweep_collection
 from softkv_service.retrieval.queries.terms import (
-    MAX_RERANK_QUERY,
-    ReadTerm,
+    HeadAddends,
+    asks_with_late,
     fits_full_text,
     parse_full_text_query,
-    resolve_rerank,
+    resolve_reranker,
 )
 from softkv_service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, MAX_TOKENS_WITHOUT_HEADS, trace_text

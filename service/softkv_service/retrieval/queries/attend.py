@@ -1,54 +1,27 @@
-"""Attention over every document of a collection, by a plan that is built once for a version of it."""
+"""Attention over every document of a collection: encode → terms → lookup → readers → judge → shape.
+
+A `Plan` has the encoded queries of a request, their terms and readers. It asks each version of the collection that
+answers it, and what follows from its answers is read and judged there. The route shapes the results.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import Generic, TypeVar
 
-from softkv_attention.lookup import (
-    Answer,
-    Coverage,
-    Question,
-    add_to_head,
-    before_addends,
-    cover_missing_rows,
-)
-from softkv_service.encoding import LATE, EncoderFacts
-from softkv_service.retrieval.calibration import Rerank
-from softkv_service.retrieval.collections import (
-    Collection,
-    Planned,
-    PlannedReading,
-    Snapshot,
-    get_encoding_queue,
-    get_null_encoder,
-    get_reranker_queue,
-    get_words_queue,
-    parse_filter,
-)
+from softkv_attention.lookup import Answer, Coverage, Question, add_to_head, before_addends, cover_missing_rows
+from softkv_service.encoding import EncoderFacts, Encoders
+from softkv_service.retrieval.calibration import RerankerSettings
+from softkv_service.retrieval.collections import Collection, Planned, Snapshot, get_null_encoder, parse_filter
 from softkv_service.retrieval.queries.documents import StoredDocuments
 from softkv_service.retrieval.queries.lookup import lookup_question
 from softkv_service.retrieval.queries.places import check_places
-from softkv_service.retrieval.queries.query_parts import (
-    EncodedSum,
-    Query,
-    WeightedSum,
-    add_up,
-    encode_sums,
-    find_words,
-    keys_in,
-)
-from softkv_service.retrieval.queries.question import (
-    EncodedQuery,
-    check_complete,
-    check_queries,
-    encode_queries,
-)
-from softkv_service.retrieval.queries.readers import Reader, check_highlight, choose_readers, highlight_matches
+from softkv_service.retrieval.queries.query_parts import EncodedSum, Query, WeightedSum, add_up, encode_sums, keys_in
+from softkv_service.retrieval.queries.question import EncodedQuery, check_complete, check_queries, encode_queries
+from softkv_service.retrieval.queries.readers import Reader, choose_readers
 from softkv_service.retrieval.queries.results import (
     Answered,
     Result,
@@ -57,39 +30,30 @@ from softkv_service.retrieval.queries.results import (
     warn_of_filters,
 )
 from softkv_service.retrieval.queries.terms import (
-    MAX_RERANK_QUERY,
+    NO_LOGIT_TERMS,
     Head,
+    HeadAddends,
     LogitTerms,
+    QueryTerm,
     ReadTerm,
-    TermsBuilder,
-    add_reranked,
-    check_rerank,
-    check_sums,
-    compute_late_term,
-    compute_rerank_term,
-    join_reranked,
+    add_up_terms,
+    choose_terms,
+    encode_words,
     most_documents,
-    prepare_terms,
     read_head,
-    resolve_rerank,
-    resolve_reranked_null,
-    resolve_words,
 )
 from softkv_service.retrieval.question import CollectionQuestion
-from softkv_service.retrieval.verdict import (
-    OUTSIDE_CALIBRATION,
-    ConfidenceModel,
-    consult_labels,
-    resolve_null,
-    settle_confidence,
-)
+from softkv_service.retrieval.verdict import UNCALIBRATED, resolve_null
 from softkv_service.storage.errors import NotInMemory
+from softkv_service.storage.records import CollectionRecord
 
 DOCUMENTS_PER_EXTRA_QUESTION = 2**16
 """A full-text query counts as one extra query of a batch per 65,536 documents."""
 
 MAX_QUERIES_AT_ONCE = 64
 """Queries whose best documents a reranker reads at once for a calibration."""
+
+T = TypeVar("T")
 
 
 async def attend_collection(
@@ -109,214 +73,11 @@ async def attend_collection(
     Raises:
         RetrievalError: a query does not fit the collection, or options cannot be met.
     """
-    readers = choose_readers(question, len(queries))
-    if question.rerank is not None:
-        reranker = resolve_rerank(collection.record, collection.encoders, question.rerank, question.rerank.weight)
-        question = question.copy_with(reranker=reranker)
-        if reranker.model == LATE:
-            await read_question_words(collection, queries)
-    plan = await Plan.prepare(collection, queries, question, pointers, readers)
-    build: Callable[[Snapshot], Planned[list[Result]]] = plan.build
-    count, results = len(queries), None
-    if plan.question.reranker is not None:
-        heads = await read_heads(collection, plan, plan.question.reranker, count)
-        build, count, results = partial(build_reranked, plan, heads), 0, heads.results()
-    if results is None:
-        documents, parts = collection.size, sum(len(query.parts) for query in queries if isinstance(query, WeightedSum))
-        read, size = plan.documents_read(documents) + parts, plan.scan_size(documents)
-        results = await collection.ask(build, size=size, read=read, count=count, lookup_only=plan.lookup_only)
-    return await highlight_matches(collection, results) if "highlight" in question.fields else results
-
-
-async def read_heads(collection: Collection, plan: Plan, rerank: Rerank, count: int = 0) -> Heads:
-    """Let a reranker read the best documents of each query of a plan.
-
-    The best documents are those of the plan without the reranker. A document that is written meanwhile gets no addend.
-
-    Args:
-        collection: the collection to query.
-        plan: the plan without the reranker's terms.
-        rerank: the reranker, with a number as its weight.
-        count: the number of questions that the caller asked.
-
-    Raises:
-        InvalidContent: the service lacks the reranker, a query is a vector or too long, the reranker cannot read it
-            beside a document, or the options do not allow terms.
-        RetrievalError: the reranker is not ready, or the collection cannot be queried.
-    """
-    queries = check_rerank(plan.queries, plan.question, plan.pointers)
-    read = await find_reader(collection, plan, rerank)
-    lookup_only, read_per_query = plan.lookup_only, rerank.depth + (plan.question.head or 0)
-    documents = len(queries) * min(read_per_query, collection.size)
-    build = partial(PlannedHeads.build, plan, rerank.depth)
-    heads = await collection.ask(build, size=len(queries), read=documents, count=count, lookup_only=lookup_only)
-    triples = zip(queries, heads.heads, plan.pointers, strict=True)
-    return replace(heads, terms=await asyncio.gather(*(read(query, head, pointer) for query, head, pointer in triples)))
-
-
-ReadHead: TypeAlias = Callable[[str, Head, str], Awaitable[ReadTerm]]
-"""Reads the best documents of a query, whose position in the request is the last argument, and returns a term."""
-
-
-async def find_reader(collection: Collection, plan: Plan, rerank: Rerank) -> ReadHead:
-    """Return what reads the best documents of a query: a reranker, or late interaction.
-
-    Args:
-        collection: the collection that is asked.
-        plan: the plan of the queries.
-        rerank: the reranker, with a number as its weight.
-
-    Raises:
-        InvalidContent: the service lacks the reranker, or the gain of late interaction with this encoder is unmeasured.
-        RetrievalError: it is not ready.
-    """
-    weight = rerank.weight
-    assert weight != "auto"  # resolve_rerank has replaced it by a number
-    if rerank.model == LATE:
-        words, late = await get_words_queue(collection.encoders, collection.record.settings)
-        temperature = plan.question.temperature
-        if temperature is None:
-            temperature = collection.record.settings.temperature
-        assert temperature != "auto"  # check_rerank
-        read = partial(
-            compute_late_term,
-            read_kept=collection.read_words if collection.record.settings.late else None,
-            explained=plan.question.explained,
-        )
-        return lambda query, head, _: read(words, query, head, late, temperature, weight)
-    queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
-    return lambda query, head, pointer: compute_rerank_term(queue, query, head, weight, pointer)
-
-
-async def read_question_words(collection: Collection, queries: Sequence[Query]) -> None:
-    """Read the words of the queries that are texts, and keep their vectors, which come from the same pass.
-
-    Raises:
-        InvalidContent: the gain of late interaction with the collection's encoder is unmeasured.
-        RetrievalError: the encoder is not ready.
-    """
-    settings = collection.record.settings
-    words, _ = await get_words_queue(collection.encoders, settings)
-    texts = [query for query in queries if isinstance(query, str) and len(query) <= MAX_RERANK_QUERY]
-    encoded = await words.encode_each(texts, "query")
-    queue = await get_encoding_queue(collection.encoders, settings)
-    queue.cache.keep(dict(zip(texts, encoded, strict=True)), "query")
-
-
-async def read_query_heads(
-    collection: Collection, texts: Sequence[str], rerank: Rerank, temperature: float, pointers: Sequence[str]
-) -> list[ReadTerm]:
-    """Return for each text what a reranker adds to the logits of its best documents.
-
-    Args:
-        collection: the collection to query.
-        texts: the queries, as many as there are.
-        rerank: the reranker, with a number as its weight.
-        temperature: the temperature of the logits.
-        pointers: the position of each query in the request, for errors.
-
-    Raises:
-        RetrievalError: as `read_heads`.
-    """
-    size, terms = max(1, min(MAX_QUERIES_AT_ONCE, most_documents(rerank.model) // rerank.depth)), list[ReadTerm]()
-    for start in range(0, len(texts), size):
-        batch = slice(start, start + size)
-        question = CollectionQuestion(top_k=rerank.depth, temperature=temperature, null=False, reranker=rerank)
-        plan = await Plan.prepare(collection, texts[batch], question, pointers[batch])
-        terms += (await read_heads(collection, plan, rerank)).terms
-    return terms
-
-
-@dataclass(frozen=True, eq=False)
-class Heads:
-    """The answers to the queries of a plan before a reranker has read their best documents.
-
-    Attributes:
-        planned: the queries in the version of the collection that was read.
-        answers: their answers; None if `add_to_head` is not for these questions.
-        heads: the best documents of each query.
-        terms: for each query what the reranker adds to the logits of these documents; empty before it has read them.
-    """
-
-    planned: PlannedQueries
-    answers: Sequence[Answer] | None
-    heads: Sequence[Head]
-    terms: Sequence[ReadTerm] = ()
-
-    def settle(self, snapshot: Snapshot) -> Callable[[], list[Result]] | None:
-        """Return a function that builds the results with the reranker's terms; None if that takes another scan."""
-        before = self.planned.snapshot
-        same = snapshot is before or (snapshot.view is before.view and snapshot.state == before.state)
-        if self.answers is None or not same:
-            return None
-        settled = list[Answer]()
-        for answer, base_question, term in zip(self.answers, self.planned.questions, self.terms, strict=True):
-            added = add_to_head(answer, base_question, snapshot.view.facts, term.rows, term.addends)
-            if added is None:
-                return None
-            settled.append(added)
-        terms = [None] * len(settled) if self.planned.plan.terms is None else self.planned.plan.terms(snapshot)
-        planned = replace(self.planned, snapshot=snapshot, terms=join_reranked(terms, self.terms))
-        return partial(planned.finish, settled)
-
-    def results(self) -> list[Result] | None:
-        """Return the results of the version whose best documents were read; None if another look has to be taken.
-
-        The other look scans the keys with the reranker's terms, or reads documents that are not in memory, such as
-        those that were deleted meanwhile. Its results are of the version that it sees.
-        """
-        snapshot = self.planned.snapshot
-        if not snapshot.lasts or (build := self.settle(snapshot)) is None:
-            return None
-        with suppress(NotInMemory):
-            return build()
-        return None
-
-
-def build_reranked(plan: Plan, heads: Heads, snapshot: Snapshot) -> Planned[list[Result]]:
-    """Build the questions of a plan with a reranker's terms for one version of the collection.
-
-    No question is left if the answers without these terms have this version, and the terms can be added to them.
-    """
-    build = heads.settle(snapshot)
-    if build is None:
-        return replace(plan, terms=add_reranked(plan.terms, heads.terms)).build(snapshot)
-    return PlannedReading(lambda _: build(), snapshot)
-
-
-@dataclass(frozen=True, eq=False)
-class PlannedHeads:
-    """The queries of a plan in one version of the collection, of which only the best documents are read.
-
-    Attributes:
-        depth: the number of these documents.
-        can_settle: whether the final answers may follow from these answers.
-        questions: the questions, which list enough documents.
-    """
-
-    planned: PlannedQueries
-    depth: int
-    can_settle: bool
-    questions: Sequence[Question]
-
-    @classmethod
-    def build(cls, plan: Plan, depth: int, snapshot: Snapshot) -> PlannedHeads:
-        """Build the questions for one version of the collection; see `Plan.build`."""
-        planned, facts = plan.build(snapshot), snapshot.view.facts
-        before = [before_addends(question, facts, depth) for question in planned.questions]
-        questions = [question for question in before if question is not None]
-        if len(questions) == len(before) and not plan.question.allow_missing:
-            return cls(planned, depth, True, questions)
-        questions = [
-            replace(question, top_k=depth + 1, top_p=None, max_error=None, output=False, weigh_all=False)
-            for question in planned.questions
-        ]
-        return cls(planned, depth, False, questions)
-
-    def finish(self, batch_answers: list[Answer]) -> Heads:
-        """Return the answers with the texts of their best documents."""
-        heads = [read_head(self.planned.snapshot, answer, self.depth) for answer in batch_answers]
-        return Heads(self.planned, batch_answers if self.can_settle else None, heads)
+    plan = await Plan.prepare(collection, queries, question, pointers)
+    results = await plan.ask(collection)
+    for reader in plan.readers:
+        results = await reader.complete(collection, results)
+    return results
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,7 +89,7 @@ class Plan:
         question: the options of each query, resolved by the collection's calibration.
         pointers: the position of each query in the request, for errors.
         encoder: the facts of the encoder, if the null key needs them.
-        terms: builds the terms that are added to the logits; None without a bias and full text.
+        terms: what changes the weights.
         readers: what describes the answers.
     """
 
@@ -336,20 +97,93 @@ class Plan:
     question: CollectionQuestion
     pointers: Sequence[str]
     encoder: EncoderFacts | None
-    terms: TermsBuilder | None
-    readers: Sequence[Reader] = ()
+    terms: Sequence[QueryTerm]
+    readers: Sequence[Reader]
+
+    @classmethod
+    async def prepare(
+        cls, collection: Collection, queries: Sequence[Query], question: CollectionQuestion, pointers: Sequence[str]
+    ) -> Plan:
+        """Check the options, encode the texts, and prepare the terms; see `attend_collection`."""
+        record, encoders = collection.record, collection.encoders
+        readers = choose_readers(record, question, queries)
+        question, terms = choose_terms(collection, queries, question, pointers)
+        if question.diversity is not None:
+            check_places(record, question, next((reader.name for reader in readers if reader.is_of_first), None))
+        if question.compares_words:
+            await encode_words(collection, queries)
+        encoded = await _encode(encoders, record, queries, pointers)
+        encoder = await get_null_encoder(encoders, record, question.null)
+        prepared = [await term.prepare(collection) for term in terms]
+        return cls(encoded, question, pointers, encoder, prepared, readers)
+
+    async def ask(self, collection: Collection) -> list[Result]:
+        """Look the queries up, and return their results. If a term has yet to read documents, it does so first."""
+        build: Callable[[Snapshot], Planned[list[Result]]] = self.build
+        count = len(self.queries)
+        if self.head_term is not None:
+            first = await self.read_heads(collection, self.head_term, count)
+            results = first.results()
+            if results is not None:
+                return results
+            build, count = first.build, 0
+        documents = collection.size
+        return await collection.ask(
+            build,
+            size=self.scan_size(documents),
+            read=self.documents_read(documents),
+            count=count,
+            lookup_only=self.lookup_only,
+        )
+
+    async def read_heads(self, collection: Collection, term: QueryTerm, count: int = 0) -> FirstLook:
+        """Let a term read the best documents of each query. A document that is written meanwhile gets no addend.
+
+        Args:
+            collection: the collection to query.
+            term: the term.
+            count: the number of questions that the caller asked.
+
+        Raises:
+            RetrievalError: a model cannot read a query beside a document, or the collection cannot be queried.
+        """
+        read_per_query = term.depth + (self.question.head or 0)
+        first = await collection.ask(
+            partial(self.build_first, term.depth),
+            size=len(self.queries),
+            read=len(self.queries) * min(read_per_query, collection.size),
+            count=count,
+            lookup_only=self.lookup_only,
+        )
+        return replace(first, read=await term.read(first.heads))
+
+    @property
+    def head_term(self) -> QueryTerm | None:
+        """The term that has yet to read the best documents of each query; None if all terms have addends."""
+        return next((term for term in self.terms if term.depth), None)
+
+    @property
+    def prior_terms(self) -> list[QueryTerm]:
+        """The terms whose addends are known before the lookup."""
+        return [term for term in self.terms if not term.depth]
 
     @property
     def lookup_only(self) -> bool:
         """Whether its lookup is most of the work that answering takes."""
         bounded = self.question.top_k is not None or self.question.top_p is None
         sums = any(isinstance(query, EncodedSum) for query in self.queries)
-        return bounded and self.terms is None and not self.readers and not sums
+        return bounded and not self.prior_terms and not self.reads_all and not sums
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether a reader reads a number of every document."""
+        return any(reader.reads_all for reader in self.readers)
 
     def documents_read(self, documents: int) -> int:
-        """Return how many documents of a collection are read for the answers."""
-        per_query = documents if self.readers else min(self.question.head or 0, documents)
-        return len(self.queries) * per_query
+        """Return how many documents of a collection are read for the answers, and for weighted sums."""
+        per_query = documents if self.reads_all else min(self.question.head or 0, documents)
+        parts = sum(len(query.sent.parts) for query in self.queries if isinstance(query, EncodedSum))
+        return len(self.queries) * per_query + parts
 
     def scan_size(self, documents: int) -> int:
         """Return as how many questions of a batch the queries count, in a collection of this many documents.
@@ -359,41 +193,6 @@ class Plan:
         if not self.question.full_text and self.question.reranker is None:
             return len(self.queries)
         return len(self.queries) * (1 + documents // DOCUMENTS_PER_EXTRA_QUESTION)
-
-    @classmethod
-    async def prepare(
-        cls,
-        collection: Collection,
-        queries: Sequence[Query],
-        question: CollectionQuestion,
-        pointers: Sequence[str],
-        readers: Sequence[Reader] = (),
-    ) -> Plan:
-        """Check the options, rank documents for full text, and encode the texts; see `attend_collection`."""
-        record, encoders = collection.record, collection.encoders
-        vectors_and_texts = [query for query in queries if not isinstance(query, WeightedSum)]
-        if question.full_text is not None:
-            question = resolve_words(record, question)
-        if question.reranker is not None:
-            question = resolve_reranked_null(record, question)
-        if question.min_confidence is not None:
-            question = settle_confidence(record, question, has_sums=len(vectors_and_texts) < len(queries))
-        if question.full_text:
-            check_sums(queries, question)
-        if question.diversity is not None:
-            check_places(record, question)
-        if "highlight" in question.fields:
-            check_highlight(record)
-        terms = None
-        if question.full_text or question.bias is not None:
-            terms = await prepare_terms(collection, [find_words(query) for query in queries], question)
-        encoded: Sequence[EncodedQuery | EncodedSum]
-        if len(vectors_and_texts) == len(queries):
-            encoded = await encode_queries(encoders, record, vectors_and_texts, pointers)
-        else:
-            encoded = await encode_sums(encoders, record, queries, pointers)
-        encoder = await get_null_encoder(encoders, record, question.null)
-        return cls(encoded, question, pointers, encoder, terms, readers)
 
     def build(self, snapshot: Snapshot) -> PlannedQueries:
         """Build the questions for one version of the collection.
@@ -420,7 +219,7 @@ class Plan:
         mask, exact = snapshot.passing(condition), snapshot.restriction is not None
         if "output" in question.fields:
             snapshot.require_values(mask)
-        terms = [None] * len(self.queries) if self.terms is None else self.terms(snapshot)
+        terms = add_up_terms(self.terms, snapshot, len(queries)) if self.terms else [None] * len(queries)
         questions = [
             lookup_question(
                 record,
@@ -435,6 +234,97 @@ class Plan:
             for query, added in zip(queries, terms, strict=True)
         ]
         return PlannedQueries(self, snapshot, queries, questions, terms)
+
+    def build_first(self, depth: int, snapshot: Snapshot) -> Lookup[FirstLook]:
+        """Build the questions without the term that has yet to read documents; their answers list these documents.
+
+        Args:
+            depth: the number of documents that it reads.
+            snapshot: the version of the collection.
+        """
+        planned, facts = replace(self, terms=self.prior_terms).build(snapshot), snapshot.view.facts
+        before = [before_addends(question, facts, depth) for question in planned.questions]
+        questions = [question for question in before if question is not None]
+        may_add = len(questions) == len(before) and not self.question.allow_missing
+        if not may_add:
+            questions = [
+                replace(question, top_k=depth + 1, top_p=None, max_error=None, output=False, weigh_all=False)
+                for question in planned.questions
+            ]
+
+        def finish(batch_answers: list[Answer]) -> FirstLook:
+            heads = [read_head(snapshot, answer, depth) for answer in batch_answers]
+            return FirstLook(planned, batch_answers if may_add else None, heads)
+
+        return Lookup(questions, finish)
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup(Generic[T]):
+    """Questions to one version of a collection, and what follows from their answers."""
+
+    questions: Sequence[Question]
+    finish: Callable[[list[Answer]], T]
+
+
+@dataclass(frozen=True, eq=False)
+class FirstLook:
+    """The answers to the queries of a plan before a term has read their best documents.
+
+    Attributes:
+        planned: the queries in the version of the collection that was read, with the other terms.
+        answers: their answers; None if `add_to_head` is not for these questions.
+        heads: the best documents of each query.
+        read: the term with its addends; None before it has read them.
+    """
+
+    planned: PlannedQueries
+    answers: Sequence[Answer] | None
+    heads: Sequence[Head]
+    read: ReadTerm | None = None
+
+    def results(self) -> list[Result] | None:
+        """Return the results of the version whose best documents were read; None if another look has to be taken.
+
+        The other look scans the keys with all terms, or reads documents that are not in memory, such as those that were
+        deleted meanwhile. Its results are of the version that it sees.
+        """
+        snapshot = self.planned.snapshot
+        if not snapshot.lasts or (build := self._settle(snapshot)) is None:
+            return None
+        with suppress(NotInMemory):
+            return build()
+        return None
+
+    def build(self, snapshot: Snapshot) -> Planned[list[Result]]:
+        """Build the questions with all terms for one version of the collection.
+
+        No question is left if the first answers have this version, and the addends can be added to them.
+        """
+        build, plan = self._settle(snapshot), self.planned.plan
+        if build is not None:
+            return Lookup((), lambda _: build())
+        assert self.read is not None
+        return replace(plan, terms=[*plan.terms, self.read]).build(snapshot)
+
+    def _settle(self, snapshot: Snapshot) -> Callable[[], list[Result]] | None:
+        """Return a function that builds the results with the addends; None if that takes another scan."""
+        before, read = self.planned.snapshot, self.read
+        assert read is not None
+        same = snapshot is before or (snapshot.view is before.view and snapshot.state == before.state)
+        if self.answers is None or not same:
+            return None
+        settled, terms = list[Answer](), list[LogitTerms | None]()
+        sums = add_up_terms(self.planned.plan.terms, snapshot, len(self.answers))
+        for answer, question, addends, other in zip(
+            self.answers, self.planned.questions, read.of_queries, sums, strict=True
+        ):
+            added = add_to_head(answer, question, snapshot.view.facts, *addends.by_row)
+            if added is None:
+                return None
+            settled.append(added)
+            terms.append((other or NO_LOGIT_TERMS).join(addends))
+        return partial(replace(self.planned, snapshot=snapshot, terms=terms).finish, settled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -454,28 +344,19 @@ class PlannedQueries:
     terms: Sequence[LogitTerms | None]
 
     def finish(self, batch_answers: list[Answer]) -> list[Result]:
-        """Return the result of each query, which follows from its answer."""
+        """Return the result of each query: what the readers say of its answer, and the verdict."""
         snapshot, question = self.snapshot, self.plan.question
         documents = StoredDocuments(snapshot, question.reads)
-        confidences, labels = self._compute_confidences(batch_answers)
-        answered = Answered(question, snapshot, self.questions, batch_answers, self.terms, documents)
+        answered = Answered(question, snapshot, self.queries, self.questions, batch_answers, self.terms, documents)
         of_readers = [reader.read(answered) for reader in self.plan.readers]
-        results = list[Result]()
+        builder, results = ResultBuilder(snapshot.record, question, documents, UNCALIBRATED), list[Result]()
         for i, (query, answer) in enumerate(zip(self.queries, batch_answers, strict=True)):
             coverage, added = None, self.terms[i]
             if question.allow_missing:
                 answer, coverage = cover_missing_rows(answer, self.questions[i], snapshot.view.facts, snapshot.missing)
                 coverage = _count_visible(snapshot, coverage)
-            is_outside = query.is_sum and snapshot.record.settings.calibration is not None
-            about_sum = OUTSIDE_CALIBRATION.format("the query is a weighted sum")
-            builder = ResultBuilder(snapshot.record, question, documents, about_sum if is_outside else labels)
-            result = builder.build(
-                query,
-                answer,
-                None if added is None or not question.explained else added,
-                None if query.is_sum else confidences[i],
-                [readings[i] for readings in of_readers],
-            )
+            readings = [readings[i] for readings in of_readers]
+            result = builder.build(query, answer, None if added is None or not question.explained else added, readings)
             if coverage is not None:
                 result = replace(result, coverage=coverage)
             if added is not None:
@@ -484,20 +365,6 @@ class PlannedQueries:
                 result = replace(result, warnings=warn_of_filters(snapshot, question, answer.documents))
             results.append(result)
         return results
-
-    def _compute_confidences(self, batch_answers: Sequence[Answer]) -> tuple[Sequence[ConfidenceModel | None], str]:
-        """Return what computes the confidences of each answer, and a clause on labels for the reasons.
-
-        Raises:
-            InvalidContent: an option needs a calibration that the collection does not have.
-        """
-        snapshot, question = self.snapshot, self.plan.question
-        model, labels = consult_labels(snapshot.record, question, of_part=snapshot.restriction is not None)
-        if model is None:
-            return [None] * len(batch_answers), labels
-        pairs = zip(self.terms, batch_answers, strict=True)
-        scores = [0.0 if terms is None else terms.score_of_best(answer) for terms, answer in pairs]
-        return model.about(snapshot.view, self.questions, batch_answers, scores), labels
 
 
 def _count_visible(snapshot: Snapshot, coverage: Coverage) -> Coverage:
@@ -508,3 +375,45 @@ def _count_visible(snapshot: Snapshot, coverage: Coverage) -> Coverage:
     rows, usage = snapshot.reader.rows_where(number), snapshot.reader.usage(number)
     available = snapshot.view.count_documents(rows, snapshot.passing(None))
     return replace(coverage, documents=available, total=usage.documents - usage.keyless)
+
+
+async def _encode(
+    encoders: Encoders, record: CollectionRecord, queries: Sequence[Query], pointers: Sequence[str]
+) -> Sequence[EncodedQuery | EncodedSum]:
+    """Encode the texts of queries; see `encode_sums`, and `encode_queries` if none is a weighted sum."""
+    vectors_and_texts = [query for query in queries if not isinstance(query, WeightedSum)]
+    if len(vectors_and_texts) == len(queries):
+        return await encode_queries(encoders, record, vectors_and_texts, pointers)
+    return await encode_sums(encoders, record, queries, pointers)
+
+
+async def read_query_heads(
+    collection: Collection,
+    texts: Sequence[str],
+    reranker: RerankerSettings,
+    temperature: float,
+    pointers: Sequence[str],
+) -> list[HeadAddends]:
+    """Return for each text what a reranker adds to the logits of its best documents.
+
+    Args:
+        collection: the collection to query.
+        texts: the queries, as many as there are.
+        reranker: the reranker, with a number as its weight.
+        temperature: the temperature of the logits.
+        pointers: the position of each query in the request, for errors.
+
+    Raises:
+        RetrievalError: as `Plan.read_heads`.
+    """
+    size = max(1, min(MAX_QUERIES_AT_ONCE, most_documents(reranker.model) // reranker.depth))
+    addends = list[HeadAddends]()
+    for start in range(0, len(texts), size):
+        batch = slice(start, start + size)
+        question = CollectionQuestion(top_k=reranker.depth, temperature=temperature, null=False, reranker=reranker)
+        plan = await Plan.prepare(collection, texts[batch], question, pointers[batch])
+        assert plan.head_term is not None
+        first = await plan.read_heads(collection, plan.head_term)
+        assert first.read is not None
+        addends += first.read.of_queries
+    return addends

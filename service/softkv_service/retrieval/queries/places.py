@@ -103,14 +103,20 @@ def share_places(similarity: str, diversity: float, keys: Array, size: int) -> A
     return leaders
 
 
-def check_places(record: CollectionRecord, question: CollectionQuestion) -> None:
-    """Raise InvalidContent for a question, or a similarity, to which its `diversity` does not apply."""
+def check_places(record: CollectionRecord, question: CollectionQuestion, of_first: str | None) -> None:
+    """Raise InvalidContent for a question, or a similarity, to which its `diversity` does not apply.
+
+    Args:
+        record: the collection's record.
+        question: the question.
+        of_first: the option by which the verdict is on the first match alone; None without one.
+    """
     assert question.diversity is not None
     for name, reason in (
-        ("top_p", "counts documents by their own weight"),
-        ("min_confidence", "is of a single document"),
+        (None if question.top_p is None else "top_p", "counts documents by their own weight"),
+        (of_first, "is of a single document"),
     ):
-        if getattr(question, name) is not None:
+        if name is not None:
             raise InvalidContent.at(
                 "/diversity", f"{name} {reason}, and diversity lets documents share a place: send one of the two"
             )

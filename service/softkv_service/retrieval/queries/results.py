@@ -29,7 +29,7 @@ from softkv_service.retrieval.queries.question import Array, EncodedQuery, build
 from softkv_service.retrieval.queries.terms import LogitTerms
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.retrieval.terms import Explanation, FilterTerm, parse_bias
-from softkv_service.retrieval.verdict import Conclusion, ConfidenceModel, explain_verdict, share_alike
+from softkv_service.retrieval.verdict import Conclusion, explain_verdict, share_alike
 from softkv_service.storage.conditions import condition_digest
 from softkv_service.storage.records import CollectionRecord, FieldKinds, TextSpan
 
@@ -77,7 +77,13 @@ class Leader(NamedTuple):
 
 
 class Reading:
-    """The statement of a reader on one answer, beside its weights; the base of what readers return."""
+    """The statement of a reader on one answer, beside its weights; the base of what readers return.
+
+    Attributes:
+        labels: a clause on the collection's labels, for the reason; None to leave it as it is.
+    """
+
+    labels: str | None = None
 
     @property
     def leader(self) -> Leader | None:
@@ -89,13 +95,21 @@ class Reading:
         """The matches in it, beside those of the answer."""
         return ()
 
+    def advise(self, answer: Answer, policy: Policy) -> Policy:
+        """Return what the verdict on the answer depends on beside the weights, with what the reader knows of it."""
+        return policy
+
+    def describe(self, answer: Answer, matches: list[Match]) -> list[Match]:
+        """Return the matches of the answer, with what the reader says of them."""
+        return matches
+
     def change_matches(self, change: Callable[[Match], Match]) -> Self:
-        """Return the same with each match changed."""
+        """Return the same with each match changed that is in it."""
         return self
 
     def shape(self, shape_matches: ShapeMatches) -> dict[str, Any]:
-        """Return its field of the answer as JSON."""
-        raise NotImplementedError
+        """Return its field of the answer as JSON; empty if it has none."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -150,7 +164,8 @@ class Answered:
     """The answers to the queries of a question, from one version of a collection.
 
     Attributes:
-        questions: each query as the lookup answers it.
+        queries: each query with its vector.
+        questions: the query as the lookup answers it.
         answers: its answer.
         terms: the terms that were added to the documents' logits; None without any.
         documents: reads the documents of matches.
@@ -158,6 +173,7 @@ class Answered:
 
     question: CollectionQuestion
     snapshot: Snapshot
+    queries: Sequence[EncodedQuery]
     questions: Sequence[Question]
     answers: Sequence[Answer]
     terms: Sequence[LogitTerms | None]
@@ -210,7 +226,6 @@ class ResultBuilder:
         query: EncodedQuery,
         answer: Answer,
         added: LogitTerms | None = None,
-        confidence: ConfidenceModel | None = None,
         readings: Sequence[Reading] = (),
     ) -> Result:
         """Build the result of an answer: its verdict with the reason, and the documents of its matches.
@@ -221,17 +236,16 @@ class ResultBuilder:
             query: the query with its vector.
             answer: the lookup's answer.
             added: the terms (numbers added to logits) to explain for each match; None for no explanation.
-            confidence: computes the confidence of each match; None for no confidence.
             readings: what readers say of the answer.
         """
-        leader = next((reading.leader for reading in readings if reading.leader is not None), None)
-        conclusion = self._conclude(query, answer, confidence, leader)
+        conclusion = self._conclude(query, answer, readings)
         diverse = self.question.diversity is not None
         sharing = find_places(self.record, self.question, answer, self.documents) if diverse else None
         matches = read_matches(answer, self.documents, added, None if sharing is None else sharing.matching)
-        if confidence is not None:
-            matches = _add_confidence(matches, answer, confidence)
-        reason = explain_verdict(matches, answer, conclusion, self.question, self.labels)
+        for reading in readings:
+            matches = reading.describe(answer, matches)
+        labels = next((reading.labels for reading in readings if reading.labels is not None), self.labels)
+        reason = explain_verdict(matches, answer, conclusion, self.question, labels)
         if sharing is not None:
             matches = _add_shares(matches, sharing.members)
         reranker = self.question.reranker
@@ -249,22 +263,12 @@ class ResultBuilder:
             reranked=None if reranker is None else reranker.depth,
         )
 
-    def _conclude(
-        self, query: EncodedQuery, answer: Answer, confidence: ConfidenceModel | None, leader: Leader | None
-    ) -> Conclusion:
-        """Return the verdict on an answer, with what the sentences of its reason need.
-
-        If a confidence is required of the first match, the verdict is on that match alone.
-        """
-        required = None if confidence is None else confidence.required
-        policy = Policy(
-            HALF if confidence is None else confidence.none_from,
-            is_readable=not query.words_unknown,
-            confidence=None if confidence is None else confidence.of_first(answer),
-            group=None if leader is None or required is not None else leader.share,
-        )
+    def _conclude(self, query: EncodedQuery, answer: Answer, readings: Sequence[Reading]) -> Conclusion:
+        """Return the verdict on an answer, as the readings advise, with what the sentences of its reason need."""
+        policy = Policy(is_readable=not query.words_unknown)
+        for reading in readings:
+            policy = reading.advise(answer, policy)
         verdict, several = judge(answer.shares, policy), answer.heaviest <= HALF
-        stands_out = several and policy.group is not None and verdict.stands == "one"
         alike = several and share_alike(
             self.record.settings.similarity,
             verdict,
@@ -272,7 +276,10 @@ class ResultBuilder:
             self.documents.keys,
             is_readable=policy.is_readable,
         )
-        named = (leader.name, leader.share.weight) if leader is not None and stands_out else None
+        named = None
+        if several and policy.group is not None and verdict.stands == "one":
+            named = next((leader.name, leader.share.weight) for one in readings if (leader := one.leader) is not None)
+        required = None if policy.confidence is None else policy.confidence.required
         return Conclusion(verdict, alike, policy.is_readable, named, required)
 
 
@@ -322,13 +329,6 @@ def read_documents(
 def sort_matches(matches: Sequence[Match]) -> list[Match]:
     """Return matches in the order of weight, then similarity, then id."""
     return sorted(matches, key=lambda match: (-match.weight, -match.similarity, match.id))
-
-
-def _add_confidence(matches: Sequence[Match], answer: Answer, model: ConfidenceModel) -> list[Match]:
-    """Return the matches of an answer with the probability that each is the right one."""
-    logs = np.array([match.logit + match.log_weight_of_other_parts for match in matches])
-    pairs = zip(matches, model.of_matches(logs, answer.keys), strict=True)
-    return [replace(match, confidence=confidence) for match, confidence in pairs]
 
 
 def _add_shares(matches: Sequence[Match], members: Mapping[str, Sequence[tuple[str, float]]]) -> list[Match]:

@@ -20,7 +20,7 @@ from softkv_service.retrieval.verdict.key_background import (
     KeySample,
     choose_documents,
 )
-from softkv_service.retrieval.verdict.labels import ConfidenceModel, settle_confidence
+from softkv_service.retrieval.verdict.labels import ConfidenceModel, explain_mismatch
 from softkv_service.retrieval.verdict.null import (
     CALIBRATED,
     NullBackground,
@@ -32,10 +32,8 @@ from softkv_service.retrieval.verdict.null import (
 )
 from softkv_service.retrieval.verdict.reason import (
     LATE_WAITS,
-    LOST_CALIBRATION,
-    OUTSIDE_CALIBRATION,
+    UNCALIBRATED,
     Conclusion,
-    consult_labels,
     explain_verdict,
     late_waits,
 )

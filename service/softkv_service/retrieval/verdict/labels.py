@@ -11,40 +11,13 @@ import numpy as np
 
 from softkv_attention.lookup import HALF, Answer, AnyView, Background, FirstConfidence, Question, answers
 from softkv_service.retrieval.calibration import Calibration, LabelSource, Variant, weight_logits
-from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.question import CollectionQuestion
-from softkv_service.retrieval.verdict.null import CALIBRATED, require_calibration
+from softkv_service.retrieval.verdict.null import CALIBRATED
 from softkv_service.storage.records import CollectionRecord
 
 Array = np.ndarray[Any, Any]
 
 _MIN_DOCUMENT_WEIGHT = 1e-6  # beside a null weight near 1, float64 keeps ten digits of this documents' share
-
-
-def settle_confidence(record: CollectionRecord, question: CollectionQuestion, *, has_sums: bool) -> CollectionQuestion:
-    """Return a question with the confidence that it can require: none of a calibration that is not read any more.
-
-    Args:
-        record: the collection's record.
-        question: the question.
-        has_sums: whether one of its queries is a weighted sum.
-
-    Raises:
-        InvalidContent: it requires a confidence of no match, or of the match of a weighted sum.
-    """
-    if record.settings.has_lost_calibration:
-        return question.copy_with(min_confidence=None)  # `describe_labels` puts it into the reason
-    if question.top_k == 0:
-        raise InvalidContent.at(
-            "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"
-        )
-    if has_sums:
-        raise InvalidContent.at(
-            "/min_confidence",
-            "min_confidence holds for questions as they were calibrated, and a query is a weighted sum: send one text "
-            "or vector, or leave min_confidence out",
-        )
-    return question
 
 
 @dataclass(frozen=True)
@@ -73,7 +46,12 @@ class ConfidenceModel:
 
     @classmethod
     def of(
-        cls, record: CollectionRecord, question: CollectionQuestion, *, of_part: bool = False
+        cls,
+        record: CollectionRecord,
+        question: CollectionQuestion,
+        required: float | None = None,
+        *,
+        of_part: bool = False,
     ) -> ConfidenceModel | None:
         """Return the model for a query, from the collection's calibration.
 
@@ -82,35 +60,20 @@ class ConfidenceModel:
         Args:
             record: the collection's record.
             question: the question.
+            required: the confidence that the first match needs; None if not requested.
             of_part: whether the caller sees only a part of the collection, so that documents are left out.
-
-        Raises:
-            InvalidContent: `min_confidence` was sent without such a calibration.
         """
-        is_required = question.min_confidence is not None
-        if record.settings.calibration is None and not is_required:
+        calibration = Calibration.read(record.settings.calibration)
+        if calibration is None or explain_mismatch(calibration, record, question, of_part=of_part):
             return None
-        calibration = (
-            require_calibration(record, "/min_confidence")
-            if is_required
-            else Calibration.read(record.settings.calibration)
-        )
-        mismatch = calibration and explain_mismatch(calibration, record, question, of_part=of_part)
-        if is_required and mismatch:
-            raise InvalidContent.at(
-                "/min_confidence",
-                f"min_confidence holds for questions as they were calibrated, and {mismatch}: ask without one of them",
-            )
-        variant = None
-        if calibration is not None and not mismatch:
-            variant = calibration.variant(question.text_terms)
-        if calibration is None or variant is None:
+        variant = calibration.variant(question.text_terms)
+        if variant is None:
             return None
         null = record.settings.null if question.null is None else question.null
         return cls(
             variant,
             calibration.temperature,
-            question.min_confidence,
+            required,
             labels=calibration.present + calibration.absent,
             source=calibration.source,
             none_from=variant.none_from if null == CALIBRATED else HALF,

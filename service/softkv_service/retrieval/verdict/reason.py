@@ -8,36 +8,24 @@ claims none.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from softkv_attention.lookup import Answer, Verdict
 from softkv_service.encoding import LATE
-from softkv_service.retrieval.calibration import Calibration, LabelSource
+from softkv_service.retrieval.calibration import Calibration
 from softkv_service.retrieval.question import CollectionQuestion
-from softkv_service.retrieval.verdict.labels import ConfidenceModel, explain_mismatch
-from softkv_service.storage.records import CollectionRecord, CollectionSettings
+from softkv_service.storage.records import CollectionSettings
 
 MAX_ID_CHARACTERS = 60
 HOTTEST = 1e15
 """From this temperature on, logits have no digit of a similarity, so the weights say nothing about similarities."""
-SOURCES: Mapping[LabelSource, str] = {
-    "labels": "labelled questions",
-    "feedback": "questions with feedback",
-}
-"""Names for the questions of a calibration, by their source."""
-
 UNCALIBRATED = "without labels, its weight does not say whether it answers"
-LOST_CALIBRATION = (
-    "a calibration that was made of the collection's own texts is not read any more, so min_confidence has no effect "
-    "until labels calibrate it"
-)
 LATE_WAITS = (
     "the calibration was fitted without late interaction, so questions are asked without it until the collection is "
     "calibrated again"
 )
-OUTSIDE_CALIBRATION = "the collection's calibration does not hold here, because {}"
 UNSETTLED = "The verdict lies within the error of the weights: a smaller max_error settles it."
 ALIKE = "Several documents that say nearly the same share the weight"
 NULL = "“none of these”"
@@ -69,45 +57,6 @@ class WeightedMatch(Protocol):
     @property
     def confidence(self) -> float | None:
         """The probability that it is right; None without labels."""
-
-
-def consult_labels(
-    record: CollectionRecord, question: CollectionQuestion, *, of_part: bool
-) -> tuple[ConfidenceModel | None, str]:
-    """Return what computes the confidences of answers, None without one, and a clause on labels for their reasons.
-
-    Args:
-        record: the collection's record.
-        question: the question.
-        of_part: whether the caller sees only a part of the collection.
-
-    Raises:
-        InvalidContent: `min_confidence` was sent without a calibration that holds for the question.
-    """
-    if record.settings.calibration is None and question.min_confidence is None:
-        return None, UNCALIBRATED
-    model = ConfidenceModel.of(record, question, of_part=of_part)
-    return model, describe_labels(record, question, model, of_part=of_part)
-
-
-def describe_labels(
-    record: CollectionRecord, question: CollectionQuestion, model: ConfidenceModel | None, *, of_part: bool = False
-) -> str:
-    """Return a clause on the labels of a collection: how many there are, or why they say nothing about a query.
-
-    Args:
-        record: the collection's record.
-        question: the question.
-        model: the model of confidence for the query; None without one.
-        of_part: whether the caller sees only a part of the collection.
-    """
-    if model is not None:
-        return f"by {model.labels:,} {SOURCES[model.source]}"
-    if record.settings.has_lost_calibration:
-        return LOST_CALIBRATION
-    calibration = Calibration.read(record.settings.calibration)
-    mismatch = calibration and explain_mismatch(calibration, record, question, of_part=of_part)
-    return OUTSIDE_CALIBRATION.format(mismatch) if mismatch else UNCALIBRATED
 
 
 @dataclass(frozen=True)

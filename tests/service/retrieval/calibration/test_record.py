@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from softkv_service.retrieval.calibration import Calibration, Curve, Rerank, TextTerms, Variant
+from softkv_service.retrieval.calibration import Calibration, Curve, RerankerSettings, TextTerms, Variant
 from softkv_service.retrieval.calibration.abstention import ErrorBound
 
 BOUNDS = (ErrorBound(0.05, "questions", 0.7, 0.2),)
@@ -19,7 +19,7 @@ KEPT = Calibration(1000, "all-MiniLM-L6-v2", 0.06, 0.1, 100, 90, PLAIN, WORDS, (
 def test_a_calibration_is_read_as_it_was_written():
     assert Calibration.read(KEPT.text()) == KEPT
     assert Calibration.read(None) is None
-    reranked = replace(KEPT, rerank=Rerank("marco", 50, 0.3), reranked=WORDS)
+    reranked = replace(KEPT, rerank=RerankerSettings("marco", 50, 0.3), reranked=WORDS)
     assert Calibration.read(reranked.text()) == reranked
     stored = json.loads(KEPT.text())
     earlier = {name: field for name, field in stored.items() if name not in ("rerank", "reranked")}
@@ -35,7 +35,7 @@ def test_a_calibration_holds_for_its_fitted_shares_of_words():
 
 
 def test_a_calibration_holds_for_its_reranker_alone():
-    rerank = Rerank("marco", 50, 0.3)
+    rerank = RerankerSettings("marco", 50, 0.3)
     reranked = replace(KEPT, rerank=rerank, reranked=WORDS)
     assert reranked.variant(TextTerms(0.0, rerank)) == WORDS
     assert reranked.variant() == PLAIN

@@ -16,7 +16,7 @@ from softkv_attention.lookup import Question, answer, sweep
 from softkv_service.retrieval.queries.documents import StoredDocuments
 from softkv_service.retrieval.queries.question import EncodedQuery
 from softkv_service.retrieval.queries.results import ResultBuilder, summarise_full_text
-from softkv_service.retrieval.queries.terms import build_terms
+from softkv_service.retrieval.queries.terms import add_up_terms, terms_of
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.conditions import parse_condition
 from softkv_service.storage.records import DocumentRecord
@@ -192,12 +192,12 @@ def test_addends_enter_the_softmax_over_any_history(
     with collection.snapshot() as snapshot:
         search = snapshot.reader.search(snapshot.record.id)
         mask = None if asked["filter"] is None else snapshot.mask(parse_condition(asked["filter"]))
-        (added,) = build_terms([" ".join(asked["text"])], asked["full_text"], asked["bias"])(snapshot)
+        options = CollectionQuestion(filter=asked["filter"], full_text=asked["full_text"], bias=asked["bias"])
+        (added,) = add_up_terms(terms_of([" ".join(asked["text"])], options), snapshot, 1)
         bias = None if added is None else added.bias
         question = Question(np.array(query), asked["temperature"], null=asked["null"], mask=mask, bias=bias)
         answered = answer(snapshot.view, question)
         reading = StoredDocuments(snapshot, "texts")
-        options = CollectionQuestion(filter=asked["filter"], full_text=asked["full_text"], bias=asked["bias"])
         encoded = EncodedQuery(question.query, question.query)
         outcome = ResultBuilder(snapshot.record, options, reading).build(encoded, answered, added)
         summary = summarise_full_text(added, snapshot, options)
@@ -240,7 +240,7 @@ def test_the_certificate_of_copies_covers_the_rounding_of_addends(create, addend
     ]
     bias = [{"field": f"metadata.{name}", "factor": 1} for name in names]
     with create(documents).snapshot() as snapshot:
-        (added,) = build_terms([np.ones(WIDTH)], None, bias)(snapshot)
+        (added,) = add_up_terms(terms_of([np.ones(WIDTH)], CollectionQuestion(bias=bias)), snapshot, 1)
         outcome = answer(snapshot.view, Question(np.ones(WIDTH), temperature, bias=added.bias))
         explained = added.explain(outcome.numbers)
     exact = [sum(Fraction(line["addend"]) for line in lines) for lines in explained]

@@ -18,7 +18,7 @@ from softkv_service.retrieval.collections import Collection
 from softkv_service.retrieval.collections import snapshot as columns
 from softkv_service.retrieval.collections import snapshot as snapshots
 from softkv_service.retrieval.queries import attend_collection
-from softkv_service.retrieval.queries.terms import build_terms, prepare_terms, words
+from softkv_service.retrieval.queries.terms import add_up_terms, terms_of, words
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.conditions import Comparison
 from softkv_service.storage.records import DocumentRecord
@@ -63,7 +63,9 @@ def test_a_certificate_of_a_scan_with_addends_holds(scanned: Collection, tempera
     i = np.arange(MANY)
     for query in keys(MANY)[:3]:
         with scanned.snapshot() as snapshot:
-            (added,) = build_terms(["word3"], 0.4, [RECENT, SOFT])(snapshot)
+            (added,) = add_up_terms(
+                terms_of(["word3"], CollectionQuestion(full_text=0.4, bias=[RECENT, SOFT])), snapshot, 1
+            )
             assert added is not None
             assert added.words is not None
             mask = None if condition is None else snapshot.mask(condition)
@@ -96,7 +98,7 @@ def test_requests_share_a_soft_filter_until_its_instant_passes_a_date(few: Colle
     biases = []
     for now in (3 * hour, 4 * hour, 4 * hour + 1, 9 * hour):
         with few.snapshot() as snapshot:
-            (added,) = build_terms([np.ones(WIDTH)], None, recent, now=now)(snapshot)
+            (added,) = add_up_terms(terms_of([np.ones(WIDTH)], CollectionQuestion(bias=recent, now=now)), snapshot, 1)
             assert added is not None
             biases.append(added.bias)
     assert biases[0] is biases[1]
@@ -122,7 +124,7 @@ def test_an_older_version_keeps_its_own_bias(few: Collection) -> None:
     with few.snapshot() as before:
         few.write([DocumentRecord("new", "word0", 0, keys(1), metadata={"year": 2500})])
         (later,) = attend(few, keys(1)[0], bias=RECENT, include=["value", "explanation"], top_k=1)
-        (added,) = build_terms(["word0"], 1.0, RECENT)(before)
+        (added,) = add_up_terms(terms_of(["word0"], CollectionQuestion(full_text=1.0, bias=RECENT)), before, 1)
         assert added is not None
         lines = added.explain(before.view.numbers())
         assert added.count_containing(None) == 8
@@ -161,21 +163,21 @@ async def test_while_words_are_ranked_others_are_answered(few: Collection, monke
         return real(snapshot, text)
 
     monkeypatch.setattr(words, "_rank", slow)
-    adding = asyncio.create_task(prepare_terms(few, ["word3"], CollectionQuestion(full_text=0.4)))
+    (term,) = terms_of(["word3"], CollectionQuestion(full_text=0.4))
+    adding = asyncio.create_task(term.prepare(few))
     await asyncio.to_thread(ranking.wait, 10)
     (other,) = await attend_collection(few, [keys(1)[0]], CollectionQuestion(), ["/query"])
     go_on.set()
-    terms = await adding
+    term = await adding
     assert other.matches
     monkeypatch.setattr(words, "_rank", None)  # of that version they are known
     with few.snapshot() as snapshot:
-        (added,) = terms(snapshot)
-        assert len(added.words.rows) == 8
+        assert len(term.addends(snapshot, 0).by_row[0]) == 8
 
 
 @pytest.mark.parametrize("text", ["word " * 501, "x" * 10_001])
 def test_more_words_than_are_ranked_in_a_moment_are_refused(few: Collection, text: str) -> None:
     with pytest.raises(InvalidContent, match="at most 500 and 10,000") as refused:
-        build_terms([text], 0.1, None)
+        terms_of([text], CollectionQuestion(full_text=0.1))
     assert refused.value.flaws[0].pointer == "/full_text"
-    assert build_terms(["word " * 500], 0.1, None)
+    assert terms_of(["word " * 500], CollectionQuestion(full_text=0.1))

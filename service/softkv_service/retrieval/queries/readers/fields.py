@@ -24,6 +24,7 @@ from softkv_attention.lookup import (
 )
 from softkv_service.retrieval.collections import Snapshot
 from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.retrieval.queries.readers.reader import Reader
 from softkv_service.retrieval.queries.results import Answered, Reading, ShapeMatches
 from softkv_service.storage.conditions import METADATA, Column
 from softkv_service.storage.fields import EncodedValue, Scalar, decode_scalar
@@ -53,7 +54,7 @@ class FieldValues(Reading):
 
 
 @dataclass(frozen=True)
-class FieldReader:
+class FieldReader(Reader):
     """A reader of metadata fields, aggregated over all documents that pass the filter, by their weights.
 
     Attributes:
@@ -65,7 +66,7 @@ class FieldReader:
     """
 
     name: ClassVar = "read"
-    weighs_all: ClassVar = False
+    reads_all: ClassVar = True
     reads: Mapping[str, Read]
     is_list: bool
 

@@ -18,13 +18,14 @@ import numpy as np
 
 from softkv.questions import GroupBy
 from softkv_attention.arrays import I64, Bools
-from softkv_attention.lookup import Answer, AnyMask, GroupShare, Question, Weights, answers, weight_error
+from softkv_attention.lookup import Answer, AnyMask, GroupShare, Policy, Question, Weights, answers, weight_error
 from softkv_service.retrieval.collections import parse_filter
 from softkv_service.retrieval.documents import decode_cursor, encode_cursor
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.queries.documents import DocumentReader, choose_matches
 from softkv_service.retrieval.queries.places import MAX_MATCHES
 from softkv_service.retrieval.queries.readers.fields import FieldWeights, find_heaviest, masses_of, sum_error
+from softkv_service.retrieval.queries.readers.reader import Reader
 from softkv_service.retrieval.queries.results import (
     Answered,
     Leader,
@@ -166,6 +167,11 @@ class GroupedWeight(Reading):
         """The matches of all groups."""
         return [match for group in self.groups for match in group.matches]
 
+    def advise(self, answer: Answer, policy: Policy) -> Policy:
+        """Let the heaviest group stand out, unless the verdict is on the first match alone."""
+        leader = self.leader
+        return policy if leader is None or policy.confidence is not None else replace(policy, group=leader.share)
+
     def change_matches(self, change: Callable[[Match], Match]) -> GroupedWeight:
         """Return the same with each match changed."""
         groups = [replace(group, matches=list(map(change, group.matches))) for group in self.groups]
@@ -187,7 +193,7 @@ class GroupedWeight(Reading):
 
 
 @dataclass(frozen=True)
-class GroupReader:
+class GroupReader(Reader):
     """A reader of the groups of documents by the value of a metadata field.
 
     Attributes:
@@ -200,6 +206,7 @@ class GroupReader:
     """
 
     name: ClassVar = "group_by"
+    reads_all: ClassVar = True
     weighs_all: ClassVar = True
     option: GroupBy
     ranges: Sequence[ValueRange] = ()

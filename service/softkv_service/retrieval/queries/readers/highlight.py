@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, pairwise
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from softkv_service.encoding import TextRefused
 from softkv_service.retrieval.collections import Collection, get_encoding_queue
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.queries.question import Array
+from softkv_service.retrieval.queries.readers.reader import Reader
 from softkv_service.retrieval.queries.results import Match, Result
 from softkv_service.scheduling import ARRAYS
 from softkv_service.storage.records import CollectionRecord, TextSpan
@@ -62,65 +63,57 @@ def _goes_on(gap: re.Match[str]) -> bool:
     return following.islower() or _ABBREVIATION.search(gap.string, max(gap.pos, start - 8), start) is not None
 
 
-def check_highlight(record: CollectionRecord) -> None:
-    """Raise InvalidContent if the collection has no encoder, which would encode the sentences."""
-    if record.settings.encoder is None:
-        raise InvalidContent.at(
-            "/include",
-            f"a highlight is found by encoding sentences, and collection {record.name!r} has no encoder: leave "
-            "highlight out",
-        )
-
-
-async def highlight_matches(collection: Collection, results: Sequence[Result]) -> list[Result]:
-    """Return the results with the most similar sentence of the key text of each match, also of those in groups.
+class HighlightReader(Reader):
+    """A reader of the sentence of each match that is most similar to the query, also of the matches in groups.
 
     Of a document with several keys, sentences are those of the part that the most similar key encodes. Of several
     sentences that are equally similar, the first is taken.
-
-    Args:
-        collection: the collection, which has an encoder.
-        results: the result of each query, with its vector and the texts of its matches.
-
-    Raises:
-        InvalidContent: the key texts have more than MAX_SENTENCES different sentences, or a provider refuses one.
-        RetrievalError: the encoder is missing, or not ready.
     """
-    sentences = await ARRAYS.run(_split_all, results)
-    several = ((key, span) for (key, _), spans in sentences.items() if len(spans) > 1 for span in spans)
-    texts = list(dict.fromkeys(key[span.start : span.end] for key, span in several))
-    if len(texts) > MAX_SENTENCES:
-        raise InvalidContent.at(
-            "/include",
-            f"the key texts of the matches have {len(texts):,} sentences, and a request highlights among "
-            f"{MAX_SENTENCES:,}: leave highlight out, or send fewer queries or a smaller top_k",
-        )
-    vectors = dict[str, Array]()
-    if texts:
-        queue = await get_encoding_queue(collection.encoders, collection.record.settings)
-        try:
-            encoded = await queue.encode(texts, "document")
-        except TextRefused as error:
-            raise InvalidContent.of_texts(error, ["/include"] * len(texts)) from None
-        vectors = dict(zip(texts, encoded.vectors, strict=True))
-    similarity = SIMILARITIES[collection.record.settings.similarity]
 
-    def choose(query: Array, match: Match) -> Match:
-        source = _source(match)
-        if source is None or not (spans := sentences[source]):
-            return match
-        if len(spans) == 1:
-            return replace(match, highlight=spans[0])
-        keys = np.stack([vectors[source[0][span.start : span.end]] for span in spans]).astype(np.float64)
-        similarities = similarity(np.asarray(query, dtype=np.float64)[None], keys)[0]
-        return replace(match, highlight=spans[int(np.argmax(similarities))])
+    name: ClassVar = "highlight"
 
-    def mark(result: Result) -> Result:
-        change = partial(choose, result.query_vector)
-        readings = [reading.change_matches(change) for reading in result.readings]
-        return replace(result, matches=list(map(change, result.matches)), readings=readings)
+    @classmethod
+    def of(cls, record: CollectionRecord) -> HighlightReader:
+        """Return the reader for a collection; raise InvalidContent if it has no encoder, which encodes sentences."""
+        if record.settings.encoder is None:
+            raise InvalidContent.at(
+                "/include",
+                f"a highlight is found by encoding sentences, and collection {record.name!r} has no encoder: leave "
+                "highlight out",
+            )
+        return cls()
 
-    return await ARRAYS.run(lambda: list(map(mark, results)))
+    async def complete(self, collection: Collection, results: list[Result]) -> list[Result]:
+        """Return the results with the most similar sentence of the key text of each match.
+
+        Args:
+            collection: the collection, which has an encoder.
+            results: the result of each query, with its vector and the texts of its matches.
+
+        Raises:
+            InvalidContent: the key texts have more than MAX_SENTENCES different sentences, or a provider refuses one.
+            RetrievalError: the encoder is missing, or not ready.
+        """
+        sentences = await ARRAYS.run(_split_all, results)
+        vectors = await _encode_sentences(collection, sentences)
+        similarity = SIMILARITIES[collection.record.settings.similarity]
+
+        def choose(query: Array, match: Match) -> Match:
+            source = _source(match)
+            if source is None or not (spans := sentences[source]):
+                return match
+            if len(spans) == 1:
+                return replace(match, highlight=spans[0])
+            keys = np.stack([vectors[source[0][span.start : span.end]] for span in spans]).astype(np.float64)
+            similarities = similarity(np.asarray(query, dtype=np.float64)[None], keys)[0]
+            return replace(match, highlight=spans[int(np.argmax(similarities))])
+
+        def mark(result: Result) -> Result:
+            change = partial(choose, result.query_vector)
+            readings = [reading.change_matches(change) for reading in result.readings]
+            return replace(result, matches=list(map(change, result.matches)), readings=readings)
+
+        return await ARRAYS.run(lambda: list(map(mark, results)))
 
 
 _Source: TypeAlias = tuple[str, TextSpan | None]
@@ -139,3 +132,25 @@ def _source(match: Match) -> _Source | None:
     if match.document is None or match.document.key is None:
         return None
     return match.document.key, None if match.spoke is None else match.spoke.part
+
+
+async def _encode_sentences(
+    collection: Collection, sentences: Mapping[_Source, Sequence[TextSpan]]
+) -> dict[str, Array]:
+    """Return the vector of each sentence of the key texts that have several."""
+    several = ((key, span) for (key, _), spans in sentences.items() if len(spans) > 1 for span in spans)
+    texts = list(dict.fromkeys(key[span.start : span.end] for key, span in several))
+    if not texts:
+        return {}
+    if len(texts) > MAX_SENTENCES:
+        raise InvalidContent.at(
+            "/include",
+            f"the key texts of the matches have {len(texts):,} sentences, and a request highlights among "
+            f"{MAX_SENTENCES:,}: leave highlight out, or send fewer queries or a smaller top_k",
+        )
+    queue = await get_encoding_queue(collection.encoders, collection.record.settings)
+    try:
+        encoded = await queue.encode(texts, "document")
+    except TextRefused as error:
+        raise InvalidContent.of_texts(error, ["/include"] * len(texts)) from None
+    return dict(zip(texts, encoded.vectors, strict=True))

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from softkv_attention.arrays import F64, I64
 from softkv_attention.late import I8, find_best_words, share_again
 from softkv_service.encoding import EncodingQueue, Late, WordModel, Words
+from softkv_service.retrieval.calibration import RerankerSettings
+from softkv_service.retrieval.collections import Collection, get_encoding_queue, get_words_queue
+from softkv_service.retrieval.errors import InvalidContent
+from softkv_service.retrieval.queries.query_parts import Query
 from softkv_service.retrieval.queries.terms.heads import Head, HeadText
+from softkv_service.retrieval.queries.terms.reranker import are_texts
+from softkv_service.retrieval.queries.terms.term import HeadAddends, HeadTerm, QueryTerm
+from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.retrieval.terms import Explanation, clip_addends
 from softkv_service.scheduling import READS, TEXTS
 from softkv_service.storage.records import RowNumbers
 
 ReadKept: TypeAlias = Callable[[RowNumbers], Mapping[int, bytes]]
 """Reads the kept words of keys by their row numbers int64[n]."""
+
+ADVICE: Final = ("/rerank/model", "leave rerank out, or name a reranker")
+"""Pointer and advice of errors about a collection that late interaction is not for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +57,8 @@ class ReadPairs:
 
 
 @dataclass(frozen=True, eq=False)
-class LateTerm:
-    """A term that lets the best documents share their mass again, by their words.
+class LateAddends(HeadAddends):
+    """The numbers by which the best documents share their mass again, by their words.
 
     Attributes:
         weight: 1, or 0 if it does not count.
@@ -70,13 +81,13 @@ class LateTerm:
     pairs: Sequence[ReadPairs]
 
     @property
-    def addends(self) -> F64:
-        """float64[r], the numbers to add to the logits of these documents."""
-        return self.weight * self.logits
+    def by_row(self) -> tuple[I64, F64]:
+        """The documents whose words were read, and the number that is added to the logit of each."""
+        return self.rows, self.weight * self.logits
 
-    def explain(self, rows: I64) -> list[Explanation]:
+    def explain(self, rows: I64) -> list[list[Explanation]]:
         """Return for each document with these row numbers how the number that is added to its logit is computed."""
-        columns = (self.rows, self.similarities, self.of_words, self.shifts, self.addends)
+        columns = (self.rows, self.similarities, self.of_words, self.shifts, self.by_row[1])
         lines: dict[int, Explanation] = {
             row: {
                 "of": "late",
@@ -97,10 +108,86 @@ class LateTerm:
             "addend": 0.0,
             "pairs": [],
         }
-        return [lines.get(row, unread) for row in rows.tolist()]
+        return [[lines.get(row, unread)] for row in rows.tolist()]
 
 
-async def compute_late_term(
+@dataclass(frozen=True, eq=False)
+class LateTerm(QueryTerm):
+    """The late interaction of a question: the texts whose words are read, and those of their best documents.
+
+    Attributes:
+        queries: the text of each query.
+        reranker: how many documents are read, and the weight: 1, or 0 if late interaction does not count.
+        temperature: the temperature of the queries; None for the collection's.
+        explained: whether the pairs of words are explained.
+    """
+
+    queries: Sequence[str]
+    reranker: RerankerSettings
+    temperature: float | None
+    explained: bool
+
+    @classmethod
+    def of(cls, queries: Sequence[str], question: CollectionQuestion) -> LateTerm:
+        """Return the term of a question with these texts; raise InvalidContent if its options do not allow it."""
+        reranker, temperature = question.reranker, question.temperature
+        assert reranker is not None
+        assert temperature != "auto"
+        if temperature == 0:
+            raise InvalidContent.at(
+                "/temperature",
+                "late interaction shares weights again, and at 0 there is one: send a temperature above 0",
+            )
+        if reranker.weight not in (0, 1):
+            raise InvalidContent.at(
+                "/rerank/weight",
+                "the weight of late interaction is 1, or 0 to leave it out: its numbers are those of its encoder",
+            )
+        return cls(queries, reranker, temperature, question.explained)
+
+    @property
+    def depth(self) -> int:  # type: ignore[override]
+        """The number of documents of each query whose words are read."""
+        return self.reranker.depth
+
+    async def prepare(self, collection: Collection) -> HeadTerm:
+        """Return the term with the encoder of the collection.
+
+        Raises:
+            InvalidContent: the gain of late interaction with this encoder is unmeasured.
+            RetrievalError: the encoder is not ready.
+        """
+        settings, weight = collection.record.settings, self.reranker.weight
+        assert weight != "auto"
+        words, late = await get_words_queue(collection.encoders, settings, *ADVICE)
+        compute = partial(
+            compute_late_addends,
+            words,
+            late=late,
+            temperature=settings.temperature if self.temperature is None else self.temperature,
+            weight=weight,
+            read_kept=collection.read_words if settings.late else None,
+            explained=self.explained,
+        )
+        return HeadTerm(lambda query, head: compute(self.queries[query], head), self.depth)
+
+
+async def encode_words(collection: Collection, queries: Sequence[Query]) -> None:
+    """Read the words of the queries that are texts, and keep their vectors, which come from the same pass.
+
+    Raises:
+        InvalidContent: the gain of late interaction with the collection's encoder is unmeasured.
+        RetrievalError: the encoder is not ready.
+    """
+    settings = collection.record.settings
+    words, _ = await get_words_queue(collection.encoders, settings, *ADVICE)
+    texts = [query for query in queries if isinstance(query, str) and are_texts([query])]
+    encoded = await words.encode_each(texts, "query")
+    queue = await get_encoding_queue(collection.encoders, settings)
+    queue.cache.keep(dict(zip(texts, encoded, strict=True)), "query")
+
+
+async def compute_late_addends(
     queue: EncodingQueue[WordModel],
     query: str,
     head: Head,
@@ -110,8 +197,8 @@ async def compute_late_term(
     *,
     read_kept: ReadKept | None = None,
     explained: bool = True,
-) -> LateTerm:
-    """Return the term of late interaction for one query.
+) -> LateAddends:
+    """Return the addends of late interaction for one query.
 
     Args:
         queue: the queue that reads the words of texts.
@@ -126,7 +213,7 @@ async def compute_late_term(
     rows = np.sort(np.array([*head.texts], dtype=np.int64))
     if not len(rows):
         empty = np.empty(0)
-        return LateTerm(weight, rows, empty, empty, empty, late.divisor, empty, ())
+        return LateAddends(weight, rows, empty, empty, empty, late.divisor, empty, ())
     read = [head.texts[row] for row in rows.tolist()]
     (query_words,) = (await queue.encode([query], "query")).read_words()
     kept_words = dict[int, I8]()
@@ -150,7 +237,7 @@ async def compute_late_term(
     before = np.array([one.logit for one in read])
     targets = (before + of_words) / late.divisor
     after = share_again(before, targets, head.following)
-    return LateTerm(weight, rows, after - before, similarities, of_words, late.divisor, after - targets, pairs)
+    return LateAddends(weight, rows, after - before, similarities, of_words, late.divisor, after - targets, pairs)
 
 
 def _unpack(vectors: I8, spans: list[tuple[int, int]] | None) -> Words:

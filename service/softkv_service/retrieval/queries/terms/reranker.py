@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 
 from softkv.questions import RerankModel
 from softkv_attention.arrays import F64, I64
-from softkv_attention.lookup import Answer
-from softkv_service.encoding import LATE, Encoders, EncodingQueue, Reranker, TextRefused, read_part, write_pair
-from softkv_service.retrieval.calibration import USUAL_LATE, Calibration, Rerank
-from softkv_service.retrieval.collections import Snapshot
+from softkv_service.encoding import LATE, MAX_PAIR_QUERY, Encoders, EncodingQueue, Reranker, TextRefused, write_pair
+from softkv_service.retrieval.calibration import USUAL_LATE, Calibration, RerankerSettings
+from softkv_service.retrieval.collections import Collection, get_reranker_queue
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.queries.documents import StoredDocuments, choose_matches
-from softkv_service.retrieval.queries.query_parts import EncodedSum
-from softkv_service.retrieval.queries.question import EncodedQuery
-from softkv_service.retrieval.queries.terms.heads import Head, HeadText
+from softkv_service.retrieval.queries.query_parts import Query, WeightedSum
+from softkv_service.retrieval.queries.terms.heads import Head
+from softkv_service.retrieval.queries.terms.term import HeadAddends, HeadTerm, QueryTerm
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.retrieval.terms import Explanation, clip_addends
 from softkv_service.storage.records import CollectionRecord
 
 MAX_RERANKED, MAX_COMPARED = 10_000, 1000
 """Documents that a reranker reads for all queries of a request together, and late interaction, which explains pairs."""
-MAX_RERANK_QUERY = 10_000
-"""Characters of a query that a reranker reads together with each document."""
-
 DEFAULT_RERANK_WEIGHT = 1.0
 
 DEFAULT_DEPTH, LATE_DEPTH = 50, USUAL_LATE.depth
@@ -36,8 +31,8 @@ DEFAULT_DEPTH, LATE_DEPTH = 50, USUAL_LATE.depth
 
 
 @dataclass(frozen=True, eq=False)
-class RerankTerm:
-    """A term that adds a weight times a reranker's logit to the logits of the documents that it has read.
+class RerankerAddends(HeadAddends):
+    """A weight times a reranker's logit of each document that it has read.
 
     Attributes:
         weight: the weight.
@@ -50,21 +45,78 @@ class RerankTerm:
     logits: F64
 
     @property
-    def addends(self) -> F64:
-        """float64[r], the numbers to add to the logits of these documents."""
+    def by_row(self) -> tuple[I64, F64]:
+        """The documents that were read, and the number that is added to the logit of each."""
         with np.errstate(over="ignore"):
-            return clip_addends(self.weight * self.logits)
+            return self.rows, clip_addends(self.weight * self.logits)
 
-    def explain(self, rows: I64) -> list[Explanation]:
+    def explain(self, rows: I64) -> list[list[Explanation]]:
         """Return for each document with these row numbers the number that is added to its logit, as JSON."""
-        pairs = zip(self.rows.tolist(), self.logits.tolist(), self.addends.tolist(), strict=True)
+        pairs = zip(self.rows.tolist(), self.logits.tolist(), self.by_row[1].tolist(), strict=True)
         lines = {row: {"of": "rerank", "logit": logit, "addend": addend} for row, logit, addend in pairs}
-        return [lines.get(row, {"of": "rerank", "logit": None, "addend": 0.0}) for row in rows.tolist()]
+        return [[lines.get(row, {"of": "rerank", "logit": None, "addend": 0.0})] for row in rows.tolist()]
 
 
-def resolve_rerank(
+@dataclass(frozen=True, eq=False)
+class RerankerTerm(QueryTerm):
+    """The reranker of a question, and the texts that it reads together with the best documents.
+
+    Attributes:
+        queries: the text of each query.
+        pointers: the position of each query in the request, for errors.
+        reranker: the reranker, with a number as its weight.
+    """
+
+    queries: Sequence[str]
+    pointers: Sequence[str]
+    reranker: RerankerSettings
+
+    @property
+    def depth(self) -> int:  # type: ignore[override]
+        """The number of documents of each query that it reads."""
+        return self.reranker.depth
+
+    async def prepare(self, collection: Collection) -> HeadTerm:
+        """Return the term with the model, once that is loaded.
+
+        Raises:
+            InvalidContent: the service lacks the reranker.
+            RetrievalError: it is not ready.
+        """
+        queue = await get_reranker_queue(collection.encoders, self.reranker.model, "/rerank/model")
+        return HeadTerm(partial(self._read_head, queue), self.depth)
+
+    async def _read_head(self, queue: EncodingQueue[Reranker], query: int, head: Head) -> RerankerAddends:
+        """Return the addends for one query; raise InvalidContent if the model cannot read it beside a document."""
+        rows = np.sort(np.array([*head.texts], dtype=np.int64))
+        pairs = [write_pair(self.queries[query], head.texts[row].text) for row in rows.tolist()]
+        try:
+            logits = (await queue.encode(pairs, "query")).vectors[:, 0] if pairs else np.empty(0)
+        except TextRefused as error:
+            raise InvalidContent.at(self.pointers[query], next(iter(error.messages.values()))) from None
+        weight = self.reranker.weight
+        assert weight != "auto"
+        return RerankerAddends(weight, rows, logits.astype(np.float64))
+
+
+def settle_reranker(collection: Collection, question: CollectionQuestion) -> CollectionQuestion:
+    """Return a question with its reranker as the collection's calibration has it: with a number as its weight.
+
+    Reranked weights have a null key of their own, whatever the collection's is, if the reranker is the calibrated one.
+    """
+    record = collection.record
+    if question.rerank is not None:
+        reranker = resolve_reranker(record, collection.encoders, question.rerank, question.rerank.weight)
+        question = question.copy_with(reranker=reranker)
+    calibration = Calibration.read(record.settings.calibration) if question.null is None else None
+    if calibration is None or calibration.reranked is None or question.reranker != calibration.rerank:
+        return question
+    return question.copy_with(null="calibrated")
+
+
+def resolve_reranker(
     record: CollectionRecord, encoders: Encoders, rerank: RerankModel, weight: float | Literal["auto"] = "auto"
-) -> Rerank:
+) -> RerankerSettings:
     """Return a reranker with its name and depth, and with a number in place of the weight "auto".
 
     The number is that of the collection's calibration, if it was fitted with this model and depth.
@@ -79,7 +131,7 @@ def resolve_rerank(
     depth = rerank.depth
     if depth is None:
         depth = LATE_DEPTH if rerank.model == LATE else DEFAULT_DEPTH
-    resolved = Rerank(model, depth, weight)
+    resolved = RerankerSettings(model, depth, weight)
     if weight != "auto":
         return resolved
     calibration = Calibration.read(record.settings.calibration)
@@ -89,30 +141,15 @@ def resolve_rerank(
     )
 
 
-def resolve_reranked_null(record: CollectionRecord, question: CollectionQuestion) -> CollectionQuestion:
-    """Return a question with the null key of reranked weights, if its reranker is the one of the calibration.
-
-    They have a null key of their own, whatever the collection's is.
-    """
-    if question.null is not None:
-        return question
-    calibration = Calibration.read(record.settings.calibration)
-    if calibration is None or calibration.reranked is None or question.reranker != calibration.rerank:
-        return question
-    return question.copy_with(null="calibrated")
-
-
-def check_rerank(
-    queries: Sequence[EncodedQuery | EncodedSum], question: CollectionQuestion, pointers: Sequence[str]
-) -> list[str]:
-    """Return the texts of queries.
+def check_reranked(queries: Sequence[Query], question: CollectionQuestion, pointers: Sequence[str]) -> list[str]:
+    """Return the texts of queries that a reranker, or late interaction, reads.
 
     Raises:
         InvalidContent: a query is not a text, or is too long, or the options do not allow terms of the logits.
     """
     reranker = question.reranker
     assert reranker is not None
-    if any(isinstance(query, EncodedSum) for query in queries):
+    if any(isinstance(query, WeightedSum) for query in queries):
         raise InvalidContent.at(
             "/rerank", "a reranker reads a text, and a query is a weighted sum: send each query as a text, or no rerank"
         )
@@ -131,53 +168,18 @@ def check_rerank(
             f"{len(queries)} queries of depth {reranker.depth} came, and a request reranks {limit} "
             "documents in all: send the queries in parts, or a smaller depth",
         )
-    if reranker.model == LATE:
-        _check_late(question, reranker)
     texts = list[str]()
     for query, pointer in zip(queries, pointers, strict=True):
-        if not isinstance(query.sent, str):
+        if not isinstance(query, str):
             raise InvalidContent.at(
                 "/rerank", "a reranker reads texts, and a query is a vector: send each query as a text, or no rerank"
             )
-        if len(query.sent) > MAX_RERANK_QUERY:
+        if len(query) > MAX_PAIR_QUERY:
             raise InvalidContent.at(
-                pointer, f"{len(query.sent)} characters came, a reranker takes {MAX_RERANK_QUERY}: send a shorter one"
+                pointer, f"{len(query)} characters came, a reranker takes {MAX_PAIR_QUERY}: send a shorter one"
             )
-        texts.append(query.sent)
+        texts.append(query)
     return texts
-
-
-def read_head(snapshot: Snapshot, answer: Answer, depth: int) -> Head:
-    """Read the best documents of an answer, which lists at least one more; if several tie at the end, the id decides.
-
-    Args:
-        snapshot: the version of the collection that was asked.
-        answer: the answer.
-        depth: the number of documents to read.
-    """
-    logits = answer.logits + answer.log_weight_of_other_parts
-    order = (-logits).argsort(kind="stable")
-    listed = logits >= logits[order[min(depth, len(order)) - 1]] if len(order) else slice(0)
-    columns = {
-        name: getattr(answer, name)[listed] for name in ("numbers", "similarities", "logits", "weights", "parts")
-    }
-    matches = min(depth, len(columns["numbers"]))
-    reader = StoredDocuments(snapshot, "texts")
-    matching = choose_matches(replace(answer, matches=matches, **columns), reader)
-    rows, total = columns["numbers"][matching], logits[listed][matching]
-    documents = reader.documents(rows)
-    best_keys = reader.find_best_keys(documents, rows, columns["parts"][matching])
-    texts = dict[int, HeadText]()
-    columns_of_rows = rows.tolist(), total.tolist(), columns["parts"][matching].tolist()
-    for row, logit, part, document, best in zip(*columns_of_rows, documents, best_keys, strict=True):
-        if isinstance(document, str) or document.key is None:
-            continue
-        if best is None or best.part is None or best.first is None:
-            texts[row] = HeadText(document.key, 0, 0, logit, part)
-        else:
-            text, title = read_part(document.key, best.part, best.first)
-            texts[row] = HeadText(text, title, best.part.start, logit, part)
-    return Head(texts, float(logits[order[depth]]) if len(order) > depth else -math.inf)
 
 
 def most_documents(model: str | None) -> int:
@@ -185,37 +187,12 @@ def most_documents(model: str | None) -> int:
     return MAX_COMPARED if model == LATE else MAX_RERANKED
 
 
-def _check_late(question: CollectionQuestion, reranker: Rerank) -> None:
-    if question.temperature == 0:
-        raise InvalidContent.at(
-            "/temperature", "late interaction shares weights again, and at 0 there is one: send a temperature above 0"
-        )
-    if reranker.weight not in (0, 1):
-        raise InvalidContent.at(
-            "/rerank/weight",
-            "the weight of late interaction is 1, or 0 to leave it out: its numbers are those of its encoder",
-        )
+def may_read(default: Mapping[str, Any], queries: Sequence[Any]) -> bool:
+    """Return whether a default of a reranker can read these queries."""
+    depth = default.get("depth", DEFAULT_DEPTH)
+    return are_texts(queries) and len(queries) * depth <= most_documents(default.get("model"))
 
 
-async def compute_rerank_term(
-    queue: EncodingQueue[Reranker], query: str, head: Head, weight: float, pointer: str
-) -> RerankTerm:
-    """Return the term of a reranker for one query.
-
-    Args:
-        queue: the queue of the reranker.
-        query: the text of the query.
-        head: the documents that the reranker reads.
-        weight: the factor of its logits.
-        pointer: the position of the query in the request, for errors.
-
-    Raises:
-        InvalidContent: the reranker cannot read the query beside a document.
-    """
-    rows = np.sort(np.array([*head.texts], dtype=np.int64))
-    pairs = [write_pair(query, head.texts[row].text) for row in rows.tolist()]
-    try:
-        logits = (await queue.encode(pairs, "query")).vectors[:, 0] if pairs else np.empty(0)
-    except TextRefused as error:
-        raise InvalidContent.at(pointer, next(iter(error.messages.values()))) from None
-    return RerankTerm(weight, rows, logits.astype(np.float64))
+def are_texts(queries: Sequence[Any]) -> bool:
+    """Return whether all queries are texts that a reranker, or late interaction, reads."""
+    return all(isinstance(query, str) and len(query) <= MAX_PAIR_QUERY for query in queries)

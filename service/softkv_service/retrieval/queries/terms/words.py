@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from softkv_attention.arrays import F64, I64
-from softkv_service.retrieval.collections import Snapshot
+from softkv_service.retrieval.calibration import Calibration
+from softkv_service.retrieval.collections import Collection, Snapshot
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.queries.query_parts import Query, WeightedSum, find_words
+from softkv_service.retrieval.queries.terms.term import Addends, QueryTerm
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.retrieval.terms import Explanation, clip_addends
 from softkv_service.retrieval.verdict import require_calibration
+from softkv_service.scheduling import READS
 from softkv_service.storage.conditions import Searched, SearchTerm, parse_search, with_bigrams
 from softkv_service.storage.errors import InvalidSearch
 from softkv_service.storage.records import CollectionRecord
@@ -24,8 +27,8 @@ MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
 
 
 @dataclass(frozen=True, eq=False)
-class FullTextTerm:
-    """A term that adds a weight times its full-text rank to a document's logit.
+class WordAddends(Addends):
+    """A weight times the full-text rank of each document.
 
     Attributes:
         rows: int64[r], the ascending rows of documents that contain a word of the query, or one of its terms.
@@ -37,23 +40,64 @@ class FullTextTerm:
     rows: I64
     ranks: F64
 
-    def of(self, rows: I64) -> F64:
-        """Return float64[n], the numbers to add to the logits of the documents with these row numbers."""
-        with np.errstate(over="ignore"):
-            return clip_addends(self.weight * self._ranks_of(rows))
+    @property
+    def by_row(self) -> tuple[I64, F64]:
+        """The documents that contain a word, and the number that is added to the logit of each."""
+        return self.rows, self._weigh(self.ranks)
 
-    def explain(self, rows: I64) -> list[Explanation]:
+    def explain(self, rows: I64) -> list[list[Explanation]]:
         """Return for each document with these row numbers how the number that is added to its logit is computed, as
         JSON.
         """
-        pairs = zip(self._ranks_of(rows).tolist(), self.of(rows).tolist(), strict=True)
-        return [{"of": "full_text", "rank": rank, "addend": addend} for rank, addend in pairs]
+        ranks = self._ranks_of(rows)
+        pairs = zip(ranks.tolist(), self._weigh(ranks).tolist(), strict=True)
+        return [[{"of": "full_text", "rank": rank, "addend": addend}] for rank, addend in pairs]
+
+    def _weigh(self, ranks: F64) -> F64:
+        with np.errstate(over="ignore"):
+            return clip_addends(self.weight * ranks)
 
     def _ranks_of(self, rows: I64) -> F64:
         if not len(self.rows):
             return np.zeros(len(rows))
         indices = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
         return np.where(self.rows[indices] == rows, self.ranks[indices], 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class WordsTerm(QueryTerm):
+    """The full text of a question: what each query ranks, and the weight of the ranks.
+
+    Attributes:
+        weight: the factor of the ranks.
+        texts: what each query ranks: its words, or the terms of a search of its own.
+    """
+
+    weight: float
+    texts: Sequence[Searched]
+    ranks: RankCache = field(default_factory=lambda: RankCache())
+
+    @classmethod
+    def of(cls, queries: Sequence[Query], question: CollectionQuestion) -> WordsTerm:
+        """Return the full text of a question that `resolve_words` has returned; raise as `find_texts`."""
+        searched = question.searched
+        texts: Sequence[Searched] = find_texts(queries) if searched is None else [searched] * len(queries)
+        return cls(question.text_terms.full_text, texts)
+
+    async def prepare(self, collection: Collection) -> WordsTerm:
+        """Rank the documents before the lookup."""
+
+        def rank() -> None:
+            with collection.snapshot() as snapshot:
+                self.ranks.find(snapshot, self.texts)
+
+        await READS.run(rank)
+        return self
+
+    def addends(self, snapshot: Snapshot, query: int) -> WordAddends:
+        """Return the addends for the query with this index; queries that rank the same share them."""
+        weight, text = self.weight, self.texts[query]
+        return snapshot.once(("words", weight, text), lambda: WordAddends(weight, *self.ranks.of(snapshot, text)))
 
 
 class RankCache:
@@ -105,28 +149,40 @@ def resolve_words(record: CollectionRecord, question: CollectionQuestion) -> Col
     return question.copy_with(full_text=weight, searched=searched)
 
 
-def check_words(queries: Sequence[Any]) -> None:
-    """Raise InvalidContent if a query is a vector, or has too many words to rank."""
-    if not all(isinstance(query, str) for query in queries):
-        raise InvalidContent.at(
-            "/full_text",
-            'a vector has no words: send each query as a text, or the words as {"weight": …, "query": …}, or leave '
-            "full_text out",
-        )
+def find_texts(queries: Sequence[Query]) -> list[str]:
+    """Return the words of each query.
+
+    Raises:
+        InvalidContent: a query is a vector, a weighted sum without words, or has too many words to rank.
+    """
+    texts = list[str]()
     for query in queries:
-        if not fits_full_text(query):
-            raise InvalidContent.at("/full_text", describe_length(query))
+        text = find_words(query)
+        if text is None and isinstance(query, WeightedSum):
+            raise InvalidContent.at(
+                "/full_text",
+                "full text takes the words of the text parts with a positive weight, and a query has none: send a text "
+                'part, or the words as {"weight": …, "query": …}, or leave full_text out',
+            )
+        if text is None:
+            raise InvalidContent.at(
+                "/full_text",
+                'a vector has no words: send each query as a text, or the words as {"weight": …, "query": …}, or leave '
+                "full_text out",
+            )
+        texts.append(text)
+    for text in texts:
+        if not fits_full_text(text):
+            raise InvalidContent.at("/full_text", describe_length(text))
+    return texts
 
 
-def check_sums(queries: Sequence[Query], question: CollectionQuestion) -> None:
-    """Raise InvalidContent for full text with a weighted sum that has no words."""
-    without_words = any(isinstance(query, WeightedSum) and find_words(query) is None for query in queries)
-    if question.searched is None and without_words:
-        raise InvalidContent.at(
-            "/full_text",
-            "full text takes the words of the text parts with a positive weight, and a query has none: send a text "
-            'part, or the words as {"weight": …, "query": …}, or leave full_text out',
-        )
+def may_rank(record: CollectionRecord, default: Any, texts: Sequence[str | None]) -> bool:
+    """Return whether a default of full text has an effect on queries with these words; None for one without words."""
+    weight = default["weight"] if isinstance(default, Mapping) else default
+    if weight == "auto" and Calibration.read(record.settings.calibration) is None:
+        return False
+    return weight is not default or all(text is not None and fits_full_text(text) for text in texts)
 
 
 def fits_full_text(text: str) -> bool:
