@@ -123,8 +123,8 @@ NONE_IS_FINE = || [ $$? = 5 ]
 # none of them in an index. It gets the service without an extra as well: else pip 23 looks for the one that walls require.
 PROJECTS := pyproject.toml attention/pyproject.toml clients/python/pyproject.toml $(wildcard extensions/*/pyproject.toml workshop/pyproject.toml)
 WALLS := $(patsubst %/pyproject.toml,%,$(wildcard extensions/*/pyproject.toml workshop/pyproject.toml))
-PURE = -e clients/python $(WALLS:%=-e %) -e .
-OWN = -e attention $(PURE)
+PURE = clients/python $(WALLS) .
+OWN = -e attention $(PURE:%=-e %)
 
 # The kernels in C, of which installing the core in this way makes a library beside them, compiled once into dist/kernels,
 # for this processor alone. The compiler is in the temporary environment of that build alone. With SOFTKV_PLATFORM=any, no
@@ -143,21 +143,18 @@ announce = @if [ -e $@ ]; then echo 'updating the packages in $(VENV)'; else \
   $(if $(UV),,echo 'With uv on the path (pip install uv) it takes half the time';) fi
 install_first = $(if $(UV)$(wildcard $@),$(call install,$(VENV)),$(subst --quiet,--progress-bar off,$(call install,$(VENV))))
 
-# pip makes an environment with setuptools for each package that it builds. Only the core's needs more, its compiler.
+# pip starts three processes with setuptools for each package that it builds. So it builds the core alone, which needs its
+# compiler as well, and gets the others from one process. If they are installed already, it would take no wheel of the
+# same version.
+EDITABLE = build/editable
 serve_by_pip = $(install_first) --no-compile -c $(CONSTRAINTS) 'setuptools>=77' -e attention \
-  && $(install_first) --no-compile -c $(CONSTRAINTS) --no-build-isolation $(MINILM) $(PURE)
+  && $(if $(wildcard $@),$(install_first) --no-compile -c $(CONSTRAINTS) --no-build-isolation $(MINILM) $(PURE:%=-e %),\
+  rm -rf $(EDITABLE) && $(BIN)/python tools/editable.py $(EDITABLE) $(PURE) \
+  && $(install_first) --no-compile -c $(CONSTRAINTS) $(MINILM) $(EDITABLE)/*.whl)
 
 $(VENV)/.serves: $(PROJECTS) $(NATIVE) $(CONSTRAINTS) $(MINILM) | $(BIN)/pip
 	$(call announce,about 0.3 GB,two to eight)
 	$(if $(UV),$(install_first) --no-compile $(SERVES),$(serve_by_pip))
-	@touch $@
-
-# Python keeps the bytecode of all that a service imports and that its first answer needs, so that no start compiles it
-# again: not one under PYTHONDONTWRITEBYTECODE either, or in a folder that has become read-only. The user's settings are
-# left out. If this start fails, the next one shows why.
-$(VENV)/.bytecode: $(VENV)/.serves
-	@echo 'starting the service once, so that Python keeps the bytecode'
-	@env $$(env | sed -n 's/^\(SOFTKV_[A-Z_]*\)=.*/-u \1/p') $(BIN)/python docker/rehearsal.py >/dev/null 2>&1 || true
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.serves
@@ -228,13 +225,14 @@ fitting-kernels: $(VENV)/.serves
 # make run MODEL=mpnet: without unicode as well.
 # The service also has the models that earlier starts installed, for the collections that were made with them; without
 # MODEL, only if the environment names no encoders.
+# Python keeps the bytecode of what this start imports, for later ones that may write none.
 INSTALLED = $(patsubst $(VENV)/.model-%,%,$(wildcard $(VENV)/.model-*))
 ENCODERS = $(if $(MODEL)$(if $(SOFTKV_ENCODER)$(SOFTKV_ENCODERS),,$(INSTALLED)),$(VENV)/encoders.toml)
 DEFAULT = $(or $(MODEL),all-MiniLM-L6-v2)
-run: $(VENV)/.bytecode $(if $(LAB),$(VENV)/.lab) $(MODEL:%=$(VENV)/.model-%) fitting-kernels
+run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab) $(MODEL:%=$(VENV)/.model-%) fitting-kernels
 	$(if $(ENCODERS),@printf '%s\n' 'default = "$(DEFAULT)"' $(foreach model,$(sort $(DEFAULT) all-MiniLM-L6-v2 $(INSTALLED)), \
 	  '[encoders.$(model)]' 'model = "$(model)"') > $(ENCODERS))
-	$(ENCODERS:%=SOFTKV_ENCODERS=%) $(BIN)/softkv serve --demo $(DEMO)
+	$(ENCODERS:%=SOFTKV_ENCODERS=%) env -u PYTHONDONTWRITEBYTECODE $(BIN)/softkv serve --demo $(DEMO)
 
 # Suites of the core that passed in this checkout as they are now are left out. With T, K, RERUN or CONSTRAINTS, none is.
 NAMED = $(T)$(K)$(RERUN)$(filter-out constraints.txt,$(CONSTRAINTS))

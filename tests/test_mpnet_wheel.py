@@ -60,7 +60,6 @@ def make_run(tmp_path):
         program.chmod(0o755)
         stamps = [
             ".venv/.serves",
-            ".venv/.bytecode",
             "fitting-kernels",
             *(f".venv/.model-{model}" for model in (MPNET, MULTILINGUAL)),
         ]
