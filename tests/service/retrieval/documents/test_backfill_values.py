@@ -145,6 +145,31 @@ async def test_equal_texts_are_encoded_once(store: Store, model: Encoder, monkey
         assert count(collection) == (0, 0)
 
 
+async def test_keys_and_then_values_of_an_upload_are_encoded_once_and_by_their_length(
+    store: Store, model: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So texts of similar length share a batch."""
+    batches, real = list[list[str]](), model.encode
+
+    def encode(batch: Any, purpose: Any) -> Any:
+        batches.append(list(batch))
+        return real(batch, purpose)
+
+    monkeypatch.setattr(model, "encode", encode)
+    words = [f"{i} {'word ' * (7 * i % 20)}" for i in range(100)]
+    sent = [SentDocument(f"{i}", f"key {text}", f"value {text}") for i, text in enumerate([*words, *words])]
+    async with serving(store, model) as catalogue:
+        batches.clear()
+        await written(catalogue, sent, late=False)
+        keys = [one for batch in batches for one in batch]
+        batches.clear()
+        await Worker(catalogue).finish()
+        values = [one for batch in batches for one in batch]
+    for kind, encoded_texts in (("key", keys), ("value", values)):
+        assert [len(one) for one in encoded_texts] == sorted(map(len, encoded_texts))
+        assert sorted(encoded_texts) == sorted(f"{kind} {text}" for text in words)
+
+
 async def test_an_answer_encodes_a_few_missing_ones_and_refuses_more(store: Store, model: Encoder) -> None:
     async with serving(store, model) as catalogue:
         collection = await written(catalogue, documents(400))
