@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from softkv_service.retrieval.documents.backfill import MissingValues
 from tests.browser.explore.conftest import Explore
 
 if TYPE_CHECKING:
@@ -105,6 +106,18 @@ def test_a_dropped_file_is_mapped_and_refused_rows_can_be_saved(explore: Explore
         ("buch-2", "yes", {"Jahr": 1993}),
         ("buch-4", "no", {"Jahr": 1995}),
     ]
+
+
+def test_an_upload_says_at_its_end_how_many_values_wait(
+    explore: Explore, writer: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MissingValues, "find", lambda *_: {})
+    writer.put("/v1/collections/books", json={"late": False}).raise_for_status()
+    page = explore(UPLOAD).page
+    choose(page, "faq.csv", written([["id", "key", "value"], ["a", "question", "answer"], ["b", "another", "reply"]]))
+    assert send(page) == "2 of 2 rows · 2 stored"
+    waiting = "2 values are still to be encoded; questions find all documents."
+    assert page.inner_text("#state") == f"Done. 2 documents are stored. {waiting}"
 
 
 def german(number: float) -> str:

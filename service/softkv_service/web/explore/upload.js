@@ -528,9 +528,14 @@ class UploadTab {
   #state(upload) {
     const { failure } = upload;
     const places = { stored: count(upload.stored), count: upload.stored, reason: failure instanceof Error ? failure.message : "" };
-    const ended =
-      upload.state === "done" && upload.truncated ? ` ${this.#say("truncated", { count: upload.truncated, documents: count(upload.truncated) })}` : "";
-    return `${this.#say(`state.${upload.state}`, places)}${ended}`;
+    const ended = [this.#say(`state.${upload.state}`, places)];
+    if (upload.state === "done" && upload.valuesWaiting) {
+      ended.push(this.#say("values", { count: upload.valuesWaiting, values: count(upload.valuesWaiting) }));
+    }
+    if (upload.state === "done" && upload.truncated) {
+      ended.push(this.#say("truncated", { count: upload.truncated, documents: count(upload.truncated) }));
+    }
+    return ended.join(" ");
   }
 
   /** @param {Upload} upload */

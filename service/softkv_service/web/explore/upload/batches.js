@@ -42,6 +42,8 @@ export class Upload extends EventTarget {
   stored = 0;
   /** Documents whose text is longer than the encoder reads. */
   truncated = 0;
+  /** Values of the collection that were still to be encoded at the end. */
+  valuesWaiting = 0;
   /** @type {Refused[]} */
   refused = [];
   /** @type {unknown} what ended it */
@@ -84,6 +86,7 @@ export class Upload extends EventTarget {
     this.#become("running");
     try {
       while (this.state === "running" && (await this.#fill())) await this.#send(this.#waiting.slice(0, this.#size));
+      if (this.state === "running") await this.#countWaiting();
       this.#become(this.state === "running" ? "done" : "stopped");
     } catch (failure) {
       this.failure = failure;
@@ -106,6 +109,15 @@ export class Upload extends EventTarget {
     const rows = [["line", "reason", ...columns], ...lines];
     const csv = rows.map((cells) => csvLine(cells.map(inertText))).join("");
     return { csv, isGuarded: rows.flat().some((cell) => inertText(cell) !== cell) };
+  }
+
+  /** All is stored by then, so an error is not one of the upload. */
+  async #countWaiting() {
+    try {
+      this.valuesWaiting = (await this.#client.info()).values?.waiting ?? 0;
+    } catch (failure) {
+      if (!(failure instanceof SoftkvError)) throw failure;
+    }
   }
 
   /** @param {State} state */
