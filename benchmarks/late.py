@@ -2,8 +2,11 @@
 
     python -m benchmarks.late --nouns data.noun
 
-Each collection is stored by a service, which is started again before it is sets. `benchmarks.blind` says where the
+Each collection is stored by a service, which is started again before it is asked. `benchmarks.blind` says where the
 file `data.noun` comes from; without it, `dictionary` is left out.
+
+The second table is about another level of the null key: it moves the null key's weight of each question by a number of
+log-odds. Late interaction keeps that weight, so the level refuses the same questions with it and without.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from rich.table import Table
 from benchmarks.blind import NAMES, read
 from benchmarks.shapes.written import written
 from softkv import Client
+
+MOVES = -0.5, -0.25, -0.1, 0.0, 0.25, 0.5, 0.9
+"""The log-odds by which the second table moves the null key; above 0 it refuses more."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,10 @@ class Result:
     def in_three(self) -> bool:
         """Whether one of the first three is."""
         return min(self.ranks, default=3) < 3
+
+    def refused(self, moved: float) -> bool:
+        """Return whether the verdict would be "none" if the null key had more log-odds by this number."""
+        return self.null >= 1 / (1 + math.exp(moved))
 
 
 def collections(nouns: Path | None) -> list[Questions]:
@@ -143,8 +153,34 @@ def row(name: str, before: dict[str, list[Result]], after: dict[str, list[Result
     return [*cells, f"{off:.1f}", str(changed)]
 
 
+def compare_levels(results: dict[str, tuple[dict[str, list[Result]], dict[str, list[Result]]]]) -> Table:
+    """Return a table of what each level of the null key refuses, by collection and with the mean of all.
+
+    Args:
+        results: those of each collection, without late interaction and with it.
+    """
+    table = Table(
+        "null key moved by",
+        *results,
+        "mean",
+        title="right first refused, without · with late interaction, %; off-topic questions that pass",
+    )
+    for moved in MOVES:
+        cells, shares = [], []
+        for without, late in results.values():
+            refused = [
+                percent([one.refused(moved) for one in kinds["present"] if one.first]) for kinds in (without, late)
+            ]
+            passing = sum(not one.refused(moved) for one in without["off"])
+            shares.append(refused)
+            cells.append(f"{refused[0]:.0f} · {refused[1]:.0f}; {passing} of {len(without['off'])}")
+        means = (sum(column) / len(shares) for column in zip(*shares, strict=True))
+        table.add_row(f"{moved:+.2f}", *cells, " · ".join(f"{mean:.1f}" for mean in means))
+    return table
+
+
 def main() -> None:
-    """Ask all questions without late interaction and with it, and print a table."""
+    """Ask all questions without late interaction and with it, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nouns", type=Path)
     options = parser.parse_args()
@@ -159,6 +195,7 @@ def main() -> None:
         "none changed",
     )
     together: dict[bool, list[tuple[dict[str, list[Result]], dict[str, list[Result]]]]] = {False: [], True: []}
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
         sets = collections(options.nouns)
         with Client.local(folder) as client:
@@ -172,12 +209,13 @@ def main() -> None:
                 before, after = ask(collection, one, ignore_defaults=["rerank"]), ask(collection, one)
                 table.add_row(*row(one.name, before, after))
                 together[one.blind].append((before, after))
+                results[one.name] = before, after
     for blind, pairs in together.items():
         before, after = (
             {kind: [results for pair in pairs for results in pair[i][kind]] for kind in pairs[0][i]} for i in (0, 1)
         )
         table.add_row(*row("blind ones together" if blind else "those chosen by", before, after))
-    Console(width=170).print(table)
+    Console(width=170).print(table, compare_levels(results))
 
 
 if __name__ == "__main__":
