@@ -21,6 +21,7 @@ NAMES = {
     "late": "does late interaction find more on questions by hand? `--nouns` of `benchmarks.late` adds 5,000 nouns",
     "models": "on questions by hand, which of the models of a checkout finds the answer, and does “none” come rightly?",
     "titles": "what does a title before each part of a split text change, on questions by hand?",
+    "sections": "is the key of a section of documentation its headings, its text, or both?",
     "words": "words kept for late interaction: upload, bytes a word, processor time of a question",
     "http": "beside chroma's server and pgvector: answers a second, latency, recall, memory",
     "upload": "documents a second, and the memory they take",

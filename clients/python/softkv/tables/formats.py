@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from softkv.tables import arrays, arrow, hdf5, objects, sheets, words
+from softkv.tables import arrays, arrow, hdf5, markdown, objects, sheets, words
 from softkv.tables.content import Content, unreadable
 from softkv.tables.packing import PACKED_ENDINGS, ZSTANDARD, File, ending_of
 
@@ -31,6 +31,7 @@ FORMATS = (
     Format((".ndjson", ".jsonl"), objects.read_lines_of_json, is_streamed=True),
     Format((".json",), objects.read_array_of_json, is_streamed=True),
     Format((".csv", ".tsv", ".tab"), sheets.read_delimited, is_streamed=True),
+    Format((".md", ".markdown"), markdown.read_markdown, is_streamed=True),
     Format((".parquet", ".pq"), arrow.read_parquet, "pyarrow.parquet"),
     Format((".arrow", ".feather"), arrow.read_arrow_file, "pyarrow.parquet"),
     Format((".lance",), arrow.read_lance, "lance"),

@@ -604,7 +604,7 @@ export function filePicker(say, chosen, invitation = say("drop")) {
     type: "file",
     id: "file",
     accept:
-      ".csv,.tsv,.tab,.txt,.json,.ndjson,.jsonl,.parquet,.pq,.gz,.xlsx,.xlsm,.xlsb,.xls,.ods,.arrow,.feather,.npy,.npz,.safetensors,.fvecs,.bvecs,.fbin,.u8bin,.i8bin,.hdf5,.h5,.h5ad,.mat,.vec,.bin,.bz2,.xz,.zst,.zip",
+      ".csv,.tsv,.tab,.md,.markdown,.txt,.json,.ndjson,.jsonl,.parquet,.pq,.gz,.xlsx,.xlsm,.xlsb,.xls,.ods,.arrow,.feather,.npy,.npz,.safetensors,.fvecs,.bvecs,.fbin,.u8bin,.i8bin,.hdf5,.h5,.h5ad,.mat,.vec,.bin,.bz2,.xz,.zst,.zip",
     "aria-label": say("choose.file"),
     tabIndex: -1,
     className: "unseen",
