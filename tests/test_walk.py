@@ -8,6 +8,7 @@ from tools.walk import CLIENT, HTTP_CALLS, ROOT, walk_http
 
 NOT_ASKED = [
     "service/softkv_service/api/keyring.py",
+    "service/softkv_service/encoding/encoders.py",
     "service/softkv_service/retrieval/calibration/record.py",
     "service/softkv_service/retrieval/collections/aliases.py",
     "service/softkv_service/retrieval/collections/values.py",
@@ -20,7 +21,7 @@ NOT_ASKED = [
     "service/softkv_service/storage/restricted.py",
     "service/softkv_service/storage/conditions/visibility.py",
 ]
-MAX_FILES = 71
+MAX_FILES = 70
 
 
 def test_a_plain_text_query_enters_no_file_that_it_asks_nothing_of(tmp_path):

@@ -284,6 +284,7 @@ class Encoders:
     """The encoders of a service, by name; without any, the service stores and compares vectors only.
 
     Attributes:
+        by_name: the encoders by name, in the order of the settings.
         rerankers: the rerankers of the service by name, in the order of the settings.
         wake_worker: is called when something was left to be encoded in the background.
         uploads: the uploads in progress.
@@ -301,44 +302,30 @@ class Encoders:
         rerankers: Iterable[LoadingReranker] = (),
     ) -> None:
         self.rerankers = {reranker.name: reranker for reranker in rerankers}
-        self._by_name = {encoder.name: encoder for encoder in encoders}
+        self.by_name = {encoder.name: encoder for encoder in encoders}
         self.wake_worker: Callable[[], object] = lambda: None
         self.uploads = Uploads()
-        self._default = next(iter(self._by_name), None) if default is None else default
+        self._default = next(iter(self.by_name), None) if default is None else default
 
     def __iter__(self) -> Iterator[LoadingEncoder]:
-        return iter(self._by_name.values())
+        return iter(self.by_name.values())
 
     def __bool__(self) -> bool:
-        return bool(self._by_name)
+        return bool(self.by_name)
 
     @property
     def default(self) -> LoadingEncoder | None:
         """The encoder of texts for which none is named; None without encoders."""
-        return None if self._default is None else self._by_name[self._default]
+        return None if self._default is None else self.by_name[self._default]
 
     @property
     def names(self) -> list[str]:
         """The names of the encoders, in the order of the settings."""
-        return list(self._by_name)
+        return list(self.by_name)
 
     def find(self, name: str) -> LoadingEncoder | None:
         """Return the encoder of that name; None if there is none."""
-        return self._by_name.get(name)
-
-    def find_for(self, name: str, model: str | None) -> LoadingEncoder | None:
-        """Return the encoder whose vectors a collection has; None if there is none.
-
-        It may have another name now, as long as its model is the same.
-
-        Args:
-            name: the encoder's name when the collection was made.
-            model: the model behind that name then; None if it was not recorded: then it is the name.
-        """
-        named = self._by_name.get(name)
-        if named is not None and model in (None, named.model):
-            return named
-        return next((encoder for encoder in self if encoder.model == (model or name)), None)
+        return self.by_name.get(name)
 
     async def start(self) -> None:
         """Load the encoders that do not wait for their first text; those of other services in the background."""

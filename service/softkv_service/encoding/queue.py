@@ -178,6 +178,7 @@ class EncodingQueue(Generic[Model]):
         self._queries: FairQueue[Pending] = FairQueue()
         self._documents: FairQueue[Pending] = FairQueue()
         self._own_documents: FairQueue[Pending] = FairQueue()  # which the service itself loads
+        self._next_turn = math.inf  # the first `turn_at` among these, or that of one that left the queue
         # In order of precedence: a lane takes from the first that has texts.
         self._waiting: tuple[tuple[Purpose, FairQueue[Pending]], ...] = (
             ("query", self._queries),
@@ -325,6 +326,7 @@ class EncodingQueue(Generic[Model]):
             pending.future.add_done_callback(self._note_upload)
         documents = self._documents if caller else self._own_documents
         (self._queries if purpose == "query" else documents).put(caller, pending)
+        self._next_turn = min(self._next_turn, turn_at)
         self._start_lane()
         return await pending.future
 
@@ -367,14 +369,15 @@ class EncodingQueue(Generic[Model]):
 
     def _next_batch(self) -> tuple[Purpose, Batch] | None:
         """Return the next batch of any texts; see the function of this name."""
-        now, of_service = time.monotonic(), list(self._own_documents)
-        if any(pending.turn_at <= now for pending in of_service):
+        if self._next_turn <= (now := time.monotonic()):
+            of_service = list(self._own_documents)
             self._own_documents.clear()
             for pending in of_service:
                 if pending.turn_at <= now:
                     self._documents.put(THE_SERVICE, pending)
                 else:
                     self._own_documents.put("", pending)
+            self._next_turn = min((pending.turn_at for pending in self._own_documents), default=math.inf)
         return _next_batch(self._waiting, self._limits)
 
     async def _encode(self, batch: Batch, purpose: Purpose, *, learns: bool = True) -> None:

@@ -23,19 +23,13 @@ def named(name: str, model: str | None = None, load: Callable[[], Encoder] = ref
     return LoadingEncoder(name, load, model=model, **options)
 
 
-def test_a_collection_finds_its_encoder_by_name_and_model() -> None:
+def test_an_encoder_has_a_name_of_its_own() -> None:
     small, large = named("small", "m-1"), named("large", "m-2")
     encoders = Encoders([small, large], "large")
     assert encoders.default is large
     assert encoders.names == ["small", "large"]
     assert encoders.find("small") is small
     assert encoders.find("m-1") is None
-    assert encoders.find_for("small", "m-1") is small
-    assert encoders.find_for("small", None) is small  # an earlier version did not record the model
-    assert encoders.find_for("renamed", "m-2") is large
-    assert encoders.find_for("m-1", None) is small  # made by a service whose only encoder had the model's name
-    assert encoders.find_for("small", "m-2") is large  # the name has moved, the model counts
-    assert encoders.find_for("small", "m-3") is None
     assert Encoders().default is None
 
 

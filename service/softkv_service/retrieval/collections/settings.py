@@ -85,7 +85,7 @@ async def get_encoding_queue(encoders: Encoders, settings: CollectionSettings | 
                 "", "this service runs without an encoder (ENCODER=none): send vectors, not texts, or start it with one"
             )
         return await _queue_of(encoders.default)
-    encoder = _encoder_of(encoders, settings)
+    encoder = find_encoder(encoders, settings)
     if encoder is None:
         raise EncoderMissing(_describe_missing(encoders, settings))
     queue = await _queue_of(encoder)
@@ -154,7 +154,7 @@ async def get_words_queue(
             pointer, f"late interaction reads words by the collection's encoder, and it has none: {advice}"
         )
     await get_encoding_queue(encoders, settings)
-    encoder = _encoder_of(encoders, settings)
+    encoder = find_encoder(encoders, settings)
     words = None if encoder is None else encoder.words()
     late = None if encoder is None or encoder.facts is None else encoder.facts.late
     if words is None or late is None:
@@ -206,7 +206,7 @@ async def get_encoder_facts(encoders: Encoders, settings: CollectionSettings) ->
         EncoderUnavailable: the encoder is still loading, or has failed.
         LibraryMissing: this installation lacks a library that it needs.
     """
-    if (encoder := _encoder_of(encoders, settings)) is None:
+    if (encoder := find_encoder(encoders, settings)) is None:
         return None
     if encoder.facts is None:
         await _queue_of(encoder)
@@ -216,7 +216,7 @@ async def get_encoder_facts(encoders: Encoders, settings: CollectionSettings) ->
 
 def get_known_facts(encoders: Encoders, settings: CollectionSettings) -> EncoderFacts | None:
     """Return the facts of the encoder of a collection's vectors; None if the service lacks it, or never loaded it."""
-    encoder = _encoder_of(encoders, settings)
+    encoder = find_encoder(encoders, settings)
     facts = None if encoder is None else encoder.facts
     return facts if facts is not None and _are_comparable(settings.precision, facts.precision) else None
 
@@ -226,8 +226,19 @@ def _are_comparable(stored: str | None, used: str) -> bool:
     return stored == used or (stored in COMPARABLE and used in COMPARABLE)
 
 
-def _encoder_of(encoders: Encoders, settings: CollectionSettings) -> LoadingEncoder | None:
-    return None if settings.encoder is None else encoders.find_for(settings.encoder, settings.encoder_model)
+def find_encoder(encoders: Encoders, settings: CollectionSettings) -> LoadingEncoder | None:
+    """Return the encoder whose vectors a collection has; None if there is none.
+
+    It may have another name than when the collection was made, as long as its model is the same. If the model was not
+    recorded, it is the name.
+    """
+    name, model = settings.encoder, settings.encoder_model
+    if name is None:
+        return None
+    named = encoders.by_name.get(name)
+    if named is not None and model in (None, named.model):
+        return named
+    return next((encoder for encoder in encoders.by_name.values() if encoder.model == (model or name)), None)
 
 
 def _describe_missing(encoders: Encoders, settings: CollectionSettings) -> str:

@@ -269,11 +269,11 @@ async def encode(
     if not texts:
         return {}, set()
     queue = await get_encoding_queue(encoders, record.settings)
-    encoded = await queue.encode(texts, "document")
-    vectors = dict(zip(texts, encoded.vectors, strict=True))
-    if encoded.truncated is None:
+    encoded = dict(zip(texts, await queue.encode_each(texts, "document"), strict=True))
+    vectors: dict[str, Array] = {text: row.vector for text, row in encoded.items()}
+    if any(row.truncated is None for row in encoded.values()):
         return vectors, None
-    return vectors, {text for text, cut in zip(texts, encoded.truncated, strict=True) if cut}
+    return vectors, {text for text, row in encoded.items() if row.truncated}
 
 
 async def leave_values(
