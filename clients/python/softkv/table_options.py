@@ -18,7 +18,7 @@ class Columns(Record, kw_only=True):
         id: the column of the ids. Left out: id.
         key: the column of the keys' texts, or several with commas between, whose texts are joined: what people ask
             about, together with what answers it. Left out: key.
-        join: what stands between the texts of a joined key. Left out: a space.
+        join: what stands between the texts of a joined key. Left out: a line break.
         value: the column of the values. Left out: value.
         vector: the column of the keys' vectors. Left out: key_vector.
         expires: the column of the instants at which documents expire, or of durations such as 30d. Left out: expires.

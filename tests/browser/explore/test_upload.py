@@ -348,14 +348,14 @@ def test_a_long_column_is_joined_to_the_key_or_is_not(explore: Explore, writer: 
     assert [(one["id"], one["key"], one["value"], one["metadata"]) for one in answer["documents"]] == [
         (
             "shop-2",
-            "Opening hall 1 We open at nine and close at five every day of the week",
+            "Opening\nhall 1\nWe open at nine and close at five every day of the week",
             SHOP[1][1],
             {"title": "Opening", "shelf": "hall 1"},
         ),
-        ("shop-3", "Parking yard", "Parking yard", {"title": "Parking", "shelf": "yard"}),
+        ("shop-3", "Parking\nyard", "Parking\nyard", {"title": "Parking", "shelf": "yard"}),
         (
             "shop-4",
-            "door Dogs wait at the door, and there is water for all of them",
+            "door\nDogs wait at the door, and there is water for all of them",
             SHOP[3][1],
             {"shelf": "door"},
         ),

@@ -307,7 +307,8 @@ class Table:
         except BadCell as error:
             raise BadCell(f"a column of the key: {error}") from None
         separator = self._reading.options.join
-        return (" " if separator is None else separator).join(text for text in texts if text)
+        # So a short first column is the title of a text that is split.
+        return ("\n" if separator is None else separator).join(text for text in texts if text)
 
     def _read_date(self, cell: Any) -> Any:
         """Return a cell of an instant; a text in the format of the table's dates in ISO 8601."""

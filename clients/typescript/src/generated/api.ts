@@ -11512,7 +11512,7 @@ export interface operations {
                 id?: string;
                 /** @description The column of the keys' texts, or several with commas between, whose texts are joined: what people ask about, together with what answers it. Left out: key. */
                 key?: string;
-                /** @description What stands between the texts of a joined key. Left out: a space. */
+                /** @description What stands between the texts of a joined key. Left out: a line break. */
                 join?: string;
                 /** @description The column of the values. Left out: value. */
                 value?: string;

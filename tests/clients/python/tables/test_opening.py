@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import softkv
+from softkv_service.encoding import read_part
 from tests.clients.python.tables.here import open_table
 
 BOOKS = [
@@ -73,6 +74,20 @@ def test_columns_can_have_other_names(tmp_path: Path) -> None:
     assert documents(path, id="isbn", key="card", value="title") == BOOKS
 
 
+@pytest.mark.parametrize(("characters", "is_title"), [(119, True), (120, True), (121, False)])
+def test_a_short_first_column_stands_before_each_part_of_a_joined_text(
+    tmp_path: Path, characters: int, is_title: bool
+) -> None:
+    question, answer = "?" * characters, "It is in the hall. " * 60
+    path = tmp_path / "faq.csv"
+    path.write_text(f"id,Question,Answer\n1,{question},{answer}\n", "utf-8")
+    (document,) = documents(path, key="Question,Answer")
+    text = document["key"]
+    assert text == f"{question}\n{answer.strip()}"
+    later, title = read_part(text, (800, 820), (0, 700))
+    assert (later, title) == ((f"{question}\n" if is_title else "") + text[800:820], (characters + 1) * is_title)
+
+
 def test_columns_are_joined_to_a_key_and_stay_in_the_document(tmp_path: Path) -> None:
     path = tmp_path / "faq.csv"
     path.write_text("id,Question,Answer,year\n1,Where is it?,In the hall,1999\n2,When?,,\n3,,Left,\n4,,,\n", "utf-8")
@@ -93,7 +108,7 @@ def test_columns_are_joined_to_a_key_and_stay_in_the_document(tmp_path: Path) ->
     named = documents(path, key="Answer,year", value="Question", skip="year")
     assert named[0] == {
         "id": "1",
-        "key": "In the hall 1999",
+        "key": "In the hall\n1999",
         "value": "Where is it?",
         "metadata": {"Answer": "In the hall"},
     }
@@ -103,7 +118,7 @@ def test_columns_are_joined_to_a_key_and_stay_in_the_document(tmp_path: Path) ->
     assert documents(path, key="Name, first") == [{"id": "1", "key": "Ada"}]
     rows = tmp_path / "faq.json"
     rows.write_text(json.dumps([{"id": 1, "about": {"title": "A"}, "text": "b"}]), "utf-8")
-    assert documents(rows, key="about.title,text")[0]["key"] == "A b"
+    assert documents(rows, key="about.title,text")[0]["key"] == "A\nb"
 
 
 def test_a_long_column_beside_short_keys_is_proposed_as_part_of_them(tmp_path: Path) -> None:

@@ -426,7 +426,7 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
 }
 
 /**
- * The texts of columns as one, without empty cells and the spaces around them; or why there is none.
+ * The texts of columns as one, a line each, without empty cells and the spaces around them; or why there is none.
  * @param {Record<string, unknown>} fields
  * @param {readonly string[]} columns
  * @returns {string | Flaw}
@@ -441,7 +441,7 @@ function joinedText(fields, columns) {
     const last = words.at(-1);
     if (last) texts.push(text.slice(words[0].index, last.index + last[0].length));
   }
-  return texts.join(" ");
+  return texts.join("\n");
 }
 
 /**
