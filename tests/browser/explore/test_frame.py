@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ def test_the_list_shows_the_settings_of_each_collection(explore: Explore, writer
     assert page.locator("#collections .name").all_inner_texts() == ["books", "vectors"]
     page.click("#collections >> text=vectors")
     page.wait_for_function("() => /width\\s+4\\b/.test(document.querySelector('.facts').innerText)")
-    assert "vectors only" in page.locator("#collections .facts").inner_text()
+    facts = page.locator("#collections .facts").inner_text()
+    assert "vectors only" in facts
+    assert re.search(r"late interaction\s+off", facts)
     page.click("#collections >> text=books")
     page.wait_for_function("() => /temperature\\s+0\\.1/.test(document.querySelector('.facts').innerText)")
+    assert re.search(r"late interaction\s+on", page.locator("#collections .facts").inner_text())
     assert "collection=books" in page.url
 
 

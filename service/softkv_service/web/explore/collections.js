@@ -198,6 +198,7 @@ function facts(one, aliases, say) {
     ["fact.similarity", one.similarity],
     ["fact.temperature", String(Number(one.temperature.toPrecision(4)))],
     ["fact.null", nullLevel(one, say)],
+    ["fact.late", say(one.late ? "fact.late.on" : "fact.late.off")],
     ["fact.calibration", calibration ? (calibration.outgrown ? say("fact.calibration.old") : kept) : say("fact.calibration.none")],
     ...(stored ? [/** @type {[string, string]} */ (["fact.projection", say(stored.pairs ? "fact.projection.trained" : "fact.projection.sent", stored)])] : []),
   ];

@@ -40,6 +40,15 @@ export class HeadMap {
   }
 
   /**
+   * Whether it has so many heads.
+   * @param {number} layers
+   * @param {number} heads
+   */
+  fits(layers, heads) {
+    return this.#rows === layers && this.#columns === heads;
+  }
+
+  /**
    * Draw all heads.
    * @param {ArrayLike<number>[][]} attention
    * @param {number} n

@@ -42,6 +42,8 @@ export const LEAST_PX = { usual: 16, large: 22, below: 14 };
 export const NEAR_PX = 9;
 /** Room that a question, its bundle and the clamp need beside the keys, in rem. */
 const KNOB_REM = 6.25;
+/** The least width of a question's box and of a colour, in rem: of those in a window that is small for its keys. */
+const [LEAST_QUERY_REM, LEAST_COLOUR_REM] = [7.75, 3.5];
 /** The key's share of the height, in a row with its value below the key. */
 const UPPER = 0.52;
 /** The height of a line of a question, of its type, and the room around all lines in pixels. */
@@ -91,7 +93,7 @@ export function placed({
   const isStacked = isNarrow && areTexts && longestValue * size + 12 > width * VALUES;
   const queryHeight = Math.max(isNarrow ? 48 : 6 * rem, lines.count * lines.size * LINE.height + LINE.around);
   const top = (isNarrow ? name + queryHeight + (name ? 8 : 32) : 8) + name + above;
-  const outputWidth = arePictures ? (isNarrow ? 94 * RATIO : Math.min(16 * rem, width * 0.2)) : isNarrow ? width : Math.min(12 * rem, width * 0.16);
+  const outputWidth = arePictures ? (isNarrow ? 94 * RATIO : Math.min(16 * rem, Math.max(6 * rem, width * 0.25 - 4 * rem))) : isNarrow ? width : Math.min(12 * rem, width * 0.16);
   const outputHeight = arePictures ? outputWidth / RATIO : isNarrow ? 62 : outputWidth;
   const below = isNarrow ? outputHeight + 34 : 8;
   const room = height - top - below;
@@ -105,21 +107,28 @@ export function placed({
   const first = top + Math.max(0, (room - total) / 2);
   const middle = first + total / 2;
   const namesY = first - NEAR_PX - above;
-  const queryWidth = Math.max(150, Math.min(18 * rem, width * 0.19));
+  let queryWidth = Math.max(150, Math.min(18 * rem, width * 0.19));
 
   let rowX = isNarrow ? 92 : Math.round(width * 0.41);
   const narrowWidth = Math.round(Math.min(width * VALUES, longestValue * size * 1.25 + 14));
   let valueWidth = arePictures ? rowHeight * RATIO : areColours ? (isNarrow ? 40 : 5.25 * rem) : isNarrow ? narrowWidth : Math.round(width * 0.16);
   let valueX = isNarrow ? width - valueWidth - LANE_PX : Math.round(width * (areTexts ? 0.62 : 0.65));
   if (!isNarrow) {
-    // Keys that need more room take it from the threads before them, texts of values from those behind.
+    // Keys that need more room take it from the threads before them, texts of values from those behind; then from colours and the question.
     const around = 12 + SHARE.around;
     const need = around + Math.max((longest + SHARE.letters[2]) * size, (longestName + SHARE.letters[2]) * text);
     const lacking = (/** @type {number} */ free) => Math.max(0, Math.min(free, need - (valueX - 8 - rowX)));
     rowX -= lacking(rowX - queryWidth - KNOB_REM * rem);
-    const free = width - outputWidth - 2.5 * rem - (valueX + valueWidth);
-    if (areTexts) valueWidth += Math.max(0, Math.min(free, longestValue * size + 20 - valueWidth));
-    else valueX += lacking(free);
+    const free = width - outputWidth - 2 * rem - (valueX + valueWidth);
+    const wider = areTexts ? Math.max(0, Math.min(free, longestValue * size + 20 - valueWidth)) : 0;
+    valueWidth += wider;
+    valueX += lacking(free - wider);
+    if (!arePictures) {
+      const narrower = lacking(valueWidth - (areColours ? LEAST_COLOUR_REM * rem : longestValue * size + 20));
+      [valueX, valueWidth] = [valueX + narrower, valueWidth - narrower];
+    }
+    const taken = lacking(queryWidth - LEAST_QUERY_REM * rem);
+    [queryWidth, rowX] = [queryWidth - taken, rowX - taken];
     text = Math.max(size, Math.min(text, (valueX - 8 - rowX - around) / (longestName + SHARE.letters[2])));
     text = Math.min(text, Math.max(LEAST_PX.below, rowHeight * 0.8)); // no text is higher than its row
   }

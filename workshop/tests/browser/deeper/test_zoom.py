@@ -24,6 +24,11 @@ def post(origin: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     return dict(answer.json())
 
 
+def text_of(locator: Any) -> str:
+    """Return a text that may be out of sight: the page lays those steps out later, and until then has no inner text."""
+    return locator.text_content() or ""
+
+
 def numbers(text: str) -> list[float]:
     return [float(number.replace("−", "-")) for number in re.findall(r"[−-]?\d+(?:\.\d+)?", text)]
 
@@ -53,13 +58,13 @@ def test_a_cell_has_the_numbers_of_the_trace(visit: Any, layer: int, head: int, 
     said = numbers(page.locator(".terms .formula").first.inner_text().split("=", 1)[1])
     assert said[:3] == pytest.approx([query @ key, 32, logit], abs=5e-4)
     assert said[3] == pytest.approx(100 * weight, abs=0.5)
-    row = page.locator(f".head-of .of-row tbody tr:nth-child({j + 1}) td").all_inner_texts()
+    row = page.locator(f".head-of .of-row tbody tr:nth-child({j + 1}) td").all_text_contents()
     assert float(row[2]) == pytest.approx(weight, abs=5e-5)
     states = np.array(trace["hidden_states"])[0, :, i, 7]
-    told = numbers(page.locator("section[aria-labelledby='zoom-row'] > .formula").inner_text())
+    told = numbers(text_of(page.locator("section[aria-labelledby='zoom-row'] > .formula")))
     shown = [told[1], told[2], told[5], told[6], told[7]]
     assert shown == pytest.approx(list(states), abs=5e-5)
-    neurons = page.locator(".neurons tbody th").all_inner_texts()
+    neurons = page.locator(".neurons tbody th").all_text_contents()
     assert [int(index) for index in neurons] == trace["neurons"]["index"][0][i]
 
 
@@ -69,10 +74,10 @@ def test_the_weights_are_those_of_attend(visit: Any) -> None:
     page.wait_for_selector(OF_ROW)
     answer = post(opened.origin, "/v1/collections/library/attend", {"query": QUESTION, "top_k": 8})
     best = answer["matches"][0]
-    cells = page.locator(f"{OF_ROW} td").all_inner_texts()
+    cells = page.locator(f"{OF_ROW} td").all_text_contents()
     assert float(cells[0].replace("−", "-")) == pytest.approx(best["similarity"], abs=5e-5)
     assert numbers(cells[1])[0] == pytest.approx(100 * best["weight"], abs=0.5)
-    said = numbers(page.locator("section[aria-labelledby='zoom-answer'] .formula").inner_text().split("=", 1)[1])
+    said = numbers(text_of(page.locator("section[aria-labelledby='zoom-answer'] .formula")).split("=", 1)[1])
     assert said[0] == pytest.approx(best["similarity"], abs=1e-4)
 
 
@@ -111,7 +116,7 @@ def test_two_sentences_part_layer_by_layer(visit: Any) -> None:
         body = {"text": text, "purpose": "query", "layers": [5], "heads": [0], "include": ["hidden_states"]}
         ends.append(np.array(post(opened.origin, "/v1/trace", body)["hidden_states"])[0, -1, 2])
     cosine = ends[0] @ ends[1] / np.linalg.norm(ends[0]) / np.linalg.norm(ends[1])
-    cells = page.locator("section[aria-labelledby='zoom-two'] tbody tr:last-child td").all_inner_texts()
+    cells = page.locator("section[aria-labelledby='zoom-two'] tbody tr:last-child td").all_text_contents()
     assert numbers(cells[0])[0] == pytest.approx(cosine, abs=5e-4)
 
 
@@ -122,7 +127,7 @@ def test_the_explorer_leads_there_and_back(visit: Any) -> None:
     weight = float(page.locator("[data-weight]").first.get_attribute("data-weight"))
     page.click("#zoom")
     page.wait_for_selector(OF_ROW)
-    assert numbers(page.locator(f"{OF_ROW} td").nth(1).inner_text())[0] == pytest.approx(100 * weight, abs=0.5)
+    assert numbers(text_of(page.locator(f"{OF_ROW} td").nth(1)))[0] == pytest.approx(100 * weight, abs=0.5)
     page.click("#zoom-back")
     page.wait_for_selector("[data-weight]")
     assert float(page.locator("[data-weight]").first.get_attribute("data-weight")) == pytest.approx(weight)
@@ -157,7 +162,7 @@ def test_a_chapter_leads_there_with_its_rows_and_weights(visit: Any, address: st
     link.click()
     page.wait_for_selector(OF_ROW)
     weights = [match["weight"] for match in attention["matches"]]
-    shown = page.locator("section[aria-labelledby='zoom-answer'] tbody tr td:last-child").all_inner_texts()
+    shown = page.locator("section[aria-labelledby='zoom-answer'] tbody tr td:last-child").all_text_contents()
     assert numbers(shown[0])[0] == pytest.approx(100 * weights[0], abs=0.5)
     assert len(shown) == len(rows) + (attention["evidence"]["null_similarity"] is not None)
     page.click("#leave-out")
@@ -190,7 +195,7 @@ def test_late_interaction_joins_the_words(visit: Any) -> None:
     best = post(opened.origin, "/v1/collections/library/attend", body)["matches"][0]
     late = next(one for one in best["explanation"]["addends"] if one["of"] == "late")
     assert page.locator("#words-met .query").all_text_contents() == [pair["word"] for pair in late["pairs"]]
-    said = numbers(page.locator("#words-met").locator("xpath=preceding-sibling::p[1]").inner_text())
+    said = numbers(text_of(page.locator("#words-met").locator("xpath=preceding-sibling::p[1]")))
     assert said[0] == pytest.approx(late["similarity"], abs=6e-4)
     assert said[-1] == pytest.approx(100 * best["weight"], abs=0.5)
 

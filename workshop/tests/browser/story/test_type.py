@@ -110,6 +110,16 @@ def test_texts_of_pictures_are_large_and_apart(read: Read, size: tuple[int, int]
         assert [key for key in keys if "…" in key] == []
 
 
+def test_keys_are_whole_in_a_small_window(read: Read) -> None:
+    page = read("#hard-and-soft", (736, 600))
+    page.wait_for_function(FONTS)
+    for state in ("#hard-and-soft&t=0.05", "#key-is-not-value&t=0.05", "#nothing-fits&g=b&level=1"):
+        pictures = go(page, state)
+        texts = [one["text"] for picture in pictures for one in picture["texts"] if one["kind"] != "value-text"]
+        assert any("%" in text for text in texts)
+        assert [text for text in texts if "…" in text] == [], state
+
+
 @pytest.mark.parametrize("chapter", ["#key-is-not-value", "#nothing-fits", "#hard-and-soft"])
 def test_a_guess_stands_above_the_dots_of_a_phone(read: Read, chapter: str) -> None:
     page = read(chapter, PHONE)

@@ -173,11 +173,14 @@ export const zoom = {
         reading = now;
         of = null;
         const count = now.attention[0].length;
-        map = new HeadMap(say, layers, count, (layer, head) => set({ layer: layer + 1, head: head + 1 }), sentence);
-        map.take(now.attention, n);
-        fill(mapPlace, map.element);
+        if (!map?.fits(layers, count)) {
+          map = new HeadMap(say, layers, count, (layer, head) => set({ layer: layer + 1, head: head + 1 }), sentence);
+          fill(mapPlace, map.element);
+        }
+        map.take(now.attention, n, sentence);
         if (recorded && state.q === QUESTION && state.collection === COLLECTION && !state.ask && !state.rows.length) left = recorded.left;
         show();
+        showVector();
       });
       await Promise.all([readOne(), lookUp(), compare()]);
     }
@@ -244,8 +247,6 @@ export const zoom = {
       linking.onclick = () => set({ layer: most.layer, head: most.head });
       put(linking, say("linking", { query: texts()[i], key: texts()[j], layer: most.layer, head: most.head, weight: percent(most.weight) }));
       showHead();
-      showVector();
-      showAnswer();
     }
 
     function showHead() {
@@ -485,6 +486,7 @@ export const zoom = {
         const has = (/** @type {string[]} */ ...names) => names.some((name) => changed.has(name));
         if (has("q", "collection", "model", "ask", "rows")) return void read();
         show();
+        if (has("doc")) showAnswer();
         if (has("layer", "head")) void readOne();
         if (has("dim")) showNumber();
         if (has("second", "i")) void compare();
