@@ -27,6 +27,8 @@ const TALLEST_ROW_REM = 3.5;
 const SMALL = { share: 0.35, most: 14 };
 /** Below this width in pixels the question is above the rows, and the output below them; also below the second, if a picture is upright. */
 export const [NARROW_PX, UPRIGHT_PX] = [640, 900];
+/** A wider one that is lower than this, in rem and for each row, has no room for that. */
+const [LEAST_PX_BESIDE, LOW_REM, LOW_ROW_REM] = [540, 12, 1.75];
 export const HANDLE_PX = 12;
 /** Room for a percentage at the end of a key: of up to three, of four and of more letters in em, and around it in pixels. */
 export const SHARE = { letters: [2.2, 2.9, 3.8], around: 16 };
@@ -88,7 +90,8 @@ export function placed({
   longestName = 0,
   longestValue = 0,
 }) {
-  const isNarrow = width < NARROW_PX || (width < UPRIGHT_PX && height > width);
+  const isLow = width >= LEAST_PX_BESIDE && height < (LOW_REM + LOW_ROW_REM * count) * rem;
+  const isNarrow = (width < NARROW_PX && !isLow) || (width < UPRIGHT_PX && height > width);
   const areTexts = !areColours && !arePictures;
   const isStacked = isNarrow && areTexts && longestValue * size + 12 > width * VALUES;
   const queryHeight = Math.max(isNarrow ? 48 : 6 * rem, lines.count * lines.size * LINE.height + LINE.around);

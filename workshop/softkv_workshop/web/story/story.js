@@ -58,6 +58,7 @@ import { speaker } from "./speaker.js";
  * @property {{en: import("../../../../service/softkv_service/web/shared/words.js").Words, zh: import("../../../../service/softkv_service/web/shared/words.js").Words}} words `title` among them: the chapter's one name
  * @property {State} defaults
  * @property {boolean} [hasModel] whether a model of its own reads its question
+ * @property {boolean} [leads] whether it leads to the encoder's numbers without a question
  * @property {Record<string, number>} [screens] the number of the screen, from 1, that a name of the state is about, if not the first
  * @property {(host: HTMLElement, context: Context) => View} mount fills the chapter's element
  */
@@ -385,18 +386,19 @@ export class Story {
     };
     this.#views.set(id, { update() {} });
     this.#views.set(id, chapter.mount(host, context));
-    if ("q" in chapter.defaults && !chapter.hasModel) this.#lead(id, host);
+    if (chapter.leads || ("q" in chapter.defaults && !chapter.hasModel)) this.#lead(id, host);
   }
 
   /**
-   * Lead from the question of a chapter to every number between it and its weights. In a lesson each step fits the screen.
+   * Lead from the question of a chapter to every number between it and its weights. A lesson stays open.
    * @param {string} id
    * @param {HTMLElement} host
    */
   #lead(id, host) {
-    const inside = host.querySelector(".hood .inside");
-    if (this.#isPaged || isLesson() || !inside) return;
-    const link = /** @type {HTMLAnchorElement} */ (h("a.to-zoom", {}, this.#say()("zoom")));
+    const folded = host.querySelector(".hood");
+    if (this.#isPaged || !folded) return;
+    const say = this.#say();
+    const link = /** @type {HTMLAnchorElement} */ (h("a.to-zoom", { title: say("zoom.title"), target: isLesson() ? "_blank" : "" }, say("zoom")));
     const follow = () => {
       const { q, t, level, layer, head } = /** @type {State} */ (this.#states.get(id));
       const keys = this.#answers.keys.get(String(q));
@@ -404,13 +406,13 @@ export class Story {
         rows: JSON.stringify(keys.map((key) => [key])),
         ask: JSON.stringify({ temperature: onTheWire(Number(t)), null: level === undefined ? false : "auto" }),
       };
-      const said = { q, ...rows, ...(layer ? { layer, head } : {}), back: this.#addressOf(id).slice(1) };
+      const said = { ...(q === undefined ? {} : { q }), ...rows, ...(layer ? { layer, head } : {}), back: this.#addressOf(id).slice(1) };
       const parts = Object.entries(said).map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`);
       link.href = `${deeper()}#zoom&${parts.join("&")}`;
     };
     for (const kind of ["pointerdown", "focus", "click"]) link.addEventListener(kind, follow);
     follow();
-    inside.prepend(h("p", {}, link));
+    folded.after(link);
   }
 
   /** @param {string} id */

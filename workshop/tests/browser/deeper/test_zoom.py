@@ -152,8 +152,7 @@ def test_a_chapter_leads_there_with_its_rows_and_weights(visit: Any, address: st
     chapter = address[1:].split("&")[0]
     page = visit(address).page
     link = page.locator(f"#{chapter} a.to-zoom")
-    link.wait_for(state="attached")
-    page.evaluate("(chapter) => (document.querySelector(`#${chapter} .hood`).open = true)", chapter)
+    link.wait_for()
     said = parse_qs(str(link.get_attribute("href")).partition("&")[2])
     question, rows, options = said["q"][0], json.loads(said["rows"][0]), json.loads(said["ask"][0])
     origin = page.url.partition("#")[0].rstrip("/")
@@ -168,6 +167,16 @@ def test_a_chapter_leads_there_with_its_rows_and_weights(visit: Any, address: st
     page.click("#leave-out")
     page.wait_for_selector(".movers button", timeout=60_000)
     assert page.locator("#zoom-back").get_attribute("href") == f"./{address}"
+
+
+def test_chapter_5_leads_there_in_one_step_and_a_lesson_stays_open(visit: Any) -> None:
+    page = visit("#in-numbers").page
+    page.locator("#in-numbers a.to-zoom").click()
+    page.wait_for_selector(OF_ROW)
+    assert page.locator("#zoom-back").get_attribute("href") == "./#in-numbers"
+    lesson = visit("?lesson=9#in-numbers").page
+    lesson.wait_for_selector("#in-numbers a.to-zoom", state="attached")
+    assert lesson.locator("#in-numbers a.to-zoom").get_attribute("target") == "_blank"
 
 
 def test_the_head_that_links_two_words_is_named_and_chosen(visit: Any) -> None:

@@ -40,6 +40,7 @@ const FORMULA = [
 /** @type {import("../story.js").Chapter} */
 export const numbers = {
   id: "in-numbers",
+  leads: true,
   words,
   defaults: { step: 0, mask: true, x: "", g: "" },
 
@@ -90,7 +91,7 @@ export const numbers = {
         h("p", {}, say("hood.norm")),
         h("p.formula", {}, ...subscripted("score(q, k) = vᵀ tanh(W_Q q + W_K k)")),
         h("p", {}, say("hood.scores")),
-        h("p", {}, toPicture("similarities", say("hood.similarities")), " · ", toPicture("zoom", say("hood.zoom"))),
+        h("p", {}, toPicture("similarities", say("hood.similarities"))),
       ),
     });
     const sentence = /** @type {HTMLElement} */ (element.querySelector(".sentence"));
