@@ -40,7 +40,7 @@ export class HeadMap {
   }
 
   /**
-   * Whether it has so many heads.
+   * Whether it is of a model with these numbers of layers and heads.
    * @param {number} layers
    * @param {number} heads
    */

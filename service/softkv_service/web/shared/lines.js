@@ -17,6 +17,8 @@ const TALLEST = 3;
 const LOWEST = 19.2;
 /** The end of a share beside the words on the right, in rem. */
 const FAR = 12;
+/** A picture that is less wide has shorter threads, so that a share has room beside its word; in rem. */
+const SMALL = 18;
 /** The least weight that is written as a number, and that of a token in the colour of keys. */
 const [WRITTEN, ATTENDED] = [0.01, 0.05];
 
@@ -109,7 +111,7 @@ export class Lines {
     const [left, right] = [pitch, low].map((high, side) => Array.from({ length: counts[side] }, (_, i) => all / 2 + (i + 0.5 - counts[side] / 2) * high));
     set(this.element, { viewBox: `0 0 ${width} ${all}`, width, height: all });
     this.element.style.setProperty("--word-size", `${Math.max(16, Math.min(1.25 * rem, low * 0.6, width / 22))}px`);
-    const [from, to] = [width * 0.3, width * 0.66];
+    const [from, to] = [width * 0.3, width * (width < SMALL * rem ? 0.5 : 0.66)];
     this.#places = { pitch, left, right, from, to };
     for (const [i, y] of left.entries()) {
       const [hit, text] = /** @type {SVGElement[]} */ ([...this.#words[i].children]);

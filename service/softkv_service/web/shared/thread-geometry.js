@@ -45,7 +45,7 @@ export const NEAR_PX = 9;
 /** Room that a question, its bundle and the clamp need beside the keys, in rem. */
 const KNOB_REM = 6.25;
 /** The least width of a question's box and of a colour, in rem: of those in a window that is small for its keys. */
-const [LEAST_QUERY_REM, LEAST_COLOUR_REM] = [7.75, 3.5];
+const [LEAST_QUERY_REM, LEAST_COLOUR_REM] = [7.25, 3.5];
 /** The key's share of the height, in a row with its value below the key. */
 const UPPER = 0.52;
 /** The height of a line of a question, of its type, and the room around all lines in pixels. */
