@@ -13,6 +13,8 @@ from softkv.record import NOT_SENT, ONE_OF, OR_NULL, Keyword, LeftOut, Length, N
 
 Normaliser: TypeAlias = Literal["softmax", "sparsemax", "entmax15", "one_hot"]
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", "calibrated", False]
+Bias: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""One term of a bias in the service's JSON, or a list of terms. A `filter` may be an expression as `F.year >= 1990`."""
 MatchField: TypeAlias = Literal[
     "value", "key", "metadata", "output", "key_vector", "value_vector", "explanation", "highlight"
 ]
@@ -39,11 +41,13 @@ TemperatureOrAuto: TypeAlias = Annotated[float | Literal["auto"], Named("Tempera
 NullKey: TypeAlias = Annotated[Null, Named("Null")]
 MetadataField: TypeAlias = Annotated[str, Named("MetadataField")]
 Condition: TypeAlias = Annotated[Any, Named("Filter")]
-BiasTerms: TypeAlias = Annotated[Mapping[str, Any] | Sequence[Mapping[str, Any]], Named("Bias")]
+BiasTerms: TypeAlias = Annotated[Bias, Named("Bias")]
 FullTextFactor: TypeAlias = Annotated[float | Literal["auto"] | Mapping[str, Any], Named("FullText")]
 Factor: TypeAlias = Annotated[float | Literal["auto"], Named("WeightOrAuto")]
 Bound: TypeAlias = Annotated[float | str, Named("Bound")]
 
+DefaultName: TypeAlias = Literal["filter", "bias", "full_text", "rerank", "top_k", "include"]
+"""The fields of `Defaults`, for type checkers."""
 MAX_TOP_K: Final = 10_000
 MAX_TEMPERATURES: Final = 1024
 MAX_QUANTILES: Final = 100
@@ -192,6 +196,29 @@ class Question(Record, schema="AttendRequest"):
     include: Annotated[Sequence[MatchField] | None, OR_NULL, Keyword("default", [*MATCH_FIELDS])] = None
     vector_format: VectorFormat = "numbers"
     ignore_defaults: Annotated[frozenset[str], NOT_SENT] = frozenset()
+
+
+class Defaults(Record):
+    """Options of questions to a collection, for questions that do not send their own, as their JSON. They protect
+    nothing: every caller may send None instead. The `filter` of an API key protects.
+
+    Attributes:
+        filter: the documents that may be attended to; joined to a question's own.
+        bias: terms added to the logits, unless the temperature or the normaliser allows none.
+        full_text: the factor λ of full text, if every query is a text; or an object with a text of its own. `"auto"`:
+            the λ of the calibration, if there is one.
+        rerank: a reranker, if every query is a text that it reads, and the temperature and the normaliser allow it. It
+            has no effect on other questions. Late interaction is `late` of the collection.
+        top_k: matches to return, unless the question has `top_p`.
+        include: fields of a match to return, as far as the call has them.
+    """
+
+    filter: Annotated[Any, Named("StoredFilter")] | None = None
+    bias: Annotated[Bias, Named("StoredBias")] | None = None
+    full_text: FullTextFactor | None = None
+    rerank: Annotated[Mapping[str, Any], Named("StoredRerank")] | None = None
+    top_k: Annotated[int | None, Range(0, MAX_TOP_K)] = None
+    include: Sequence[MatchField] | None = None
 
 
 class Compare(Record, schema="CompareRequest"):

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from softkv_service.schemas.defaults import Defaults
+from softkv.questions import Defaults
 from softkv_service.schemas.filter import FilterField
 from softkv_service.schemas.instants import Duration
+from softkv_service.schemas.requests import AsRecord
 from softkv_service.schemas.vector import MAX_WIDTH
 from softkv_service.schemas.wire import Null, OrNull, Similarity, Temperature, Text, Wire
 
@@ -54,7 +55,7 @@ class CollectionSettings(Wire):
     null: Null | None = Field(
         None, description='The default null key of queries. Left out: "auto" with an encoder, otherwise false.'
     )
-    defaults: Defaults | None = Field(
+    defaults: Annotated[Defaults, AsRecord()] | None = Field(
         None, description="Options of queries that do not send their own. Left out: none."
     )
     expire_after: OrNull[Duration] = Field(
@@ -95,7 +96,7 @@ class CollectionChange(Wire):
     projection: OrNull[Literal[None]] = Field(
         None, description="null removes the projection of queries, and the calibration, which is of its similarities."
     )
-    defaults: OrNull[Defaults] = Field(
+    defaults: OrNull[Annotated[Defaults, AsRecord()]] = Field(
         None,
         description="Options of queries that do not send their own, in place of all defaults until now. Left out: "
         "unchanged; null: none.",

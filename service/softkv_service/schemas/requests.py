@@ -13,15 +13,25 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt
 from fastapi import Query
-from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag, ValidatorFunctionWrapHandler, create_model
-from pydantic_core import CoreSchema
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+    ValidatorFunctionWrapHandler,
+    create_model,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_wrap_validator_function, plain_serializer_function_ser_schema
 
+from softkv.questions import Rerank
 from softkv.record import NOT_SENT, ONE_OF, OR_NULL, Keyword, LeftOut, Length, Named, Range, Record, fields_of
+from softkv_service.encoding import LATE
 from softkv_service.schemas.answers import words_of_json
 from softkv_service.schemas.filter import Bound, MetadataField, ParsedFilter
 from softkv_service.schemas.query import QueryOrParts, TextOrParts
-from softkv_service.schemas.terms import Bias, FullText, WeightOrAuto
+from softkv_service.schemas.terms import Bias, FullText, StoredBias, WeightOrAuto
 from softkv_service.schemas.wire import (
     InParts,
     Null,
@@ -34,20 +44,6 @@ from softkv_service.schemas.wire import (
     exactly_one,
 )
 
-NAMED: dict[str, Any] = {
-    "Bias": Bias,
-    "Bound": Bound,
-    "Filter": ParsedFilter,
-    "FullText": FullText,
-    "MetadataField": MetadataField,
-    "Null": Null,
-    "QueryOrParts": QueryOrParts,
-    "Temperature": Temperature,
-    "TemperatureOrAuto": TemperatureOrAuto,
-    "TextOrParts": TextOrParts,
-    "WeightOrAuto": WeightOrAuto,
-}
-"""The types that the client names, as their JSON is checked."""
 SCALARS = {float: Number, str: Text}
 KEYWORDS = {"AttendRequest": exactly_one("query", "queries")}
 """Keywords of the JSON schemas of whole records."""
@@ -80,6 +76,34 @@ class AsJSON(AsRecord):
 
     def _build(self, record: type[Record], model: Wire) -> Any:
         return model.model_dump(exclude_unset=True)
+
+
+def _refuse_late(rerank: Any) -> Any:
+    if rerank.get("model") == LATE:
+        raise PydanticCustomError(
+            "late",
+            'wanted a reranker, got "late", which is no default: send "late": true beside defaults, not in them',
+        )
+    return rerank
+
+
+NAMED: dict[str, Any] = {
+    "Bias": Bias,
+    "Bound": Bound,
+    "Filter": ParsedFilter,
+    "FullText": FullText,
+    "MetadataField": MetadataField,
+    "Null": Null,
+    "QueryOrParts": QueryOrParts,
+    "StoredBias": StoredBias,
+    "StoredFilter": Annotated[ParsedFilter, AfterValidator(lambda condition: condition.tree)],
+    "StoredRerank": Annotated[Rerank, AsJSON(), AfterValidator(_refuse_late)],
+    "Temperature": Temperature,
+    "TemperatureOrAuto": TemperatureOrAuto,
+    "TextOrParts": TextOrParts,
+    "WeightOrAuto": WeightOrAuto,
+}
+"""The types that the client names, as their JSON is checked."""
 
 
 @cache

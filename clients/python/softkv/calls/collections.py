@@ -67,7 +67,7 @@ def create(
         value_from: the text that value vectors are encoded from.
         temperature: the default temperature of queries.
         null: the default similarity of "none of these".
-        defaults: options of queries that do not send their own: `filter`, `bias`, `full_text`, `top_k` and `include`.
+        defaults: options of queries that do not send their own, as {"top_k": 5}: `softkv.questions.Defaults` has all.
         expire_after: the time after which a new document expires: seconds, or a text such as "30d"; `None`: never.
         late: late interaction: whether the words of each key are kept, and read by questions without `rerank`. Left
             out: where the encoder is for it.
@@ -139,8 +139,8 @@ def change(
         null: the default similarity of "none of these".
         calibration: `None` removes the calibration.
         projection: `None` removes the map of its queries, and the calibration with it.
-        defaults: options of queries that do not send their own, in place of all defaults until now: `filter`, `bias`,
-            `full_text`, `top_k` and `include`. `None` removes them.
+        defaults: options of queries that do not send their own, in place of all defaults until now:
+            `softkv.questions.Defaults` has all. `None` removes them.
         expire_after: the time after which documents written from now on expire; `None`: never.
         late: late interaction: whether the words of each key are kept, and read by questions without `rerank`. Those
             that are missing are made in the background; `False` deletes them.

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from softkv import filters, validation
 from softkv.problems import invalid_value, invalid_value_at
+from softkv.questions import Bias, DefaultName, Defaults, Question
+from softkv.record import Record
 from softkv.validation import is_list_like
 
-Bias: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-"""One term of a bias in the service's JSON, or a list of terms. A `filter` may be an expression as `F.year >= 1990`."""
-
-DefaultName: TypeAlias = Literal["filter", "bias", "full_text", "rerank", "top_k", "include"]
 IgnoredDefaults: TypeAlias = bool | Sequence[DefaultName]
-DEFAULT_NAMES: tuple[DefaultName, ...] = ("filter", "bias", "full_text", "rerank", "top_k", "include")
-"""The defaults of a question; that of `rerank` is also late interaction, where the collection has it."""
-SWEPT_DEFAULTS: tuple[DefaultName, ...] = ("filter", "bias", "full_text", "top_k", "include")
-"""The defaults that a sweep has."""
-COMPARED_DEFAULTS: tuple[DefaultName, ...] = ("filter", "top_k")
-"""The defaults that a comparison has."""
 
 
 def encode_bias(bias: Bias | None, pointer: str = "/bias") -> Any:
@@ -73,20 +65,21 @@ def encode_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any] | None
 
 
 def null_fields(
-    ignored: IgnoredDefaults | None, options: Mapping[str, Any], names: Sequence[DefaultName] = DEFAULT_NAMES
+    ignored: IgnoredDefaults | None, options: Mapping[str, Any], question: type[Record] = Question
 ) -> dict[str, None]:
     """Return the fields that are null, so that the collection's defaults do not apply.
 
     Args:
         ignored: True for all defaults, or their names.
         options: the fields of the request, which win over defaults.
-        names: the defaults that apply to calls of this kind.
+        question: the record of questions of this kind, whose fields may have defaults.
 
     Raises:
         Invalid: there is no such default, or the default filter is to be ignored and the request has a filter.
     """
     if not ignored:
         return {}
+    names = [name for name in Defaults._names if name in question._names]
     chosen = names if ignored is True else validation.require_list(ignored, "/ignore_defaults")
     for name in chosen:
         if name not in names:

@@ -22,17 +22,20 @@ from softkv.answers.answer import Answer, Comparison, Swept, parse_comparison
 from softkv.answers.calibration import Calibration, LabelSource
 from softkv.answers.documents import Document, encode_fields
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Plan, ServiceCache
-from softkv.calls.options import COMPARED_DEFAULTS, SWEPT_DEFAULTS, Bias, IgnoredDefaults, encode_bias, null_fields
+from softkv.calls.options import IgnoredDefaults, encode_bias, null_fields
 from softkv.calls.service import get_limit
 from softkv.filters import Field, Where, encode_field_option
 from softkv.problems import Reply, invalid_value, invalid_value_at, unexpected_argument
 from softkv.questions import (
+    Bias,
+    Compare,
     FullTextFactor,
     GroupBy,
     MatchField,
     Normaliser,
     Null,
     Question,
+    Sweep,
     SweptField,
     TemperatureOrAuto,
 )
@@ -290,7 +293,7 @@ def sweep(
         )
         | terms
     )
-    options |= null_fields(ignore_defaults, options, SWEPT_DEFAULTS)
+    options |= null_fields(ignore_defaults, options, Sweep)
     content = encode_json({"query": encode_query(query, "/query"), "temperatures": values, **options})
     return Call("POST", f"{collection.path}/sweep", parse, content=content)
 
@@ -379,7 +382,7 @@ def compare(
         >>> collection.compare("pets that purr").attention.best
     """
     options = drop_omitted(top_k=top_k, filter=filters.encode_filter(where))
-    ignored = null_fields(ignore_defaults, options, COMPARED_DEFAULTS)
+    ignored = null_fields(ignore_defaults, options, Compare)
     return _compare_call(f"{collection.path}/compare", query, temperature, top_k, null, {**options, **ignored})
 
 

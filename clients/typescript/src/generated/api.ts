@@ -2813,9 +2813,7 @@ export interface components {
             probability: number;
         };
         /**
-         * @description Options of questions to a collection, for questions that do not send their own.
-         *
-         *     They protect nothing: every caller may send `null` instead. The `filter` of an API key protects.
+         * @description Options of questions to a collection, for questions that do not send their own, as their JSON. They protect nothing: every caller may send null instead. The `filter` of an API key protects.
          * @example {
          *       "filter": {
          *         "field": "metadata.draft",
@@ -2840,7 +2838,7 @@ export interface components {
             filter?: components["schemas"]["Filter"];
             /** @description Terms added to the logits, unless the temperature or the normaliser allows none. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
-            /** @description λ of full text, if every query is a text; or an object with a text of its own. `"auto"`: the λ of the calibration, if there is one. */
+            /** @description The factor λ of full text, if every query is a text; or an object with a text of its own. `"auto"`: the λ of the calibration, if there is one. */
             full_text?: number | "auto" | components["schemas"]["FullTextQuery"];
             /** @description A reranker, if every query is a text that it reads, and the temperature and the normaliser allow it. It has no effect on other questions. Late interaction is `late` of the collection. */
             rerank?: components["schemas"]["Rerank"];

@@ -156,7 +156,7 @@ def _meaningful_fields(body: CollectionSettings | CollectionChange) -> dict[str,
     sent = body.model_dump(exclude_unset=True, exclude={"defaults"})
     fields = {field: value for field, value in sent.items() if value is not None or field in NULL_COUNTS}
     if "defaults" in body.model_fields_set and (body.defaults is not None or isinstance(body, CollectionChange)):
-        fields["defaults"] = None if body.defaults is None else format_defaults(body.defaults.model_dump())
+        fields["defaults"] = None if body.defaults is None else format_defaults(body.defaults)
     return fields
 
 

@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from softkv.questions import Compare, Question, Sweep
+from softkv.questions import Compare, Defaults, Question, Sweep
 from softkv_service.retrieval.collections import Collection
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.queries.terms import find_late, keep_terms, read_terms
@@ -15,19 +15,16 @@ from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.conditions import Combination, Condition, parse_condition
 from softkv_service.storage.errors import InvalidCondition
 
-DEFAULT_OPTIONS = ("filter", "bias", "full_text", "rerank", "top_k", "include")
-"""The options for which a collection may have a default."""
-
 CACHED_DEFAULTS = 256
 
 
-def format_defaults(sent: Mapping[str, Any]) -> str | None:
+def format_defaults(sent: Defaults) -> str | None:
     """Return defaults as JSON, in the form in which a collection stores them; None if no option has one.
 
     Args:
         sent: the valid default of each option; None counts as left out.
     """
-    defaults = {name: sent[name] for name in DEFAULT_OPTIONS if sent.get(name) is not None}
+    defaults = {name: default for name, default in sent._fields().items() if default is not None}
     return json.dumps(defaults, sort_keys=True, ensure_ascii=False, separators=(",", ":")) if defaults else None
 
 
@@ -35,7 +32,7 @@ def format_defaults(sent: Mapping[str, Any]) -> str | None:
 def read_defaults(text: str) -> Mapping[str, Any]:
     """Return the stored defaults of a collection, by option. Callers share the object, so do not change it."""
     defaults = json.loads(text)
-    return {name: defaults[name] for name in DEFAULT_OPTIONS if name in defaults}
+    return {name: defaults[name] for name in Defaults._names if name in defaults}
 
 
 def complete_question(
@@ -55,7 +52,7 @@ def complete_question(
     question, settings = CollectionQuestion.of(request, now), collection.record.settings
     if settings.defaults is None and not settings.late:
         return question, {}
-    named = {name: getattr(question, name) for name in (*DEFAULT_OPTIONS, "temperature", "normaliser", "top_p")}
+    named = {name: getattr(question, name) for name in (*Defaults._names, "temperature", "normaliser", "top_p")}
     sent = {name: value for name, value in named.items() if value is not None or name in question.ignore_defaults}
     options, applied = apply_defaults(collection, sent, vars(request), queries)
     return question.copy_with(**read_terms(options), defaults=frozenset(applied)), applied
