@@ -89,8 +89,8 @@ def test_pages_of_a_pattern_are_one_table_whose_keys_may_have_the_texts(tmp_path
         (tmp_path / f"{name}.md").write_text(f"# Title\n\nText of {name}.\n")
     documents = [row.document for row in open_table(tmp_path / "*.md", key="key,value")]
     assert documents == [
-        {"id": "a.md#title", "key": "Title Text of a.", "value": "Text of a.", "metadata": {"key": "Title"}},
-        {"id": "b.md#title", "key": "Title Text of b.", "value": "Text of b.", "metadata": {"key": "Title"}},
+        {"id": "a.md#title", "key": "Title\nText of a.", "value": "Text of a.", "metadata": {"key": "Title"}},
+        {"id": "b.md#title", "key": "Title\nText of b.", "value": "Text of b.", "metadata": {"key": "Title"}},
     ]
 
 
