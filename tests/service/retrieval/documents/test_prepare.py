@@ -62,8 +62,8 @@ async def test_a_text_is_encoded_once_and_only_if_needed(encoder, value_from, te
     await loading.start()
     queue = await loading.ready()
     settings = record(encoder=encoder.name, precision=encoder.precision, value_from=value_from, dimension=384)
-    real = queue.encode
-    queue.encode = lambda asked, purpose: (encoded.append((asked, purpose)), real(asked, purpose))[1]
+    real = queue.encode_each
+    queue.encode_each = lambda asked, purpose, **_: (encoded.append((asked, purpose)), real(asked, purpose))[1]
     documents = [SentDocument("a", "a dog", "a hound"), SentDocument("b", "a dog"), SentDocument("c", "a dog", 5)]
     prepared = await prepare_documents(Encoders([loading]), settings, documents, ["/0", "/1", "/2"])
     await loading.close()
