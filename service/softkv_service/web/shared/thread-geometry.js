@@ -96,7 +96,13 @@ export function placed({
   const isStacked = isNarrow && areTexts && longestValue * size + 12 > width * VALUES;
   const queryHeight = Math.max(isNarrow ? 48 : 6 * rem, lines.count * lines.size * LINE.height + LINE.around);
   const top = (isNarrow ? name + queryHeight + (name ? 8 : 32) : 8) + name + above;
-  const outputWidth = arePictures ? (isNarrow ? 94 * RATIO : Math.min(16 * rem, Math.max(6 * rem, width * 0.25 - 4 * rem))) : isNarrow ? width : Math.min(12 * rem, width * 0.16);
+  const outputWidth = arePictures
+    ? isNarrow
+      ? 94 * RATIO
+      : Math.min(16 * rem, Math.max(6 * rem, width * 0.25 - 4 * rem))
+    : isNarrow
+      ? width
+      : Math.min(12 * rem, width * 0.16);
   const outputHeight = arePictures ? outputWidth / RATIO : isNarrow ? 62 : outputWidth;
   const below = isNarrow ? outputHeight + 34 : 8;
   const room = height - top - below;
