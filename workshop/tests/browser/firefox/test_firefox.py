@@ -48,3 +48,4 @@ def test_firefox_answers_drags_and_refuses_as_chromium(tmp_path: Path, folder: P
     assert seen["refused"]
     assert ["frame-ancestors 'self'" in error for error in seen["errors"]] == [True]  # that refusal, and no other error
     assert len(seen["chapters"]) == 8
+    assert (seen["heads"], seen["sideways"]) == (72, 0)  # of the zoom, for 8 tokens

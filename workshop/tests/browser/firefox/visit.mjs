@@ -47,6 +47,10 @@ try {
   const wall = await open(refused);
   const blank = await (await wall.waitForSelector("iframe")).contentFrame();
   seen.refused = await blank.evaluate(() => document.querySelector("#story") === null).catch(() => true);
+  const zoom = await open(`${service}/deeper#zoom&q=where do birds fly in winter&rows=[["birds"],["snow"]]`);
+  await zoom.waitForSelector("section[aria-labelledby=zoom-answer] tr.chosen");
+  seen.heads = await zoom.$$eval(".head-map canvas", (all) => all.filter(({ width }) => width === 8).length);
+  seen.sideways = await zoom.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   const explorer = await open(`${service}/explore`);
   await explorer.waitForSelector("#stage :is(.tab, .empty)");
 } finally {

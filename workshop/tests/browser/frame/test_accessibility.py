@@ -11,8 +11,8 @@ from tests.browser.reading import SETTLED, violations
 from tests.thorough import thorough
 
 VIEWS = [
-    "deeper#pictures",
     "deeper#zoom",
+    "deeper#pictures",
     "deeper#networks&task=reverse",
     "deeper#four",
     "deeper#certificate",
