@@ -6,7 +6,7 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 
 from softkv.problems import invalid_value
 from softkv.record import Record
@@ -58,6 +58,9 @@ class Filter:
         raise TypeError(_NO_TRUTH)
 
 
+Operator: TypeAlias = Literal["==", "!=", ">", ">=", "<", "<=", "in", "not in", "contains"]
+
+
 class Comparison(Record, Filter):
     """The comparison of one field and a value.
 
@@ -69,7 +72,7 @@ class Comparison(Record, Filter):
     """
 
     field: str
-    operator: str
+    operator: Operator
     value: Any
     ignore_case: bool = False
 

@@ -93,3 +93,10 @@ class CollectionQuestion(Question):
         """The terms that the text of each query adds to logits; for a question that `resolve_words` has returned."""
         assert self.full_text is None or isinstance(self.full_text, int | float)
         return TextTerms(self.full_text or 0.0, self.reranker)
+
+    @property
+    def adding_terms(self) -> list[str]:
+        """The terms that add to logits, as a reason names them, without late interaction, which adds no mass."""
+        is_reranked = self.reranker is not None and not self.compares_words
+        terms = {"full text": self.full_text, "the bias": self.bias, "the reranker": is_reranked}
+        return [name for name, option in terms.items() if option]

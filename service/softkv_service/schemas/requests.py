@@ -31,7 +31,7 @@ from softkv_service.encoding import LATE
 from softkv_service.schemas.answers import words_of_json
 from softkv_service.schemas.filter import Bound, MetadataField, ParsedFilter
 from softkv_service.schemas.query import QueryOrParts, TextOrParts
-from softkv_service.schemas.terms import Bias, FullText, StoredBias, WeightOrAuto
+from softkv_service.schemas.terms import NAMED_TERMS
 from softkv_service.schemas.wire import (
     InParts,
     Null,
@@ -88,20 +88,17 @@ def _refuse_late(rerank: Any) -> Any:
 
 
 NAMED: dict[str, Any] = {
-    "Bias": Bias,
+    **NAMED_TERMS,
     "Bound": Bound,
     "Filter": ParsedFilter,
-    "FullText": FullText,
     "MetadataField": MetadataField,
     "Null": Null,
     "QueryOrParts": QueryOrParts,
-    "StoredBias": StoredBias,
     "StoredFilter": Annotated[ParsedFilter, AfterValidator(lambda condition: condition.tree)],
     "StoredRerank": Annotated[Rerank, AsJSON(), AfterValidator(_refuse_late)],
     "Temperature": Temperature,
     "TemperatureOrAuto": TemperatureOrAuto,
     "TextOrParts": TextOrParts,
-    "WeightOrAuto": WeightOrAuto,
 }
 """The types that the client names, as their JSON is checked."""
 

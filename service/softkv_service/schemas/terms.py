@@ -188,3 +188,11 @@ FullText = Annotated[
     PlainSerializer(lambda value: value),
     DocumentedAs(_Weight | Literal["auto"] | FullTextQuery),
 ]
+
+NAMED_TERMS: dict[str, Any] = {
+    "Bias": Bias,
+    "FullText": FullText,
+    "StoredBias": StoredBias,
+    "WeightOrAuto": WeightOrAuto,
+}
+"""The types of terms that the client's records name."""

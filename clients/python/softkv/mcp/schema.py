@@ -8,19 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, get_args
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from softkv.filters import Operator
 from softkv.mcp.library import ToolError
 
 Schema = dict[str, Any]
 MAX_FLAWS = 10
 _SHOWN_CHARACTERS = 60
 _TYPE_NAMES = {"string": "a text", "integer": "a whole number", "array": "a list", "object": "an object"}
-OPERATORS = ("==", "!=", ">", ">=", "<", "<=", "in", "not in", "contains")
 
 
 def text(description: str = "", **keywords: Any) -> Schema:
@@ -74,7 +74,7 @@ WHERE = list_of(
     object_of(
         {
             "field": text("id, key (the text), or metadata.<name>, as list_collections names them.", minLength=1),
-            "operator": text("contains: in a text, or in a list.", enum=list(OPERATORS)),
+            "operator": text("contains: in a text, or in a list.", enum=list(get_args(Operator))),
             "value": anything(
                 "What to compare with: text, number, true, false or null; a list for in and not in; for dates "
                 '{"datetime": "2026-11-01"} or {"datetime": "now-7d"}.'

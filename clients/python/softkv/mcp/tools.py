@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from mcp_types import Tool as ToolListing
 from mcp_types import ToolAnnotations
 
 import softkv
 from softkv import OMITTED, Answer, AsyncCollection, CollectionInfo, Document, FieldFacts, Match
+from softkv.answers.answer import Verdict
 from softkv.integrations import advice
 from softkv.mcp.library import Library, ToolError
 from softkv.mcp.results import DOCUMENT_CHARACTERS, LIST_CHARACTERS, document_result
@@ -129,7 +130,7 @@ ANSWER: dict[str, Schema] = {
     "verdict": text(
         "one: a document has more than half of the weight. several: the documents share it. none: 'none of these' has "
         "half of it or more, or there is no document.",
-        enum=["one", "several", "none"],
+        enum=list(get_args(Verdict)),
     ),
     "alike": boolean("Whether the documents that share the weight say nearly the same. False unless several."),
     "reason": text("Why: where the weight lies, how similar the best match is, and what labels say about it."),

@@ -11,7 +11,6 @@ import numpy as np
 from softkv_attention.lookup import similarities_of
 from softkv_service.encoding import TOPICS, Content, EncoderFacts, EncodingQueue, TextRefused
 from softkv_service.retrieval.calibration import (
-    FULL_TEXT_WEIGHTS,
     Calibration,
     DocumentKeys,
     OffTopic,
@@ -46,7 +45,7 @@ async def profile_off_topic(
     collection: Collection,
     record: CollectionRecord,
     keys: int,
-    words: tuple[float, ...] = FULL_TEXT_WEIGHTS[:1],
+    words: tuple[float, ...] = (0.0,),
     reranker: RerankerSettings | None = None,
     reranked_at: float | None = None,
 ) -> OffTopic | None:

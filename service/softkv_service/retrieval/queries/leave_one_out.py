@@ -64,7 +64,7 @@ async def leave_words_out(encoders: Encoders, row: SentDocument, query: str) -> 
     words = list(WORD.finditer(query))[:MAX_WORDS]
     rests = [" ".join(f"{query[: word.start()]} {query[word.end() :]}".split()) for word in words]
     try:
-        full_text, *encoded = await queue.encode_each([query, *filter(None, rests)], "query")
+        query_text, *encoded = await queue.encode_each([query, *filter(None, rests)], "query")
     except TextRefused as error:
         raise InvalidContent.of_texts(error, ["/query"] * (1 + len(rests))) from None
     unread = iter(encoded)
@@ -76,7 +76,7 @@ async def leave_words_out(encoders: Encoders, row: SentDocument, query: str) -> 
     def compare() -> list[float]:
         memory = Memory(record.settings.similarity)
         memory.publish(add=build_rows(np.arange(1), [document]))
-        readable = [full_text, *filter(is_readable, encoded)]
+        readable = [query_text, *filter(is_readable, encoded)]
         questions = [Question(query=text.vector, temperature=1.0, top_k=1) for text in readable]
         return [float(answer.similarities[0]) for answer in answers(memory.view, questions)]
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from softkv_attention.lookup import Answer, Verdict
-from softkv_service.encoding import LATE
 from softkv_service.retrieval.calibration import Calibration
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.records import CollectionSettings
@@ -148,11 +147,7 @@ def _describe_match(
     A match that stands out weighs more than the null key. Otherwise all documents together compete with it.
     """
     similarity, level = first.similarity, answer.evidence.null_similarity
-    reranker = question.text_terms.reranker
-    is_reranked = reranker is not None and reranker.model != LATE  # which changes the mass of the documents
-    added = {"full text": question.full_text, "the bias": question.bias, "the reranker": is_reranked}
-    names = [name for name, option in added.items() if option]
-    if names:
+    if names := question.adding_terms:
         described = f"The best match has similarity {similarity:.3g}, before the addends of {' and '.join(names)}"
     elif level is None or not math.isfinite(level):
         described = f"The best match has similarity {similarity:.3g}"
