@@ -25,6 +25,12 @@ LEVELS = 127
 FINE_LEVELS = 127 * 256 + 127
 """The largest absolute value of a code of two signed bytes."""
 
+
+def fine_levels(width: int) -> int:
+    """Return the largest absolute value of a query's 16-bit code, whose products with keys of a width fit 32 bits."""
+    return min(FINE_LEVELS, (2**31 - 1) // (LEVELS * width))
+
+
 CHUNK = 1024
 """Values whose codes are stored together."""
 

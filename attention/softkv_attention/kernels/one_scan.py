@@ -1,4 +1,4 @@
-"""The scan of 8-bit codes for one query by the kernels in C: four calls, in the place of a dozen for many queries."""
+"""The scan of 8-bit codes for one query by the kernels in C: five calls, in the place of many for several queries."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from ctypes import byref, c_int64, c_void_p
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from softkv_attention.arrays import F32, F64, I64, Bools, Bytes
+from softkv_attention.arrays import F32, F64, I32, I64, Bools, Bytes
 from softkv_attention.kernels.interface import TOTALS, Totals
-from softkv_attention.kernels.layout import DEEP, LANES, PANEL
+from softkv_attention.kernels.layout import DEEP, LANES, OFFSET, PANEL, fine_levels
 from softkv_attention.kernels.native import pointers
 from softkv_attention.kernels.native.library import Library
 from softkv_attention.kernels.native.pointers import address, output
@@ -97,6 +97,71 @@ class ScannedRows(NamedTuple):
     totals: Totals
 
 
+class _Queries(ctypes.Structure):
+    _fields_ = pointers.fields("planes offsets steps", "lines count lines_of_query")
+
+
+class _QueryCode(ctypes.Structure):
+    _fields_ = (
+        *pointers.fields("vector planes coded left", "width words levels added", "divisor scale norm square"),
+        ("queries", _Queries),
+        ("offset", ctypes.c_int32),
+        ("step", ctypes.c_float),
+    )
+
+
+class CodedQuery:
+    """A query x in the form that a scan multiplies with coded keys: scale·code, called x̂, with codes of 16 bits.
+
+    Args:
+        vector: float64[d].
+        divisor: x is the vector divided by it; 0 for its length.
+        signed: whether the codes of keys are made signed, so that nothing was added to them.
+
+    Attributes:
+        width: d.
+        words: the words of four components of a key.
+        code: the structure that C fills.
+        coded: float64[1, d], x̂.
+    """
+
+    def __init__(self, vector: F64, divisor: float, *, signed: bool) -> None:
+        self.width = width = vector.size
+        self.words = words = -(-width // DEEP)
+        self._vector, self._memory = vector, np.empty(words + 2 * width)
+        begin = output(self._memory, pointers.F64)
+        self.coded: F64 = self._memory[words : words + width].reshape(1, width)
+        size = pointers.F64.itemsize
+        self.code = _QueryCode(
+            address(vector, pointers.F64, width),
+            *(begin, begin + size * words, begin + size * (words + width), width, words),
+            *(fine_levels(width), 0 if signed else OFFSET, divisor),
+        )
+
+    @property
+    def planes(self) -> I32:
+        """int32[2 · words], the code as the scan reads it."""
+        return self._memory[: self.words].view(np.int32)
+
+    @property
+    def divisor(self) -> float:
+        """The vector divided by it is x."""
+        divisor: float = self.code.divisor
+        return divisor
+
+    @property
+    def norm(self) -> float:
+        """‖x‖."""
+        length: float = self.code.norm
+        return length
+
+    @property
+    def squared_residual(self) -> float:
+        """‖x − x̂‖²."""
+        square: float = self.code.square
+        return square
+
+
 _INTEGERS = "workers room height best_sampled k cap maximum times"
 _REALS = "divisor temperature inverse null_similarity null_log_count few negligible margin error"
 
@@ -157,6 +222,8 @@ class OneScan:
     """
 
     def __init__(self, library: Library) -> None:
+        self._signed = library.kind.signed
+        self._code = library.function("code_query", None, c_void_p)
         self._begin = library.function("begin_scan", None, c_void_p, c_void_p)
         self._tiles = library.function("scan_tiles", None, c_void_p, c_void_p, c_int64)
         self._sort = library.function("sort_scan", c_int64, c_void_p)
@@ -164,10 +231,16 @@ class OneScan:
         self._size = library.function("scan_memory", c_int64, c_int64, c_int64)
         self._memory = _Memory()
 
+    def code(self, vector: F64, divisor: float) -> CodedQuery:
+        """Return the code of a query; see `CodedQuery`."""
+        query = CodedQuery(vector, divisor, signed=self._signed)
+        self._code(byref(query.code))
+        return query
+
     def scan(
         self,
         rows: CodedRows,
-        codes: Any,
+        query: CodedQuery,
         vector: F64,
         options: ScanOptions,
         workers: int,
@@ -179,7 +252,7 @@ class OneScan:
 
         Args:
             rows: the rows.
-            codes: the query as `Kernels.pack_queries` returns it.
+            query: the query as `code` returns it.
             vector: float64[d], the query.
             options: what it asks.
             workers: how many threads scan, the caller among them.
@@ -188,15 +261,13 @@ class OneScan:
             check: called with int64[m], the rows whose keys are read next; None to read all unchecked.
 
         Raises:
-            ValueError: the query is not one query of this width.
+            ValueError: the query has another width than the rows.
         """
-        if len(codes.steps) != 1 or codes.words != -(-rows.width // DEEP):
-            raise ValueError(
-                f"wanted one query of {rows.width} components, got {len(codes.steps)} of {codes.words} words"
-            )
+        if query.width != rows.width:
+            raise ValueError(f"wanted a query of {rows.width} components, got {query.width}")
         memory, width = self._memory.of(self._size(workers, options.room)), rows.width
         state = _Scan(
-            ctypes.addressof(codes.structure),
+            ctypes.addressof(query.code.queries),
             address(vector, pointers.F64, width),
             output(memory, pointers.F64),
             *(workers, options.room, options.height, options.sampled, options.k, options.cap),

@@ -6,7 +6,6 @@ output. Each row is a document. `quantised.py` answers all others, by the same s
 
 from __future__ import annotations
 
-import math
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -14,9 +13,8 @@ import numpy as np
 from softkv_attention.arrays import I64
 from softkv_attention.kernels import CodedBlock, CodedRows, ScannedRows, ScanOptions, kernels, pool
 from softkv_attention.lookup.answer import Answer, Certificate, Head, HeavyRows, build_answer
-from softkv_attention.lookup.bounds.similarities import QuantisationError, quantisation_errors, similarity_slack
+from softkv_attention.lookup.bounds.similarities import CodeErrors, QuantisationError, similarity_slack
 from softkv_attention.lookup.bounds.weights import TIGHT, bound_quantisation, bound_rounding
-from softkv_attention.lookup.codes.quantisation import code_queries
 from softkv_attention.lookup.few_rows import PRODUCTS
 from softkv_attention.lookup.memory.tiles import all_rows
 from softkv_attention.lookup.memory.view import AnyMask, AnyView, Mask, View
@@ -91,6 +89,7 @@ class ScannableRows:
                 norms=segment.block.norms if cosine else None,
             )
             blocks.append(block)
+        self._errors = CodeErrors.of(view)
         self._unread = any(segment.block.unchecked for segment in view.segments)
         self._coded = CodedRows(blocks)
 
@@ -132,19 +131,19 @@ class ScannableRows:
         running = kernels()
         if running.one_scan is None or not fits_float32(self._facts, vector):
             return None
-        codes = code_queries(similarity, vector[None], outputs=False, fine=True)
-        packed = running.pack_queries(codes.codes, codes.scales.astype(np.float32), fine=True)
+        divisor = PRODUCTS[similarity]
+        query = running.one_scan.code(vector, 0.0 if divisor is None else divisor(vector.size))
         null = question.null_key(temperature, self._keys)
         null_numbers = NO_NULL if null is None else (null.similarity, null.log_count)
         errors = list[QuantisationError]()
 
         def bound_error() -> float:
-            errors.append(QuantisationError(*quantisation_errors(view, codes)[0].tolist()))
+            errors.append(self._errors.of_query(query.coded, query.norm, query.squared_residual))
             return errors[0].largest
 
-        threads, options = self._options(view, question, null_numbers)
+        threads, options = self._options(view, question, query.divisor, null_numbers)
         check = self._check if self._unread else None
-        scanned = running.one_scan.scan(self._coded, packed, vector, options, threads, pool(), bound_error, check)
+        scanned = running.one_scan.scan(self._coded, query, vector, options, threads, pool(), bound_error, check)
         if scanned is None:
             return None
         totals = scanned.totals
@@ -176,16 +175,17 @@ class ScannableRows:
             heavy_rows=self._heavy_rows(scanned),
         )
 
-    def _options(self, view: View, question: Question, null: tuple[float, float]) -> tuple[int, ScanOptions]:
+    def _options(
+        self, view: View, question: Question, divisor: float, null: tuple[float, float]
+    ) -> tuple[int, ScanOptions]:
         """Return the number of threads that scan, and what the question asks of them."""
-        limits, divisor = view.limits, PRODUCTS[self._facts.similarity]
+        limits = view.limits
         width = limits.scan_widths[0]
         listed = max(min(width.listed, self._keys // limits.min_rows_per_candidate), 2 * question.cap)
         assert not isinstance(question.temperature, Auto)
         threads, height = tile_height(view, 1, outputs=False)
-        length = math.sqrt(np.add.reduce(question.vector * question.vector)) if divisor is None else 0.0
         return threads, ScanOptions(
-            divisor=length if divisor is None else divisor(question.vector.size),
+            divisor=divisor,
             temperature=question.temperature,
             null=null,
             k=question.head_size(self._keys),

@@ -29,8 +29,11 @@ from softkv_attention.lookup import (
     sealed,
     unseal,
 )
+from softkv_attention.lookup.codes.quantisation import bound_norms, code_queries
+from softkv_attention.lookup.few_rows import PRODUCTS as DIVISORS
 from softkv_attention.lookup.one_scan import ScannableRows, is_plain
 from softkv_attention.lookup.quantised import quantised_answers
+from tests.attention.kernels.implementations import EVERY_IN_C
 from tests.thorough import crossed
 
 PRODUCTS = ["cosine", "dot", "scaled_dot"]
@@ -286,3 +289,28 @@ def test_a_question_with_more_than_weights_is_not_plain():
     ):
         assert not is_plain(Question(queries[0], 0.1, **{"output": False, **options}))
     assert not is_plain(Question(queries[0], 0.0, output=False))
+
+
+@EVERY_IN_C
+@pytest.mark.parametrize("similarity", PRODUCTS)
+@pytest.mark.parametrize("width", [1, 3, 7, 8, 9, 127, 129, 384, 1000])
+def test_the_code_of_one_query_has_the_digits_of_many(running, similarity, width):
+    random, divisor = np.random.default_rng(width), DIVISORS[similarity]
+    for vector in (
+        random.standard_normal(width),
+        random.standard_normal(width) * 1e-200,
+        random.integers(-1, 2, width),
+    ):
+        vector = vector.astype(np.float64)
+        if similarity == "cosine" and not (vector * vector).sum():
+            continue
+        query = running.one_scan.code(vector, 0.0 if divisor is None else divisor(width))
+        codes = code_queries(similarity, vector[None], outputs=False, fine=True)
+        packed = running.pack_queries(codes.codes, codes.scales.astype(np.float32), fine=True)
+        read = query.code.queries
+        assert (read.lines, read.count, read.lines_of_query) == (len(packed.planes), 1, packed.lines_of_query)
+        assert (query.planes == packed.planes.ravel()).all()
+        assert (query.code.offset, query.code.step) == (packed.offsets[0], packed.steps[0])
+        assert (query.coded == codes.codes * codes.scales[:, None]).all()
+        assert query.norm == codes.norms[0]
+        assert bound_norms(codes.residuals)[0] == np.sqrt(query.squared_residual) * (1 + 1e-9)

@@ -224,3 +224,82 @@ EXPORT void KERNEL(sample_top)(const Keys *keys, const Queries *queries, float *
 EXPORT void KERNEL(multiply)(const Keys *keys, int64_t group, const Queries *queries, int32_t *products) {
     byte_products(keys->codes, group, queries->planes, queries->lines, keys->length, products);
 }
+
+/* A query x, and its code of 16 bits: x is about scale · code, which is called x̂. */
+typedef struct {
+    const double *vector; /* float64[width] */
+    int32_t *planes;      /* int32[2 · words], filled */
+    double *coded, *left; /* float64[width], filled: x̂ and x − x̂ */
+    int64_t width, words;
+    int64_t levels, added;      /* the largest size of a code, and what is added to each code of a key */
+    double divisor;             /* x is the vector divided by it; 0: by the vector's length, which is filled in */
+    double scale, norm, square; /* filled: ‖x‖ and ‖x − x̂‖² */
+    Queries queries;            /* filled: the code as scans read it */
+    int32_t offset;
+    float step;
+} QueryCode;
+
+/* Σ x², in the order in which NumPy sums, so that both have the same digits. */
+static double sum_squares(const double *x, int64_t n) {
+    if (n > 128) {
+        const int64_t half = n / 2 / 8 * 8;
+        return sum_squares(x, half) + sum_squares(x + half, n - half);
+    }
+    double total = 0.0;
+    int64_t i = 0;
+    if (n >= 8) {
+        double lanes[8];
+        for (; i < 8; i++) lanes[i] = x[i] * x[i];
+        for (; i + 8 <= n; i += 8)
+            for (int64_t lane = 0; lane < 8; lane++) lanes[lane] += x[i + lane] * x[i + lane];
+        total = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+    }
+    for (; i < n; i++) total += x[i] * x[i];
+    return total;
+}
+
+/* Write the codes of a word, which is four components, as `Kernels.pack_queries` has them. */
+INLINE void put_word(const QueryCode *call, int64_t word, const int32_t *codes) {
+#ifdef WIDE
+    for (int64_t i = 0; i < 2; i++) /* the pairs of the first and third, and of the second and fourth */
+        call->planes[2 * word + i] = (codes[i] & 0xffff) | (int32_t)((uint32_t)codes[i + 2] << 16);
+#else
+    uint32_t upper = 0, lower = 0;
+    for (int64_t i = 0; i < 4; i++) {
+        const int32_t low = ((codes[i] + 128) & 255) - 128;
+        upper |= (uint32_t)(((codes[i] - low) >> 8) & 255) << 8 * i;
+        lower |= (uint32_t)(low & 255) << 8 * i;
+    }
+    call->planes[word] = (int32_t)upper, call->planes[call->words + word] = (int32_t)lower;
+#endif
+}
+
+/* Fill what a query's code has, with the digits of `code_queries` and `pack_queries`. */
+EXPORT void KERNEL(code_query)(QueryCode *call) {
+    const int64_t width = call->width;
+    const double *vector = call->vector;
+    double *coded = call->coded, *left = call->left, largest = 0.0;
+    if (call->divisor == 0.0) call->divisor = __builtin_elementwise_sqrt(sum_squares(vector, width));
+    const double divisor = call->divisor;
+    for (int64_t i = 0; i < width; i++) {
+        left[i] = vector[i] / divisor;
+        largest = max_f64(largest, __builtin_elementwise_abs(left[i]));
+    }
+    call->norm = __builtin_elementwise_sqrt(sum_squares(left, width));
+    const double scale = call->scale = largest / (double)call->levels, step = scale > 0.0 ? scale : 1.0;
+    int64_t sum = 0;
+    for (int64_t word = 0; word < call->words; word++) {
+        int32_t codes[4] = {0, 0, 0, 0};
+        for (int64_t i = 4 * word; i < min_i64(4 * word + 4, width); i++) {
+            const double code = __builtin_elementwise_rint(left[i] / step);
+            coded[i] = code * scale, left[i] -= coded[i];
+            sum += codes[i - 4 * word] = (int32_t)code;
+        }
+        put_word(call, word, codes);
+    }
+    call->square = sum_squares(left, width);
+    call->offset = (int32_t)(call->added * sum), call->step = (float)scale;
+    const int64_t lines = 2 / PLANE_WORDS;
+    call->queries = (Queries){.planes = call->planes, .offsets = &call->offset, .steps = &call->step, .lines = lines,
+                              .count = 1, .each = lines};
+}

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from softkv_attention.arrays import F32, F64, I64, norm
 from softkv_attention.kernels import kernels
+from softkv_attention.lookup.codes.moments import Grams
 from softkv_attention.lookup.codes.quantisation import QueryCodes
 from softkv_attention.lookup.memory.view import View
 
@@ -115,6 +117,53 @@ class QuantisationError:
         return math.sqrt(1.001 * tail_square * self.squares) + tail * self.uniform
 
 
+@dataclass(frozen=True, eq=False)
+class CodeErrors:
+    """What the rows of a view contribute to the errors of their scanned similarities, see `QuantisationError`.
+
+    Attributes:
+        residual: an upper bound on ‖k − k̂‖ of every key.
+        key: the largest length of a key; 1 under cosine, where codes stand for keys of length 1.
+        grams: upper bounds on the Gram matrices, as `View.grams` has them.
+        underflow: a bound on what underflow took from an element of a Gram matrix, times d.
+    """
+
+    residual: float
+    key: float
+    grams: Grams | None
+    underflow: float
+
+    @classmethod
+    def of(cls, view: View) -> CodeErrors:
+        """Return those of all rows of a view."""
+        residual = max(segment.key_residual for segment in view.segments)
+        key = 1.0 if view.similarity == "cosine" else view.facts.key_norm
+        # Each of n products in an element of the Gram matrix may lose up to 2⁻¹²⁶ to underflow, and a form over a unit
+        # vector has up to d times as much.
+        underflow = sum(segment.block.capacity for segment in view.segments) * (view.dimension or 1) * 2.0**-125
+        return cls(residual, key, view.grams, underflow)
+
+    def of_query(self, coded: F64, norm: float, squared_residual: float) -> QuantisationError:
+        """Return bounds for one query q with a code of 16 bits; its numbers are those of `quantisation_errors`.
+
+        Args:
+            coded: float64[1, d], q̂.
+            norm: ‖q‖.
+            squared_residual: ‖q − q̂‖².
+        """
+        residual_norm = math.sqrt(squared_residual) * (1 + 1e-9)
+        length = (norm + residual_norm) * (1 + 1e-9)
+        uniform = 2.0**-20 * length * (self.key + self.residual)
+        largest = (length * self.residual + residual_norm * self.key) * (1 + 1e-9) + uniform
+        squares = math.inf
+        if self.grams is not None:
+            (unit, _), (trace, key_trace) = self.grams.unit, self.grams.traces
+            form = float(_bound_forms(coded, unit, trace, self.underflow)[0])
+            root = math.sqrt(max(form, 0.0)) + math.sqrt(_bound_by_trace(squared_residual, key_trace, self.underflow))
+            squares = root * root
+        return QuantisationError(largest, squares, uniform)
+
+
 def quantisation_errors(view: View, queries: QueryCodes) -> F64:
     """Return float64[q, 3], for each query bounds on the errors of its scanned similarities, from the 8-bit codes.
 
@@ -124,27 +173,21 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
         view: the rows.
         queries: q queries as integer codes.
     """
-    residual = max(segment.key_residual for segment in view.segments)
-    # Codes of cosine stand for keys of length 1.
-    key = 1.0 if view.similarity == "cosine" else view.facts.key_norm
+    rows = CodeErrors.of(view)
     # ‖q̂‖ ≤ ‖q‖ + ‖q − q̂‖.
     lengths = (queries.norms + queries.residuals_norm) * (1 + 1e-9)
-    uniform = 2.0**-20 * lengths * (key + residual)
-    largest = (lengths * residual + queries.residuals_norm * key) * (1 + 1e-9) + uniform
+    uniform = 2.0**-20 * lengths * (rows.key + rows.residual)
+    largest = (lengths * rows.residual + queries.residuals_norm * rows.key) * (1 + 1e-9) + uniform
     squares = np.full(len(lengths), np.inf)
-    if (grams := view.grams) is not None:
-        decoded = queries.codes * queries.scales[:, None]
-        # Each of n products in an element of the Gram matrix may lose up to 2⁻¹²⁶ to underflow, and a form over a unit
-        # vector has up to d times as much.
-        underflow = sum(segment.block.capacity for segment in view.segments) * decoded.shape[1] * 2.0**-125
-        parts = [
-            _bound_forms(vectors, gram, trace, underflow, exact=exact)
-            for vectors, gram, trace, exact in zip(
-                (decoded, queries.residuals), grams.unit, grams.traces, (True, not queries.fine), strict=True
-            )
-        ]
+    if (grams := rows.grams) is not None:
+        (unit, key_unit), (trace, key_trace) = grams.unit, grams.traces
+        forms = _bound_forms(queries.codes * queries.scales[:, None], unit, trace, rows.underflow)
+        if queries.fine:
+            left = _bound_by_trace((queries.residuals * queries.residuals).sum(axis=1), key_trace, rows.underflow)
+        else:
+            left = _bound_forms(queries.residuals, key_unit, key_trace, rows.underflow)
         # Minkowski. A form may be slightly below 0 by rounding.
-        squares = (np.sqrt(np.maximum(parts[0], 0)) + np.sqrt(np.maximum(parts[1], 0))) ** 2
+        squares = (np.sqrt(np.maximum(forms, 0)) + np.sqrt(np.maximum(left, 0))) ** 2
     return np.stack([largest, squares, uniform], axis=1)
 
 
@@ -175,21 +218,26 @@ def widen_for_addends(errors: F64, thresholds: F64, starts: I64, logits: F64) ->
     return errors + extra[:, None] * (1.0, 0.0, 1.0)
 
 
-def _bound_forms(vectors: F64, unit_gram: F32, trace: float, underflow: float, *, exact: bool) -> F64:
+def _bound_forms(vectors: F64, unit_gram: F32, trace: float, underflow: float) -> F64:
     """Return float64[q], upper bounds of the quadratic form xᵀ·M·x for each vector x, with a Gram matrix M.
 
-    If `exact` is false, only the trace of M is used. M was summed in float32, up to 1,024 rows at a time. So its error
-    is at most γ₁₀₂₄ of the trace, plus `underflow`, that of all elements. Its largest eigenvalue is at most its trace,
-    and so is that of the matrix of its elements' sizes. The form is computed in float32 too, from vectors of length 1
-    and M over its trace: its error is γ of d + 8 ≤ 1,032 terms. Both together are less than 2.02·2⁻¹⁴.
+    M was summed in float32, up to 1,024 rows at a time. So its error is at most γ₁₀₂₄ of the trace, plus `underflow`,
+    that of all elements. Its largest eigenvalue is at most its trace, and so is that of the matrix of its elements'
+    sizes. The form is computed in float32 too, from vectors of length 1 and M over its trace: its error is γ of d + 8 ≤
+    1,032 terms. Both together are less than 2.02·2⁻¹⁴.
 
     Args:
         vectors: float64[q, d], the x.
         unit_gram, trace: float32[d, d], M divided by its trace, and the trace.
         underflow: a bound on what underflow took from M.
-        exact: whether to compute the form, instead of a bound from the trace alone.
     """
-    if not exact:
-        return np.asarray((vectors * vectors).sum(axis=1) * (trace * (1 + 2.0**-13) + underflow))
     squares, forms = kernels().quadratic_forms(vectors, unit_gram)
     return np.asarray(squares * (trace * (forms + 1.01 * 2.0**-13) + underflow))
+
+
+_Squares = TypeVar("_Squares", float, F64)
+
+
+def _bound_by_trace(squares: _Squares, trace: float, underflow: float) -> _Squares:
+    """Return upper bounds of the forms that `_bound_forms` bounds, from ‖x‖² and the trace alone."""
+    return squares * (trace * (1 + 2.0**-13) + underflow)

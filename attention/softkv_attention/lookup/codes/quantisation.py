@@ -18,9 +18,9 @@ from softkv_attention.forked import cached_property
 from softkv_attention.kernels import kernels
 from softkv_attention.kernels.layout import (
     CHUNK,
-    FINE_LEVELS,
     LEVELS,
     columns_room,
+    fine_levels,
     put_columns,
     put_rows,
     rows_at,
@@ -395,6 +395,6 @@ def quantise_queries(queries: F64, *, fine: bool) -> QueryCodes:
     16-bit codes are made smaller if 32-bit integers would not hold their products with the codes of keys.
     """
     norms = np.sqrt((queries * queries).sum(axis=1))
-    levels = min(FINE_LEVELS, (2**31 - 1) // (LEVELS * queries.shape[1])) if fine else LEVELS
+    levels = fine_levels(queries.shape[1]) if fine else LEVELS
     codes, scales, residuals = quantise(queries, levels)
     return QueryCodes(codes.astype(np.int16), scales, norms, residuals, bound_norms(residuals), fine)
