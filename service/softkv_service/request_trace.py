@@ -28,7 +28,7 @@ LOOKUP_PATHS: dict[LookupPath, str] = {
     "loop": "the event loop answered them, from memory",
     "loop and thread": "the event loop, but a thread read documents that were not in memory",
     "bounds": "a thread, because they are many, read many keys or documents, or have a bias, groups or sums",
-    "keys": "a thread, because the keys are in files, or the collection has several keys a document",
+    "keys": "a thread, because memory does not hold the files of the keys, or the collection has several a document",
     "store": "a thread, because a write is being shown, documents have expired, or the store keeps nothing in memory",
     "refused": "a thread, because the event loop refused one of them, or its filter is costly",
 }

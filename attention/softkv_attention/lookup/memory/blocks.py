@@ -5,6 +5,7 @@ The float32 originals of a block lie in memory, or in a file of this process tha
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -116,6 +117,37 @@ def read_ahead(vectors: F32, rows: Index) -> None:
     first = starts // mmap.PAGESIZE * mmap.PAGESIZE
     for start, length in zip(first.tolist(), (starts + size - first).tolist(), strict=True):
         mapped.madvise(mmap.MADV_WILLNEED, start, length)
+
+
+def lies_in_memory(vectors: F32) -> bool:
+    """Return whether the system reads an array without waiting for a disk: it lies in memory, or all its pages do now.
+
+    The system may free pages of a file at any time. False if it does not tell, as outside Linux.
+
+    Args:
+        vectors: float32[n, d].
+    """
+    if file_of(vectors) is None or not vectors.nbytes:
+        return True
+    page_states = _page_states()
+    if page_states is None:
+        return False
+    address = _address_of(vectors)
+    start = address // mmap.PAGESIZE * mmap.PAGESIZE
+    states = np.zeros(-(-(address + vectors.nbytes - start) // mmap.PAGESIZE), dtype=np.uint8)
+    failed = page_states(start, address + vectors.nbytes - start, states.ctypes.data)
+    return not failed and bool((states & 1).all())
+
+
+@cache
+def _page_states() -> Any:
+    """Return Linux's `mincore`, which fills a byte for each page of a range; None on other systems."""
+    if sys.platform != "linux":
+        return None
+    function = getattr(ctypes.CDLL(None), "mincore", None)
+    if function is not None:
+        function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+    return function
 
 
 def _address_of(array: NDArray[Any]) -> int:

@@ -15,7 +15,7 @@ from softkv_attention.forked import cached_property
 from softkv_attention.lookup.codes.moments import Grams, Residuals, RunningGrams
 from softkv_attention.lookup.limits import Limits
 from softkv_attention.lookup.memory.bitmaps import Bitmap, RowSelection
-from softkv_attention.lookup.memory.blocks import bytes_in_file, machine_memory
+from softkv_attention.lookup.memory.blocks import bytes_in_file, lies_in_memory, machine_memory
 from softkv_attention.lookup.memory.rows import count_documents
 from softkv_attention.lookup.memory.segments import Segment
 from softkv_attention.lookup.memory.statistics import BlockStatistics, sum_masked_residuals, sum_residuals
@@ -234,6 +234,13 @@ class View:
         """Whether no key and no value lies in a file, so that reading them waits for no disk."""
         stored = (originals for s in self.segments for originals in (s.block.keys, s.block.values))
         return not any(originals is not None and bytes_in_file(originals) for originals in stored)
+
+    def keys_in_memory(self) -> bool:
+        """Return whether all keys can be read now without waiting for a disk, and none is yet to be checked.
+
+        Keys in files are in memory while the operating system caches them.
+        """
+        return all(not s.block.unchecked and lies_in_memory(s.block.keys[: s.count]) for s in self.segments)
 
     @cached_property
     def beyond_memory(self) -> bool:

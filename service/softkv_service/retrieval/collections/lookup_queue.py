@@ -208,6 +208,7 @@ class LookupQueue:
       A lookup that reads many documents has threads of its own, and so has one with a costly filter.
     - A light batch is answered by the event loop itself: it reads few keys, and all that it needs is in memory. So is a
       question that comes alone and that one scan answers: the way to a thread and back takes as long as half a scan.
+      Its keys may lie in files that the system has in memory.
 
     Args:
         snapshot: opens a snapshot of the collection.
@@ -329,11 +330,14 @@ class LookupQueue:
         return min(LIGHT_QUESTIONS, self.light_components // max(1, _components(view)))
 
     def _is_scanned_at_once(self, pending: PendingLookup, view: View | None) -> bool:
-        """Return whether the event loop scans the keys for a light lookup of one question that comes alone."""
-        if self._choose_path([pending], view) != "bounds" or view is None:
+        """Return whether the event loop scans the keys for a light lookup of one question that comes alone.
+
+        After a start, the keys of large collections lie in sealed files, which the system mostly has in memory.
+        """
+        if view is None or view.facts.several or self._choose_path([pending], view) not in ("bounds", "keys"):
             return False
         light = pending.lookup_only and pending.size == 1 and pending.read <= LIGHT_DOCUMENTS
-        return light and _components(view) <= SCANNED * self.light_components
+        return light and _components(view) <= SCANNED * self.light_components and view.keys_in_memory()
 
     def _choose_path(self, batch: Sequence[PendingLookup], view: View | None) -> LookupPath:
         """Return the path of a batch: "loop" if it is light."""
@@ -355,7 +359,7 @@ class LookupQueue:
             plans = [pending.plan(snapshot) for pending in batch]
             questions = [one for planned in plans for one in planned.questions]
             all_answers = list[Answer]()
-            if questions and _components(view) <= self.light_components:
+            if questions and view.in_memory and _components(view) <= self.light_components:
                 with one_thread():
                     all_answers = answers(view, questions)
             elif questions:  # of a lookup that came alone

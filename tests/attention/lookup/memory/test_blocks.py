@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import sys
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from softkv_attention.lookup.memory.blocks import (
     BlockFormat,
     allocate_originals,
     bytes_in_file,
+    lies_in_memory,
     read_ahead,
     row_norms,
     write_chunks,
@@ -150,3 +152,15 @@ def test_only_originals_in_a_file_are_read_ahead(tmp_path, offset):
         assert start % mmap.PAGESIZE == 0
         assert start <= expected < start + mmap.PAGESIZE
         assert start + length == expected + 128
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
+def test_an_array_in_a_file_lies_in_memory_when_all_of_it_was_read(tmp_path):
+    path, shape = tmp_path / "keys", (4096, 1000)
+    with path.open("wb") as file:
+        file.truncate(4 * shape[0] * shape[1])
+    keys = np.memmap(path, dtype=np.float32, mode="r", shape=shape)
+    assert not lies_in_memory(keys)
+    assert keys.sum() == 0
+    assert lies_in_memory(keys)
+    assert lies_in_memory(np.zeros((2, 3), dtype=np.float32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from softkv_attention.kernels import kernels
-from softkv_attention.lookup import Answer, Question
+from softkv_attention.lookup import Answer, Question, View
 from softkv_service.retrieval import CollectionNotFound, InvalidContent
 from softkv_service.retrieval.collections import lookup_queue as lookups
 from softkv_service.retrieval.collections import snapshot as snapshots
@@ -462,6 +463,27 @@ async def test_the_event_loop_scans_many_keys_for_a_question_that_comes_alone(la
     assert scans == [("answers", False)]
     assert [match.id for match in again.matches] == [match.id for match in result.matches]
     assert result.matches[0].id == "0007"
+
+
+@pytest.mark.skipif(kernels().one_scan is None or sys.platform != "linux", reason="no kernels, or no mincore")
+async def test_the_event_loop_scans_keys_in_files_that_memory_holds(large, monkeypatch, tmp_path):
+    catalogue, scans = large
+    view = catalogue.collection("c").in_memory.view
+    for number, segment in enumerate(view.segments):
+        path = tmp_path / f"{number}.keys"
+        path.write_bytes(segment.block.keys.tobytes())
+        keys = np.memmap(path, dtype=np.float32, mode="r", shape=segment.block.keys.shape)
+        monkeypatch.setitem(segment.block.__dict__, "keys", keys)
+    monkeypatch.setitem(view.__dict__, "in_memory", False)
+    result = (await ask(catalogue, MANY[7]))[0]
+    assert scans == [("answer_in_one_scan", True)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    scans.clear()
+    monkeypatch.setattr(View, "keys_in_memory", lambda _: False)
+    again = (await ask(catalogue, MANY[7]))[0]
+    assert scans == [("answers", False)]
+    assert [match.id for match in again.matches] == [match.id for match in result.matches]
 
 
 @pytest.mark.parametrize("options", [{"top_p": 0.9}, {"filter": VALUES}, {"normaliser": "sparsemax"}])
