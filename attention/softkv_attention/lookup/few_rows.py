@@ -106,7 +106,10 @@ class FewRows:
 
     def _answer_batch(self, questions: Sequence[Question]) -> Sequence[Answer | None]:
         n, similarity, running = len(self.numbers), self._facts.similarity, kernels()
-        vectors = np.array([question.vector for question in questions])
+        if len(questions) == 1:
+            vectors = np.ascontiguousarray(questions[0].vector)[None]
+        else:
+            vectors = np.array([question.vector for question in questions])
         divisor = PRODUCTS[similarity]
         divisors = lengths(vectors).tolist() if divisor is None else [divisor(vectors.shape[1])] * len(vectors)
         nulls: list[NullKey | None] = []

@@ -33,6 +33,7 @@ from softkv_attention.logits import check_temperature
 from softkv_attention.lookup.all_weights import scan_weighing_all, weights_of
 from softkv_attention.lookup.answer import Answer, Sweep
 from softkv_attention.lookup.exact import exact_answers, exact_sweep
+from softkv_attention.lookup.few_rows import FewRows
 from softkv_attention.lookup.memory.bias import AnyBias
 from softkv_attention.lookup.memory.memory import Memory
 from softkv_attention.lookup.memory.view import AnyMask, AnyView, View
@@ -249,6 +250,8 @@ def answers(memory: Memory | AnyView | Sequence[View], questions: Sequence[Quest
     if has_bias:
         questions = mask_forbidden(questions)
     with pin_kernels():
+        if len(questions) == 1 and (answer := _answer_in_few_calls(view, questions[0])) is not None:
+            return [answer]
         heads = iter(_answers(view, [question for question in questions if not question.weigh_all]))
         return [_answer_weighing_all(view, question) if question.weigh_all else next(heads) for question in questions]
 
@@ -269,13 +272,21 @@ def answer_in_one_scan(view: AnyView, question: Question) -> Answer | None:
     """
     question = question.put_to(view)
     with pin_kernels():
-        if question.weigh_all or not is_plain(question) or reads_exactly(view, question):
-            return None
-        rows = ScannableRows.of(view, question.mask)
-        if rows is None:
-            return None
-        assert isinstance(view, View)
-        return rows.answer(view, question)
+        return None if reads_exactly(view, question) else _answer_in_few_calls(view, question)
+
+
+def _answer_in_few_calls(view: AnyView, question: Question) -> Answer | None:
+    """Return the answer to a question that comes alone, if `few_rows` or `one_scan` has it; else None."""
+    if question.weigh_all:
+        return None
+    if reads_exactly(view, question):
+        few = FewRows.of(view, question.mask)
+        return None if few is None else few.answers([question])[0]
+    rows = ScannableRows.of(view, question.mask) if is_plain(question) else None
+    if rows is None:
+        return None
+    assert isinstance(view, View)
+    return rows.answer(view, question)
 
 
 def _answer_weighing_all(view: AnyView, question: Question) -> Answer:

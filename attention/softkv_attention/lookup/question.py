@@ -254,6 +254,8 @@ def _vector(query: object) -> F64:
 
 def _is_finite(value: object) -> bool:
     """Return whether a value is a finite real number, and not a boolean."""
+    if type(value) is float:
+        return math.isfinite(value)
     try:
         return not isinstance(value, bool | complex | np.complexfloating) and bool(np.isfinite(value))  # type: ignore[call-overload]
     except (TypeError, ValueError):

@@ -119,24 +119,25 @@ def read_ahead(vectors: F32, rows: Index) -> None:
         mapped.madvise(mmap.MADV_WILLNEED, start, length)
 
 
-def lies_in_memory(vectors: F32) -> bool:
+def lies_in_memory(array: NDArray[Any]) -> bool:
     """Return whether the system reads an array without waiting for a disk: it lies in memory, or all its pages do now.
 
     The system may free pages of a file at any time. False if it does not tell, as outside Linux.
 
     Args:
-        vectors: float32[n, d].
+        array: a contiguous array.
     """
-    if file_of(vectors) is None or not vectors.nbytes:
+    if file_of(array) is None or not array.nbytes:
         return True
     page_states = _page_states()
     if page_states is None:
         return False
-    address = _address_of(vectors)
+    address = _address_of(array)
     start = address // mmap.PAGESIZE * mmap.PAGESIZE
-    states = np.zeros(-(-(address + vectors.nbytes - start) // mmap.PAGESIZE), dtype=np.uint8)
-    failed = page_states(start, address + vectors.nbytes - start, states.ctypes.data)
-    return not failed and bool((states & 1).all())
+    size = address + array.nbytes - start
+    states = np.empty(-(-size // mmap.PAGESIZE), dtype=np.uint8)
+    failed = page_states(start, size, _address_of(states))
+    return not failed and bool(np.bitwise_and.reduce(states) & 1)
 
 
 @cache

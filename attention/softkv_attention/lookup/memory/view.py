@@ -8,6 +8,7 @@ from itertools import groupby, pairwise
 from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from softkv_attention.arrays import F32, I64, Bools, as_array, integers
 from softkv_attention.errors import ParameterError, ShapeError
@@ -235,12 +236,20 @@ class View:
         stored = (originals for s in self.segments for originals in (s.block.keys, s.block.values))
         return not any(originals is not None and bytes_in_file(originals) for originals in stored)
 
-    def keys_in_memory(self) -> bool:
-        """Return whether all keys can be read now without waiting for a disk, and none is yet to be checked.
+    def scan_in_memory(self) -> bool:
+        """Return whether a scan waits for no disk now, as keys and codes are in memory, and no key is to be checked.
 
-        Keys in files are in memory while the operating system caches them.
+        Those in files are in memory while the operating system caches them.
         """
-        return all(not s.block.unchecked and lies_in_memory(s.block.keys[: s.count]) for s in self.segments)
+        for segment in self.segments:
+            block = segment.block
+            if block.unchecked or block.codes is None:
+                return False
+            arrays: list[NDArray[Any]] = [block.keys[: segment.count], block.norms]
+            arrays += [block.codes.codes, block.codes.scales]
+            if not all(lies_in_memory(array) for array in arrays):
+                return False
+        return True
 
     @cached_property
     def beyond_memory(self) -> bool:

@@ -28,7 +28,7 @@ from softkv_service.retrieval.collections.maintenance import Compaction, Damage,
 from softkv_service.retrieval.collections.restricted import Handle, without_ids
 from softkv_service.retrieval.collections.rows import KeyStorage, concatenate_rows, load_memory, read_waiting
 from softkv_service.retrieval.collections.sealed import SealedBlocks
-from softkv_service.retrieval.collections.snapshot import Snapshot
+from softkv_service.retrieval.collections.snapshot import LIGHT, Snapshot
 from softkv_service.retrieval.collections.values import retry_with_values
 from softkv_service.retrieval.collections.writing import WriteTransaction
 from softkv_service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound, ValuesPending
@@ -452,7 +452,8 @@ class Collection(Handle):
             if not view.in_memory:
                 view.check_files()
             self._use()
-            return Snapshot(record, view, cast(Reader, reader), version, keys.masks, self.sample, waiting=waiting)
+            source = cast(Reader, reader)
+            return Snapshot(record, view, source, version, keys.masks, self.sample, evaluation=LIGHT, waiting=waiting)
         return None
 
     def current(self) -> Collection:

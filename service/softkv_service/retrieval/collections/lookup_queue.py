@@ -18,7 +18,6 @@ from softkv_attention.lookup import Answer, AnyView, Question, View, answer_in_o
 from softkv_service.logs import log
 from softkv_service.request_trace import LookupPath, Wait, batch_stage, end_waits, time_stage
 from softkv_service.retrieval.collections.snapshot import (
-    LIGHT,
     SHARED,
     CallerGone,
     CostlyFilter,
@@ -337,7 +336,7 @@ class LookupQueue:
         if view is None or view.facts.several or self._choose_path([pending], view) not in ("bounds", "keys"):
             return False
         light = pending.lookup_only and pending.size == 1 and pending.read <= LIGHT_DOCUMENTS
-        return light and _components(view) <= SCANNED * self.light_components and view.keys_in_memory()
+        return light and _components(view) <= SCANNED * self.light_components and view.scan_in_memory()
 
     def _choose_path(self, batch: Sequence[PendingLookup], view: View | None) -> LookupPath:
         """Return the path of a batch: "loop" if it is light."""
@@ -352,14 +351,14 @@ class LookupQueue:
 
     def _answer_light(self, batch: Sequence[PendingLookup], snapshot: Snapshot) -> Unanswered | None:
         """Answer a light batch in this thread, that of the event loop, and return None; else what is known by then."""
-        view = snapshot.view
-        snapshot, began = replace(snapshot, evaluation=LIGHT), time.perf_counter()
+        view, began = snapshot.view, time.perf_counter()
         unanswered = Unanswered("refused")
         try:
             plans = [pending.plan(snapshot) for pending in batch]
             questions = [one for planned in plans for one in planned.questions]
             all_answers = list[Answer]()
-            if questions and view.in_memory and _components(view) <= self.light_components:
+            in_files = isinstance(view, View) and not view.in_memory
+            if questions and not in_files and _components(view) <= self.light_components:
                 with one_thread():
                     all_answers = answers(view, questions)
             elif questions:  # of a lookup that came alone

@@ -480,7 +480,7 @@ async def test_the_event_loop_scans_keys_in_files_that_memory_holds(large, monke
     for _ in range(3):
         await asyncio.sleep(0)
     scans.clear()
-    monkeypatch.setattr(View, "keys_in_memory", lambda _: False)
+    monkeypatch.setattr(View, "scan_in_memory", lambda _: False)
     again = (await ask(catalogue, MANY[7]))[0]
     assert scans == [("answers", False)]
     assert [match.id for match in again.matches] == [match.id for match in result.matches]
