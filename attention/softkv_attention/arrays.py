@@ -119,8 +119,11 @@ def reals(name: str, argument: Any, kind: type[np.float64] | type[np.float32] = 
         ShapeError: lists differ in length.
         ParameterError: the argument holds other things than real numbers, or needs a gradient.
     """
-    if type(argument) is np.ndarray and argument.dtype == kind:
-        return argument
+    if type(argument) is np.ndarray:
+        if argument.dtype == kind:
+            return argument
+        if argument.dtype == np.float32:
+            return argument.astype(kind)
     if getattr(argument, "requires_grad", False):
         raise ParameterError(f"{name} must need no gradient, which a lookup does not give: send {name}.detach()")
     listed = as_array(name, widen(argument))

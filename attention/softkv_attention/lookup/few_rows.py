@@ -110,8 +110,13 @@ class FewRows:
             vectors = np.ascontiguousarray(questions[0].vector)[None]
         else:
             vectors = np.array([question.vector for question in questions])
-        divisor = PRODUCTS[similarity]
-        divisors = lengths(vectors).tolist() if divisor is None else [divisor(vectors.shape[1])] * len(vectors)
+        divisor_of = PRODUCTS[similarity]
+        if divisor_of is not None:
+            divisors = [divisor_of(vectors.shape[1])] * len(vectors)
+        elif len(vectors) == 1:
+            divisors = [math.sqrt(np.add.reduce(vectors[0] * vectors[0]))]
+        else:
+            divisors = lengths(vectors).tolist()
         nulls: list[NullKey | None] = []
         options: list[SoftmaxOptions] = []
         for question, divisor in zip(questions, divisors, strict=True):

@@ -144,7 +144,7 @@ def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: 
                 f"query has width {len(vector)}, the keys of {record.name!r} have width {dimension}: "
                 "encode both with the same model",
             )
-        if record.settings.similarity == "cosine" and not vector.any():
+        if record.settings.similarity == "cosine" and not np.count_nonzero(vector):
             raise InvalidContent.at(pointer, "a zero vector has no direction, so no cosine: send another query")
         if record.settings.projection is not None and not np.isfinite(vector).all():
             raise InvalidContent.at(

@@ -350,7 +350,7 @@ def compute_rest_weight(evidence: Evidence, weights: Sequence[float] | Array, do
         weights: the weights of the matches.
         documents: the number of documents that pass.
     """
-    return max(0.0, 1.0 - evidence.null_weight - float(np.sum(weights))) if documents else 0.0
+    return max(0.0, 1.0 - evidence.null_weight - float(np.add.reduce(weights))) if documents else 0.0
 
 
 def _output(record: CollectionRecord, answer: Answer) -> Array | None:
