@@ -9,7 +9,8 @@ anything was run on them, in two halves. The path of a section is its heading be
 `repairs` and `clinic` of `benchmarks.blind` have titles, and no headings above them.
 
 Figures are numbers of questions: with a right document first, and among the first three; with the verdict "none"; and
-of the right first ones, those with "none".
+of the right first ones, those with "none". The 102 questions off topic are those of the three collections of
+`benchmarks.blind`, of which those with "none" are counted.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any, TypeAlias
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.blind import read
+from benchmarks.blind import NAMES, read
 from softkv import Client
 from softkv.tables.markdown import BETWEEN, Section, cut
 
@@ -78,14 +79,29 @@ def ask(collection: Any, questions: Questions, **options: Any) -> str:
 
 
 def compare(
-    client: Client, table: Table, name: str, documents: Iterable[dict[str, Any]], parts: Iterable[Questions]
+    client: Client,
+    table: Table,
+    name: str,
+    documents: Iterable[dict[str, Any]],
+    parts: Iterable[Questions],
+    off_topic: list[str],
 ) -> None:
-    """Store documents, ask parts of the questions with late interaction and without, and add a row."""
+    """Store documents, ask parts of the questions with late interaction and without, and add a row.
+
+    Args:
+        client: of the service.
+        table: the table.
+        name: of the row.
+        documents: all of a collection.
+        parts: questions with an answer.
+        off_topic: questions off topic.
+    """
     collection = client.collection(re.sub(r"\W+", "-", name))
     collection.create()
     collection.write(documents)
     figures = [(ask(collection, part), ask(collection, part, ignore_defaults=["rerank"])) for part in parts]
-    table.add_row(name, *(cell for pair in figures for cell in pair))
+    refused = sum(answer.evidence.verdict == "none" for answer in collection.attend(off_topic, top_k=1, include=[]))
+    table.add_row(name, *(cell for pair in figures for cell in pair), f"{refused}")
 
 
 def main() -> None:
@@ -95,16 +111,17 @@ def main() -> None:
     halves = [
         [(one["question"], one["answers"]) for one in lines if one["half"] == half] for half in ("first", "second")
     ]
-    table = Table("key", "first 20", "without late", "second 20", "without late", title=FIGURES)
-    titles = Table("key", "all questions", "without late", title=FIGURES)
+    off_topic = [text for name in NAMES for text in read(name).off]
+    table = Table("key", "first 20", "without late", "second 20", "without late", "off topic", title=FIGURES)
+    titles = Table("key", "all questions", "without late", "off topic", title=FIGURES)
     with tempfile.TemporaryDirectory() as folder, Client.local(folder) as client:
         for name, write in KEYS.items():
             documents = ({"id": identity, **write(section)} for identity, section in sections.items())
-            compare(client, table, name, documents, halves)
+            compare(client, table, name, documents, halves, off_topic)
         for blind in map(read, ("repairs", "clinic")):
             for name, form in (("title", "{0.title}"), ("title and text", "{0.title}: {0.text}")):
                 documents = ({"id": one.id, "key": form.format(one)} for one in blind.documents)
-                compare(client, titles, f"{blind.name}, {name}", documents, [blind.present])
+                compare(client, titles, f"{blind.name}, {name}", documents, [blind.present], read(blind.name).off)
     Console(width=120).print(f"{len(sections)} sections, {len(lines)} questions", table, titles)
 
 
