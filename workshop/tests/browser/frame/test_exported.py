@@ -55,7 +55,7 @@ def test_the_zoom_is_recorded_and_computed_from_files(offline: Visit) -> None:
     page.fill("#zoom-question", "a pet that barks at the postman")
     page.keyboard.press("Enter")
     page.click("#load-encoder", timeout=LOAD_MS)
-    page.wait_for_function("() => document.querySelector('.chips')?.innerText.includes('bark')", timeout=LOAD_MS)
+    page.wait_for_function("() => document.querySelector('.chips')?.textContent.includes('bark')", timeout=LOAD_MS)
     page.wait_for_selector(row, timeout=LOAD_MS)
     page.wait_for_selector(".neurons", timeout=LOAD_MS)
     page.click("#leave-out")
