@@ -66,13 +66,13 @@ def test_existing_documents_are_skipped_without_being_encoded(tmp_path, encoder)
     async def run():
         async with texts(tmp_path, encoder, "cats", "dogs") as made:
             queue = await made.encoders.default.ready()
-            real = queue.encode
+            real = queue.encode_each
 
             async def watched(arguments, purpose):
                 read.extend(arguments)
                 return await real(arguments, purpose)
 
-            queue.encode = watched
+            queue.encode_each = watched
             sent = [SentDocument("000", "horses"), SentDocument("new", "birds")]
             return await store.upsert(made, sent, ["/0", "/1"], mode="skip"), store.get(made, "000").key
 
