@@ -55,8 +55,10 @@ def exported(service, client) -> Exported:
     client.get("/v1/collections/watched")
     labels_of: Exported = defaultdict(lambda: defaultdict(set))
     with_servers = Meters()
-    with_servers.set_cluster(ClusterStatus(2, 3, 1, 1, (ServerStatus("softkv-0", "m", False, 2, 7, 0, 0, None),)))
-    with_servers.set_providers({"nomic": ProviderCounts(requests=3, repeats=1)})
+    with_servers.levels.set_cluster(
+        ClusterStatus(2, 3, 1, 1, (ServerStatus("softkv-0", "m", False, 2, 7, 0, 0, None),))
+    )
+    with_servers.levels.set_providers({"nomic": ProviderCounts(requests=3, repeats=1)})
     for text in (with_collection, client.get("/metrics").text, generate_latest(with_servers.registry).decode()):
         for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
             labels_of[sample.name]

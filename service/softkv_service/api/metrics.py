@@ -43,82 +43,68 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 VARIATIONS = (1e-15, 1e-12, 1e-9, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1)
 
+OF_COLLECTION = {
+    "questions": "Questions that a collection was asked.",
+    "p99_seconds": "The seconds within which 99 of 100 of its calls were answered.",
+    "memory_bytes": "Bytes of its keys, values and codes in memory.",
+    "disk_bytes": "About how many bytes it takes in the database.",
+    "keys": "Keys of its documents.",
+}
+"""The metrics of each collection, and what they say."""
 
-class Meters:
-    """The Prometheus metrics of one service. It is a `RequestListener`, called from any thread."""
+
+class Families:
+    """The metrics of one service, and what makes a family of them."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        GCCollector(registry=registry)
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
 
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"softkv_{name}", text, labels, registry=registry)
+    def gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        """Return a new gauge."""
+        return Gauge(f"softkv_{name}", text, labels, registry=self.registry)
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"softkv_{name}", text, labels, registry=registry)
+    def counter(self, name: str, text: str, *labels: str) -> Counter:
+        """Return a new counter."""
+        return Counter(f"softkv_{name}", text, labels, registry=self.registry)
 
-        def histogram(name: str, text: str, label: str, *labels: str, bounds: Sequence[float] = SECONDS) -> Histograms:
-            histograms = Histograms(f"softkv_{name}", text, (label, *labels), bounds)
-            registry.register(histograms)
-            return histograms
+    def histogram(self, name: str, text: str, *labels: str, bounds: Sequence[float] = SECONDS) -> Histograms:
+        """Return new histograms, one for each combination of labels."""
+        histograms = Histograms(f"softkv_{name}", text, labels, bounds)
+        self.registry.register(histograms)
+        return histograms
 
+
+class Meters:
+    """The Prometheus metrics of one service. It is a `RequestListener`, called from any thread.
+
+    Attributes:
+        levels: the metrics that are set when they are read.
+    """
+
+    def __init__(self) -> None:
+        families = Families()
+        self.registry, self.levels = families.registry, Levels(families)
+        counter, histogram = families.counter, families.histogram
         self.requests = counter("http_requests", "Requests answered.", "method", "route", "status")
         self.seconds = histogram("http_request_duration_seconds", "The duration of requests.", "method", "route")
-        self._under_way = gauge("http_requests_in_progress", "Requests in progress.")
+        self._under_way = families.gauge("http_requests_in_progress", "Requests in progress.")
         self.refusals = counter("refusals", "Requests refused, by the code of the problem.", "code")
         self.slow = counter("slow_requests", "Requests that took longer than SOFTKV_SLOW_REQUEST_MS.")
-        self.taken_slots = gauge("places_taken", "Admission slots in use, by kind.", "kind")
-
-        self.depth = gauge("queue_depth", "Items that wait: texts to encode, questions to scan for.", "queue")
         self.waits = histogram("queue_wait_seconds", "The time that a request waited for its turn.", "queue")
         self.sizes = histogram("batch_size", "Texts, or questions, in one batch.", "queue", bounds=SIZES)
         self.stages = histogram("stage_duration_seconds", "The duration of a stage, per batch.", "stage")
         self.texts = counter("encoder_texts", "Texts encoded.")
         self.tokens = counter("encoder_tokens", "Tokens read by the encoder.")
-        self._providers = ProviderMetrics()
-        registry.register(self._providers)
         self.variation = histogram(
             "certificate_total_variation",
             "Upper bounds of the total variation in certificates of answers.",
             "method",
             bounds=VARIATIONS,
         )
-
         self.lookups = counter("lookups", "Lookups of collections, by the thread that answered them.", "path")
-        self.collections = gauge("collections", "Collections.")
-        self.loaded = gauge("collections_loaded", "Collections whose keys are in memory.")
-        self.documents = gauge("documents", "Documents that can be attended to, in all collections.")
-        self.keys = gauge("document_keys", "Keys of all these documents.")
-        self.by_collection = {
-            name: gauge(
-                f"collection_{name}", f"{text} The collections beyond the largest are together in `*`.", "collection"
-            )
-            for name, text in (
-                ("questions", "Questions that a collection was asked."),
-                ("p99_seconds", "The seconds within which 99 of 100 of its calls were answered."),
-                ("memory_bytes", "Bytes of its keys, values and codes in memory."),
-                ("disk_bytes", "About how many bytes it takes in the database."),
-                ("keys", "Keys of its documents."),
-            )
-        }
-        self.shards = gauge("ranges", "Shards whose copies are all, partly or not at all ready.", "copies")
-        self.server_shards = gauge("server_ranges", "Shards that a server holds.", "server")
-        self.server_keys = gauge("server_keys", "Keys in these shards that can be attended to.", "server")
-        self.server_lag = gauge("server_lag_versions", "Versions that a server is behind the store.", "server")
-        self.stored = gauge("storage_bytes", "Bytes on the disk: the database, its log, other files.", "part")
-        self.disk_free = gauge("disk_free_bytes", "Free bytes on the disk of the data directory.")
-        self.disk = gauge("disk_size_bytes", "Size of that disk.")
-        self.full = gauge("disk_full", "1 if the last write was refused because the disk is full.")
-        self.ready = gauge("ready", "1 if /readyz answers ready.")
-        self.re_encoding = gauge(
-            "re_encoding_documents_left", "Documents that jobs have still to encode with another encoder."
-        )
-        self.damaged = gauge("damage", "The number of failures in /readyz: collections, the file, an encoder.")
-        self.keys_file = gauge(
-            "keys_file_usable", "0 if the key file cannot be read again, so that the older keys stay valid."
-        )
-        gauge("build_info", "The version.", "version").labels(version("softkv")).set(1)
+        families.gauge("build_info", "The version.", "version").labels(version("softkv")).set(1)
 
         for code in (*TABLE, *OF_STATUS.values()):  # from the start, so that the first refusal is an increase
             self.refusals.labels(code)
@@ -127,7 +113,6 @@ class Meters:
         self._sizes = {queue: self.sizes.labels(queue) for queue in QUEUES}
         self._stages = {stage: self.stages.labels(stage) for stage in STAGES}
         self._lookup_paths = {path: self.lookups.labels(path) for path in LOOKUP_PATHS}
-        self._servers = set[str]()
         self._series: dict[tuple[str, str, int], tuple[Counter, Observations]] = {}
 
     def begin_request(self) -> None:
@@ -180,6 +165,44 @@ class Meters:
     def record_lookups(self, path: LookupPath, number: int) -> None:
         """Count the lookups of a batch, by the thread that answered them."""
         self._lookup_paths[path].inc(number)
+
+
+class Levels:
+    """The metrics of a service that are set when they are read: its queues, collections, servers and disk."""
+
+    def __init__(self, families: Families) -> None:
+        gauge = families.gauge
+        self.taken_slots = gauge("places_taken", "Admission slots in use, by kind.", "kind")
+        self.depth = gauge("queue_depth", "Items that wait: texts to encode, questions to scan for.", "queue")
+        self._providers = ProviderMetrics()
+        families.registry.register(self._providers)
+        self.collections = gauge("collections", "Collections.")
+        self.loaded = gauge("collections_loaded", "Collections whose keys are in memory.")
+        self.documents = gauge("documents", "Documents that can be attended to, in all collections.")
+        self.keys = gauge("document_keys", "Keys of all these documents.")
+        self.by_collection = {
+            name: gauge(
+                f"collection_{name}", f"{text} The collections beyond the largest are together in `*`.", "collection"
+            )
+            for name, text in OF_COLLECTION.items()
+        }
+        self.shards = gauge("ranges", "Shards whose copies are all, partly or not at all ready.", "copies")
+        self.server_shards = gauge("server_ranges", "Shards that a server holds.", "server")
+        self.server_keys = gauge("server_keys", "Keys in these shards that can be attended to.", "server")
+        self.server_lag = gauge("server_lag_versions", "Versions that a server is behind the store.", "server")
+        self._servers = set[str]()
+        self.stored = gauge("storage_bytes", "Bytes on the disk: the database, its log, other files.", "part")
+        self.disk_free = gauge("disk_free_bytes", "Free bytes on the disk of the data directory.")
+        self.disk = gauge("disk_size_bytes", "Size of that disk.")
+        self.full = gauge("disk_full", "1 if the last write was refused because the disk is full.")
+        self.ready = gauge("ready", "1 if /readyz answers ready.")
+        self.re_encoding = gauge(
+            "re_encoding_documents_left", "Documents that jobs have still to encode with another encoder."
+        )
+        self.damaged = gauge("damage", "The number of failures in /readyz: collections, the file, an encoder.")
+        self.keys_file = gauge(
+            "keys_file_usable", "0 if the key file cannot be read again, so that the older keys stay valid."
+        )
 
     def set_cluster(self, shards: ClusterStatus) -> None:
         """Set the metrics of the shard servers. Unknown numbers are NaN, and removed servers get no series."""
@@ -325,12 +348,13 @@ async def metrics(request: Request, running: Running) -> Response:
     server has series of its own.
     """
     meters: Meters = request.app.state.meters
+    levels = meters.levels
     for kind, taken in request.app.state.admission.slots_in_use.items():
-        meters.taken_slots.labels(kind).set(taken)
+        levels.taken_slots.labels(kind).set(taken)
     keys = request.app.state.keyring.file
-    meters.keys_file.set(keys is None or keys.flaw is None)
-    meters.depth.labels("encode").set(running.catalogue.encoders.waiting)
-    meters.set_providers(running.catalogue.encoders.provider_counts())
+    levels.keys_file.set(keys is None or keys.flaw is None)
+    levels.depth.labels("encode").set(running.catalogue.encoders.waiting)
+    levels.set_providers(running.catalogue.encoders.provider_counts())
     # The metrics are of the whole service, also for a caller with a restricted key.
     parts = request.app.state.parts
     holder: Holder = request.state.holder
@@ -341,23 +365,23 @@ async def metrics(request: Request, running: Running) -> Response:
 
 
 def _render_metrics(meters: Meters, running: State, draining: bool, *, by_collection: bool) -> bytes:
-    collections = running.catalogue.collections()
-    meters.collections.set(len(collections))
-    meters.loaded.set(sum(collection.loaded for collection in collections))
-    meters.documents.set(sum(collection.size for collection in collections))
+    levels, collections = meters.levels, running.catalogue.collections()
+    levels.collections.set(len(collections))
+    levels.loaded.set(sum(collection.loaded for collection in collections))
+    levels.documents.set(sum(collection.size for collection in collections))
     keys = {collection.name: collection.keys for collection in collections}
-    meters.keys.set(sum(keys.values()))
-    meters.depth.labels("scan").set(sum(collection.lookups.waiting for collection in collections))
+    levels.keys.set(sum(keys.values()))
+    levels.depth.labels("scan").set(sum(collection.lookups.waiting for collection in collections))
     parts = running.readiness()
-    meters.ready.set(parts.ready and not draining)
-    meters.damaged.set(len(parts.failed))
+    levels.ready.set(parts.ready and not draining)
+    levels.damaged.set(len(parts.failed))
     with suppress(StorageError):  # the number before stays
-        meters.re_encoding.set(sum(status.documents - status.done for status in running.re_encodings.active()))
+        levels.re_encoding.set(sum(status.documents - status.done for status in running.re_encodings.active()))
     if (shards := running.catalogue.shards()) is not None:
-        meters.set_cluster(shards)
-    _weigh(meters, running.catalogue.store)
+        levels.set_cluster(shards)
+    _weigh(levels, running.catalogue.store)
     with METRICS_TURN:  # the series by collection are of one caller's answer
-        meters.set_collections(_by_collection(collections, keys) if by_collection else {})
+        levels.set_collections(_by_collection(collections, keys) if by_collection else {})
         return generate_latest(meters.registry)
 
 
@@ -389,10 +413,10 @@ def _by_collection(collections: Iterable[Collection], keys: Mapping[str, int]) -
     return series
 
 
-def _weigh(meters: Meters, store: Store) -> None:
+def _weigh(levels: Levels, store: Store) -> None:
     for part, size in store.sizes().items():
-        meters.stored.labels(part).set(size)
+        levels.stored.labels(part).set(size)
     disk = store.disk()
-    meters.disk.set(math.nan if disk is None else disk.total)
-    meters.disk_free.set(math.nan if disk is None else disk.free)
-    meters.full.set(store.full)
+    levels.disk.set(math.nan if disk is None else disk.total)
+    levels.disk_free.set(math.nan if disk is None else disk.free)
+    levels.full.set(store.full)

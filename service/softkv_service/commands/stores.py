@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from softkv_service.storage import CollectionDiff, CopySummary, Store
+    from softkv_service.storage.records import AliasRecord
 
 SHOWN_IDS = 5
 
@@ -110,52 +111,71 @@ def copy(
     softkv copy data postgresql://user@host/softkv --verify
     """
     from softkv.commands.console import messages, output, progress, write_json
-    from softkv_service.storage import compare_collection, copy_aliases, copy_collection, copy_encoder_measurements
     from softkv_service.storage.errors import StorageError
 
     if _parse_address(source) == _parse_address(target):
         raise Misused(f"{source} and {target} are one store: name another one to copy into")
     if isinstance(directory := _parse_address(source), Path) and not (directory / "softkv.sqlite3").exists():
         raise CommandError(f"{source} has no store: name the data directory of a service")
-    copied: list[CopySummary] = []
-    diffs: list[CollectionDiff] = []
     try:
-        with (
-            closing(_open_store(source)) as source_store,
-            closing(_open_store(target)) as target_store,
-            source_store.reading() as reader,
-            progress(messages()) as bar,
-        ):
-            totals = {record.name: record.documents for record in reader.collections()}
-            targets = dict(reader.aliases())
-            for name in dict.fromkeys(targets.get(name, name) for name in collections or totals):
-                report = _add_task(bar, name, totals.get(name))
-                copied.append(copy_collection(reader, target_store, name, report))
-            copy_encoder_measurements(source_store, target_store)
-            aliases = copy_aliases(reader, target_store, [summary.name for summary in copied])
-            for summary in copied if verify else []:
-                report = _add_task(bar, f"{summary.name}, verified", summary.documents)
-                with target_store.reading() as target_reader:
-                    diffs.append(compare_collection(reader, target_reader, summary.name, report))
+        with progress(messages()) as bar:
+            outcome = _copy(source, target, collections, verify, bar)
     except StorageError as error:
         raise CommandError(str(error)) from None
     if as_json:
         write_json(
             {
-                "copied": [asdict(summary) for summary in copied],
-                "aliases": [record._asdict() for record in aliases],
-                "compared": [asdict(diff) for diff in diffs],
+                "copied": [asdict(summary) for summary in outcome.copied],
+                "aliases": [record._asdict() for record in outcome.aliases],
+                "compared": [asdict(diff) for diff in outcome.compared],
             }
         )
     else:
-        for summary in copied:
-            output().print(f"{summary.name}: wrote {summary.written:,} of {summary.documents:,} documents")
-        for record in aliases:
-            output().print(f"{record.alias}: an alias of {record.collection}")
-        for diff in diffs:
-            output().print(_describe(diff))
-    if not all(diff.same for diff in diffs):
+        for line in outcome.describe():
+            output().print(line)
+    if not all(diff.same for diff in outcome.compared):
         raise CommandError("the copy differs from its source: see above, and copy again")
+
+
+class _Outcome(NamedTuple):
+    """What was copied, and how it differs from its source if that was compared."""
+
+    copied: Sequence[CopySummary]
+    aliases: Sequence[AliasRecord]
+    compared: Sequence[CollectionDiff]
+
+    def describe(self) -> Iterator[str]:
+        """Yield a line for each collection, each alias and each comparison."""
+        for summary in self.copied:
+            yield f"{summary.name}: wrote {summary.written:,} of {summary.documents:,} documents"
+        for record in self.aliases:
+            yield f"{record.alias}: an alias of {record.collection}"
+        yield from map(_describe, self.compared)
+
+
+def _copy(source: str, target: str, collections: Sequence[str] | None, verify: bool, bar: Progress) -> _Outcome:
+    """Copy collections, their aliases and the measurements of encoders, and compare them if asked to."""
+    from softkv_service.storage import compare_collection, copy_aliases, copy_collection, copy_encoder_measurements
+
+    copied: list[CopySummary] = []
+    compared: list[CollectionDiff] = []
+    with (
+        closing(_open_store(source)) as source_store,
+        closing(_open_store(target)) as target_store,
+        source_store.reading() as reader,
+    ):
+        totals = {record.name: record.documents for record in reader.collections()}
+        targets = dict(reader.aliases())
+        for name in dict.fromkeys(targets.get(name, name) for name in collections or totals):
+            report = _add_task(bar, name, totals.get(name))
+            copied.append(copy_collection(reader, target_store, name, report))
+        copy_encoder_measurements(source_store, target_store)
+        aliases = copy_aliases(reader, target_store, [summary.name for summary in copied])
+        for summary in copied if verify else []:
+            report = _add_task(bar, f"{summary.name}, verified", summary.documents)
+            with target_store.reading() as target_reader:
+                compared.append(compare_collection(reader, target_reader, summary.name, report))
+    return _Outcome(copied, aliases, compared)
 
 
 def _parse_address(address: str) -> Path | str:

@@ -22,6 +22,8 @@ from softkv.commands.command_line import (
 from softkv.settings import DEFAULT_URL
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from softkv import Client, Collection, CollectionInfo
     from softkv_attention.lookup import Memory
     from softkv_service.commands.fitting import FittedProjection, LabelledQueries
@@ -66,42 +68,18 @@ def train(
 
     softkv train pairs.jsonl --collection parts --apply
     """
-    from softkv.commands.calibrate import read_labels, show_left_out
+    from softkv.commands.calibrate import read_labels
     from softkv.commands.console import messages, output, progress, write_json
     from softkv.commands.remote import connect
 
-    try:
-        from softkv_service.commands.fitting import fit_projection
-    except ModuleNotFoundError as error:
-        if error.name not in {"softkv_service", "torch"}:
-            raise
-        name = {"softkv_service": "softkv", "torch": "torch"}[error.name]
-        raise CommandError(f"training needs {name}, which is not installed: pip install {name}") from None
-    from softkv_service.retrieval.projection import Projection
-
+    _require_libraries()
     questions, left_out = read_labels(file, query_column, id_column)
     _read_pairs(questions)
     with connect(url, api_key) as client, progress(messages()) as bar:
         target = client.collection(collection)
         info = _require_trainable(target.info())
-        reading_keys = bar.add_task("documents", total=info.documents + info.keyless)
-        memory, numbers = _read_keys(target, info, lambda done: bar.update(reading_keys, completed=done))
-        remaining, unknown = _leave_unknown_out(questions, numbers)
-        show_left_out(unknown, bar.console)
-        pairs = _read_pairs(remaining)
-        queries = _encode(client, info, pairs, numbers)
-        stored = target.projection()
-        served = None if stored is None else Projection(stored.down, stored.up).map_queries
-        fitting = bar.add_task("training", total=None)
-        fitted = fit_projection(
-            memory,
-            queries,
-            info.temperature,
-            served,
-            lambda done, of: bar.update(fitting, completed=done, total=of),
-        )
-        report = _report(fitted)
-        change = None
+        fitted, unknown = _fit(client, target, info, questions, bar)
+        report, change = _report(fitted), None
         if apply and fitted.gains:
             trained = {name: report[name] for name in ("pairs", "held_out", "mrr_before", "mrr_after", "error")}
             change = target.put_projection(fitted.down, fitted.up, encoder=info.encoder, trained=trained)
@@ -113,6 +91,47 @@ def train(
     console = output()
     for line in _describe(report, apply=apply):
         console.print(line)
+
+
+def _require_libraries() -> None:
+    """Raise CommandError if a library is missing that training needs."""
+    try:
+        import softkv_service.commands.fitting  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name not in {"softkv_service", "torch"}:
+            raise
+        name = {"softkv_service": "softkv", "torch": "torch"}[error.name]
+        raise CommandError(f"training needs {name}, which is not installed: pip install {name}") from None
+
+
+def _fit(
+    client: Client,
+    target: Collection,
+    info: CollectionInfo,
+    questions: Mapping[str, Mapping[str, Any]],
+    bar: Progress,
+) -> tuple[FittedProjection, list[str]]:
+    """Fit a projection of a collection's queries to labelled questions, and show how far it is.
+
+    Return the projection, and a sentence for each answer that no document of the collection is.
+    """
+    from softkv.commands.calibrate import show_left_out
+    from softkv_service.commands.fitting import fit_projection
+    from softkv_service.retrieval.projection import Projection
+
+    reading_keys = bar.add_task("documents", total=info.documents + info.keyless)
+    memory, numbers = _read_keys(target, info, lambda done: bar.update(reading_keys, completed=done))
+    remaining, unknown = _leave_unknown_out(questions, numbers)
+    show_left_out(unknown, bar.console)
+    pairs = _read_pairs(remaining)
+    queries = _encode(client, info, pairs, numbers)
+    stored = target.projection()
+    served = None if stored is None else Projection(stored.down, stored.up).map_queries
+    fitting = bar.add_task("training", total=None)
+    fitted = fit_projection(
+        memory, queries, info.temperature, served, lambda done, of: bar.update(fitting, completed=done, total=of)
+    )
+    return fitted, unknown
 
 
 def _read_pairs(questions: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, tuple[str, ...]]]:
