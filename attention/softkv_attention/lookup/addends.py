@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -78,43 +79,27 @@ def add_to_head(
     added = np.zeros(len(answer.numbers))
     order = np.argsort(answer.numbers)
     added[order[np.searchsorted(answer.numbers, documents, sorter=order)]] = addends
-    # In units of Z, the mass m of the documents that are not listed, and Σ m·ln m.
-    unlisted = unlisted_logs = 0.0
-    logs = np.log(answer.weights, out=answer.logits - partition, where=answer.weights > MIN_NORMAL)
-    if len(answer.numbers) < answer.documents:
-        unlisted = max(0.0, 1.0 - null - float(answer.weights.sum()))
-        mass = 1.0 - null
-        unlisted_logs = mass * (math.log(mass) - answer.entropy) - float(answer.weights @ logs) if mass > 0 else 0.0
-    levels = logs + added
-    peak = max(float(levels.max()), *(math.log(mass) for mass in (null, unlisted) if mass > 0), -700.0)
-    masses, scale = np.exp(levels - peak), math.exp(-peak)
-    documents_mass = float(masses.sum()) + unlisted * scale
-    total = documents_mass + null * scale
-    if documents_mass < MIN_SHARE * total:
+    masses = _add_masses(answer, partition, null, added)
+    if masses is None:
         return None
-    variation = _bound_variation(answer, question, facts, peak + math.log(total))
+    variation = _bound_variation(answer, question, facts, masses.log_growth)
     if variation > max(MAX_ERROR, MAX_GROWTH * answer.certificate.total_variation):
         return None
-    entropy = (
-        math.log(documents_mass)
-        - (float(masses @ (levels - peak)) + scale * (unlisted_logs - peak * unlisted)) / documents_mass
-    )
-    entropy = max(entropy, 0.0)
     evidence = replace(
         answer.evidence,
-        null_weight=null * scale / total,
-        log_partition=partition + peak + math.log(total),
-        entropy=entropy,
-        effective_documents=math.exp(entropy),
+        null_weight=masses.null,
+        log_partition=masses.log_partition,
+        entropy=masses.entropy,
+        effective_documents=math.exp(masses.entropy),
     )
-    weights = masses / total
+    weights = masses.listed
     head = select_head(
         question,
         answer.numbers.__getitem__,
         answer.logits + added,
         weights,
-        replace(evidence, temperature=1.0),
-        unlisted_weight=unlisted * scale / total,
+        replace(evidence, temperature=1.0),  # that of logits
+        unlisted_weight=masses.unlisted,
         compute_similarities=answer.similarities.__getitem__,
     )
     heavy_rows = None
@@ -129,6 +114,63 @@ def add_to_head(
         keys=answer.keys,
         output=None,
         heavy_rows=heavy_rows,
+    )
+
+
+class _Masses(NamedTuple):
+    """The masses with addends, divided by their sum Z'.
+
+    Attributes:
+        listed: float64[k], of the listed documents.
+        null, unlisted: of the null key, and of all other documents together.
+        log_growth: ln S.
+        log_partition: ln Z'.
+        entropy: that of the documents.
+    """
+
+    listed: F64
+    null: float
+    unlisted: float
+    log_growth: float
+    log_partition: float
+    entropy: float
+
+
+def _add_masses(answer: Answer, partition: float, null: float, added: F64) -> _Masses | None:
+    """Return the masses of an answer with addends; None if the documents' share would be too coarse.
+
+    Args:
+        answer: the answer without addends.
+        partition, null: its ln Z and the weight of its null key.
+        added: float64[k], the addend of each listed document.
+    """
+    # In units of Z: the mass m of the documents that are not listed, and Σ m·ln m, which follows from the entropy.
+    unlisted = unlisted_logs = 0.0
+    logs = np.log(answer.weights, out=answer.logits - partition, where=answer.weights > MIN_NORMAL)
+    if len(answer.numbers) < answer.documents:
+        unlisted = max(0.0, 1.0 - null - float(answer.weights.sum()))
+        mass = 1.0 - null
+        unlisted_logs = mass * (math.log(mass) - answer.entropy) - float(answer.weights @ logs) if mass > 0 else 0.0
+    # In units of Z·e^peak, so that the largest mass is near 1 and no other overflows.
+    levels = logs + added
+    peak = max(float(levels.max()), *(math.log(mass) for mass in (null, unlisted) if mass > 0), -700.0)
+    masses, scale = np.exp(levels - peak), math.exp(-peak)
+    documents_mass = float(masses.sum()) + unlisted * scale
+    total = documents_mass + null * scale
+    if documents_mass < MIN_SHARE * total:
+        return None
+    # With D the documents' mass, the entropy is ln D − Σ m·ln m / D.
+    entropy = (
+        math.log(documents_mass)
+        - (float(masses @ (levels - peak)) + scale * (unlisted_logs - peak * unlisted)) / documents_mass
+    )
+    return _Masses(
+        masses / total,
+        null * scale / total,
+        unlisted * scale / total,
+        peak + math.log(total),
+        partition + peak + math.log(total),
+        max(entropy, 0.0),
     )
 
 

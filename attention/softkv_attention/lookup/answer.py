@@ -20,6 +20,7 @@ from softkv_attention.lookup.question import Question
 from softkv_attention.lookup.rescoring.candidates import RescoredQueries
 from softkv_attention.lookup.rescoring.ranking import (
     DocumentGrouping,
+    TopRows,
     log_weight_of_other_parts,
     select_heaviest,
     select_top,
@@ -344,7 +345,7 @@ def build_answer(
 def select_head(
     question: Question,
     numbers: Callable[[Index], I64],
-    similarities: F64,
+    levels: F64,
     weights: F64,
     evidence: Evidence,
     *,
@@ -359,68 +360,95 @@ def select_head(
     Args:
         question: how many documents to list, and by which rule.
         numbers: returns the permanent row numbers of the rows at some positions.
-        similarities, weights: float64[n], of n candidate rows; the best of all rows are among them.
-        evidence: null weight, log-partition and entropy of all rows.
+        levels, weights: float64[n], of n candidate rows; the best of all rows are among them. The levels are
+            similarities, or logits, whose temperature is 1.
+        evidence: null weight, log-partition and entropy of all rows, at the temperature of the levels.
         unlisted_weight: the weight of documents without a row among these.
         grouping: the documents of these rows; every row of these documents is among the n. None if each row is a
             document.
         order: int64[n], the sort key of rows that tie; None for their positions.
-        compute_similarities: returns the similarities of the rows at some positions, if `similarities` holds logits;
+        compute_similarities: returns the similarities of the rows at some positions, if the levels are logits;
             otherwise None.
         biased: whether rows that tie for the best have unequal weights because of a bias, as at temperature 0. All rows
             that pass the mask are then among the n.
     """
-    document_numbers: I64 | None = None
     if grouping is None:
-        document_weights = weights
-        if biased:
-            top = select_heaviest(weights, similarities, question.cap, order)
-        else:
-            top = select_top(similarities, question.cap, order)
-        if question.top_p is not None:
-            top = truncate_top_p(top, similarities, weights, question.top_p, unlisted_weight, by_weight=biased)
-        rows, head_log_weights = top.indices, np.zeros(len(top.indices))
+        best = _select_rows(question, levels, weights, unlisted_weight, order, biased=biased)
     else:
-        document_weights, document_similarities = grouping.sums(weights), grouping.best(similarities)
-        top = select_heaviest(document_weights, document_similarities, question.cap)
-        if question.top_p is not None:
-            top = truncate_top_p(
-                top, document_similarities, document_weights, question.top_p, unlisted_weight, by_weight=True
-            )
-        head_log_weights = np.zeros(len(top.indices))
-        if question.normaliser == "softmax":
-            head_log_weights = log_weight_of_other_parts(grouping, similarities, evidence.temperature)[top.indices]
-        tie_breakers = similarities
-        if compute_similarities is not None:
-            tie_breakers = grouping.break_ties(similarities, top.indices, compute_similarities)
-        rows = grouping.best_rows(tie_breakers)[top.indices]
-        document_numbers = grouping.numbers[top.indices]
-    head_weights, row_numbers = document_weights[top.indices], numbers(rows)
-    logits = _logits(similarities, rows, evidence)
+        best = _select_documents(
+            question, levels, weights, unlisted_weight, grouping, evidence.temperature, compute_similarities
+        )
+    row_numbers, head_weights = numbers(best.rows), best.weights[best.top.indices]
+    logits, log_weights = _logits(levels, best.rows, evidence), best.log_weight_of_other_parts
     if biased and evidence.log_partition is not None:
-        head_log_weights = np.where(logits == 0, log_or_minus_inf(head_weights) + evidence.log_partition, 0.0)
+        log_weights = np.where(logits == 0, log_or_minus_inf(head_weights) + evidence.log_partition, 0.0)
+    similarities_of = levels.__getitem__ if compute_similarities is None else compute_similarities
     best_similarity: float | None = None
-    if compute_similarities is None:
-        head_similarities = similarities[rows]
-        if len(similarities):
-            best_similarity = float(similarities.max())
-    else:
-        head_similarities = compute_similarities(rows)
-        if len(similarities):
-            best_similarity = float(compute_similarities(select_top(similarities, 1, order).indices[:1])[0])
+    if len(levels) and compute_similarities is None:
+        best_similarity = float(levels.max())
+    elif len(levels):
+        best_similarity = float(similarities_of(select_top(levels, 1, order).indices[:1])[0])
     return Head(
-        numbers=row_numbers if document_numbers is None else document_numbers,
+        numbers=row_numbers if grouping is None else grouping.numbers[best.top.indices],
         parts=row_numbers,
-        similarities=head_similarities,
+        similarities=similarities_of(best.rows),
         logits=logits,
         weights=head_weights,
-        log_weight_of_other_parts=head_log_weights,
-        matches=top.matches,
-        complete=top.complete,
+        log_weight_of_other_parts=log_weights,
+        matches=best.top.matches,
+        complete=best.top.complete,
         evidence=evidence,
-        heaviest=float(document_weights.max(initial=0.0)),
+        heaviest=float(best.weights.max(initial=0.0)),
         best_similarity=best_similarity,
     )
+
+
+class _BestDocuments(NamedTuple):
+    """The documents that an answer lists, among the candidates.
+
+    Attributes:
+        top: which documents these are.
+        rows: int64[h], the position of the best row of each.
+        weights: float64, of all candidate documents.
+        log_weight_of_other_parts: float64[h], see `Answer`.
+    """
+
+    top: TopRows
+    rows: Index
+    weights: F64
+    log_weight_of_other_parts: F64
+
+
+def _select_rows(
+    question: Question, levels: F64, weights: F64, unlisted_weight: float, order: I64 | None, *, biased: bool
+) -> _BestDocuments:
+    """Return the best documents if each row is one; see `select_head`."""
+    top = select_heaviest(weights, levels, question.cap, order) if biased else select_top(levels, question.cap, order)
+    if question.top_p is not None:
+        top = truncate_top_p(top, levels, weights, question.top_p, unlisted_weight, by_weight=biased)
+    return _BestDocuments(top, top.indices, weights, np.zeros(len(top.indices)))
+
+
+def _select_documents(
+    question: Question,
+    levels: F64,
+    weights: F64,
+    unlisted_weight: float,
+    grouping: DocumentGrouping,
+    temperature: float,
+    compute_similarities: Callable[[Index], F64] | None,
+) -> _BestDocuments:
+    """Return the best documents, the heaviest, if some have several rows; see `select_head`."""
+    of_documents, highest = grouping.sums(weights), grouping.best(levels)
+    top = select_heaviest(of_documents, highest, question.cap)
+    if question.top_p is not None:
+        top = truncate_top_p(top, highest, of_documents, question.top_p, unlisted_weight, by_weight=True)
+    log_weights = np.zeros(len(top.indices))
+    if question.normaliser == "softmax":
+        log_weights = log_weight_of_other_parts(grouping, levels, temperature)[top.indices]
+    if compute_similarities is not None:
+        levels = grouping.break_ties(levels, top.indices, compute_similarities)
+    return _BestDocuments(top, grouping.best_rows(levels)[top.indices], of_documents, log_weights)
 
 
 def select_heads(

@@ -136,18 +136,17 @@ class Weighting:
             similarities: float64[n].
             biases: float64[n], each row's bias; None for no bias.
         """
-        temperature, n = question.temperature, similarities.size
+        levels, peak, softmax_question = similarities, 0.0, question
         if biases is None:
             distribution = _distribution(question, similarities)
-            return cls(question, similarities, None, question, similarities, 0.0, distribution)
-        assert not isinstance(temperature, Auto)
-        if temperature == 0:
-            null, has_partition = question.null_key(0.0, n), question.normaliser == "softmax"
+        elif question.temperature == 0:
+            null, has_partition = question.null_key(0.0, similarities.size), question.normaliser == "softmax"
             distribution = one_hot_with_bias(similarities, biases, null, log_partition=has_partition)
-            return cls(question, similarities, biases, question, similarities, 0.0, distribution)
-        levels, peak = relative_logits(similarities, biases, temperature)
-        softmax_question = question.in_logits(n, peak)
-        distribution = _distribution(softmax_question, levels)
+        else:
+            assert not isinstance(question.temperature, Auto)
+            levels, peak = relative_logits(similarities, biases, question.temperature)
+            softmax_question = question.in_logits(similarities.size, peak)
+            distribution = _distribution(softmax_question, levels)
         return cls(question, similarities, biases, softmax_question, levels, peak, distribution)
 
     @property

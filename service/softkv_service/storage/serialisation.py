@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, replace
+from dataclasses import fields, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -223,18 +223,18 @@ def matrix_of(blobs: Sequence[bytes]) -> Matrix:
 
 
 def settings_row(settings: CollectionSettings) -> tuple[str | float | None, ...]:
-    """Return the settings in the order of SETTINGS_COLUMNS."""
+    """Return the settings in the order of SETTINGS_COLUMNS, which is that of their fields."""
     null = settings.null
     named = null is False or (isinstance(null, str) and null in NULL_NAMES)
     if not (named or (isinstance(null, int | float) and not isinstance(null, bool))):
         raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", "calibrated", a similarity or False')
-    similarity, temperature, *middle, _, calibration, encoder_model, expire_after, defaults, projection, late = astuple(
-        settings
-    )
-    null_key = json_text(null if named else float(null) + 0.0, "null")
     # SQLite stores -0.0 as 0, and checksums are of what is stored.
-    last = calibration, encoder_model, expire_after, defaults, projection, 1 if late else None
-    return similarity, float(temperature) + 0.0, *middle, null_key, *last
+    columns = vars(settings) | {
+        "temperature": float(settings.temperature) + 0.0,
+        "null": json_text(null if named else float(null) + 0.0, "null"),
+        "late": 1 if settings.late else None,
+    }
+    return tuple(columns.values())
 
 
 def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
@@ -242,9 +242,9 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
     number, name, documents, keyless, first_expiry, checksum, *columns = row
     if settings_checksum(name, tuple(columns)) != checksum:
         raise CollectionDamaged(name, "its settings are not what was written")
-    *settings, null, calibration, encoder_model, expire_after, defaults, projection, late = columns
-    settings += [json.loads(null), calibration, encoder_model, expire_after, defaults, projection, late is not None]
-    current = _drop_self_calibration(CollectionSettings(*settings))
+    stored: dict[str, Any] = dict(zip((field.name for field in fields(CollectionSettings)), columns, strict=True))
+    stored |= {"null": json.loads(stored["null"]), "late": stored["late"] is not None}
+    current = _drop_self_calibration(CollectionSettings(**stored))
     return CollectionRecord(number, name, current, documents, keyless, first_expiry)
 
 
