@@ -1,4 +1,7 @@
-"""`kill -9` of a service that encodes values behind uploads: no document is lost, and every value comes."""
+"""`kill -9` of a service whose worker encodes values, or moves the collection, behind uploads.
+
+No document is lost, every value comes, and the move ends.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import pytest
 
 from benchmarks.running import Service
 from softkv_service.storage import SQLiteStore
+from tests.checkpoints import write_static
 from tests.thorough import thorough
 
 PATH = "/v1/collections/faq"
@@ -25,6 +29,12 @@ def document(number: int) -> dict[str, Any]:
     """A document of which no text was encoded before; every third value is the same."""
     value = "the same for a third" if number % 3 == 0 else f"answer {number}: {number * 7919} steps to the left"
     return {"id": f"{number:05}", "key": f"question {number}?", "value": value}
+
+
+def has_work(described: dict[str, Any]) -> bool:
+    """Return whether the worker has something to do for a collection."""
+    job = described["re_encode"]
+    return bool(described["values"]["waiting"]) or (job is not None and job["state"] in ("running", "paused"))
 
 
 class KilledBehind:
@@ -43,7 +53,8 @@ class KilledBehind:
         with self.start() as service:
             service.wait_until_ready()
             with service.client() as client:
-                client.put(PATH, json={}).raise_for_status()
+                if client.get(PATH).status_code == 404:
+                    client.put(PATH, json={}).raise_for_status()
                 self.see(client)
             uploading = threading.Thread(target=self.upload, args=(service,))
             before, pause = len(self.acknowledged), self.chosen.uniform(0, LONGEST_SECONDS)
@@ -85,18 +96,18 @@ class KilledBehind:
         assert described["values"]["failed"] == 0
 
     def end(self) -> None:
-        """Let all values be encoded, compare some, and check every row."""
+        """Let the worker do everything, compare some vectors, and check every row."""
         with self.start() as service:
             service.wait_until_ready()
             with service.client() as client:
                 self.see(client)
                 deadline = time.monotonic() + 600
-                while client.get(PATH).json()["values"]["waiting"]:
+                while has_work(described := client.get(PATH).json()):
                     assert time.monotonic() < deadline
                     time.sleep(0.1)
                 numbers = self.chosen.sample(self.acknowledged, min(50, len(self.acknowledged)))
                 texts = [document(number)["value"] for number in numbers]
-                body = {"texts": texts, "purpose": "document"}
+                body = {"texts": texts, "purpose": "document", "model": described["encoder"]}
                 vectors = np.array(client.post("/v1/encode", json=body).json()["embeddings"])
                 for number, vector in zip(numbers, vectors, strict=True):
                     one = client.get(f"{PATH}/documents/{number:05}", params={"include": "value_vector"}).json()
@@ -105,6 +116,45 @@ class KilledBehind:
                 assert client.post(f"{PATH}/attend", json=asked).status_code == 200
         with SQLiteStore.open(self.data) as store:
             assert list(store.check()) == []
+
+
+class KilledMoving(KilledBehind):
+    """The same while the collection moves from one encoder to the other, and back."""
+
+    def __init__(self, directory: Path, chosen: random.Random) -> None:
+        super().__init__(directory, chosen)
+        self.goes_on = 0  # jobs that a start found and went on with
+        (directory / "static").mkdir()
+        write_static(directory / "static", 48)
+        self.encoders = directory / "encoders.toml"
+        models = {"minilm": "all-MiniLM-L6-v2", "static": str(directory / "static")}
+        tables = [f"[encoders.{name}]\nmodel = {model!r}" for name, model in models.items()]
+        self.encoders.write_text("\n".join(['default = "minilm"', *tables]), "utf-8")
+
+    def start(self) -> Service:
+        """Return a service of the data with both encoders, which is to be entered."""
+        return Service(self.data, "--drain-seconds", "0", "--encoders", str(self.encoders))
+
+    def see(self, client: httpx.Client) -> None:
+        """Check the documents, and begin a move unless one goes on."""
+        super().see(client)
+        described = client.get(PATH).json()
+        job = described["re_encode"]
+        assert job is None or job["state"] in ("running", "paused", "done"), job
+        if job is not None and job["state"] != "done":
+            self.goes_on += 1
+        elif described["documents"]:
+            other = "static" if described["encoder"] == "minilm" else "minilm"
+            client.post(f"{PATH}/re-encode", json={"encoder": other}).raise_for_status()
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("kills", [1, thorough(50)])
+def test_kills_while_a_collection_moves_lose_nothing(tmp_path: Path, kills: int) -> None:
+    killed = KilledMoving(tmp_path, random.Random(5))
+    while killed.goes_on < kills:
+        killed.once()
+    killed.end()
 
 
 @pytest.mark.kill

@@ -288,7 +288,9 @@ class SQLReader(ABC):
 
     def collections_with_waiting_values(self) -> list[int]:
         """Return the numbers of the collections that have values to be encoded."""
-        statement = f"SELECT DISTINCT documents.collection FROM {self.FROM_WAITING} WHERE waiting = 0"
+        statement = (
+            f"SELECT DISTINCT documents.collection FROM {self.FROM_WAITING} WHERE waiting = 0 AND {self._stored}"
+        )
         return [number for (number,) in self._all(statement)]
 
     def sample(self, collection: int, size: int) -> RowNumbers:

@@ -100,6 +100,16 @@ def test_hidden_and_deleted_documents_do_not_wait(store: Store) -> None:
         assert reader.collections_with_waiting_values() == []
 
 
+def test_a_replaced_document_waits_for_nothing(store: Store) -> None:
+    """In PostgreSQL its row stays for a while, for readers of earlier versions."""
+    number = stored(store, document("a"))
+    with store.writing() as writer:
+        writer.upsert(number, [document("a", waits=False)])
+    with store.reading() as reader:
+        assert reader.collections_with_waiting_values() == []
+    assert waiting(store, number) == ([], [])
+
+
 def test_one_process_fills_a_collection(store: Store) -> None:
     number = stored(store, document("a"))
     with store.writing() as writer:
