@@ -46,6 +46,11 @@ FullTextFactor: TypeAlias = Annotated[float | Literal["auto"] | Mapping[str, Any
 Factor: TypeAlias = Annotated[float | Literal["auto"], Named("WeightOrAuto")]
 Bound: TypeAlias = Annotated[float | str, Named("Bound")]
 
+# Marks of fields of a question. Those about neither matches nor documents are about weights.
+ABOUT_MATCHES: Final = "about matches"
+ABOUT_DOCUMENTS: Final = "about the documents that are asked"
+OF_ANSWER: Final = "of the answer"
+"""The mark of a field that adds to the answer and not to its matches."""
 DefaultName: TypeAlias = Literal["filter", "bias", "full_text", "rerank", "top_k", "include"]
 """The fields of `Defaults`, for type checkers."""
 MAX_TOP_K: Final = 10_000
@@ -178,21 +183,21 @@ class Question(Record, schema="AttendRequest"):
     queries: Annotated[Sequence[Query] | None, Length(1)] = None
     temperature: TemperatureOrAuto | None = None
     effective_documents: Annotated[float, Range(least=1)] = 8.0
-    top_k: Annotated[int | None, Range(0, MAX_TOP_K), OR_NULL] = None
-    top_p: Annotated[float | None, Range(above=0, most=1)] = None
-    filter: Annotated[Condition | None, OR_NULL] = None
+    top_k: Annotated[int | None, Range(0, MAX_TOP_K), OR_NULL, ABOUT_MATCHES] = None
+    top_p: Annotated[float | None, Range(above=0, most=1), ABOUT_MATCHES] = None
+    filter: Annotated[Condition | None, OR_NULL, ABOUT_DOCUMENTS] = None
     normaliser: Normaliser = "softmax"
     null: NullKey | None = None
     max_error: Annotated[float | None, Range(above=0)] = None
     full_text: Annotated[FullTextFactor | None, OR_NULL] = None
     bias: Annotated[BiasTerms | None, OR_NULL] = None
     rerank: Annotated[Rerank | None, OR_NULL] = None
-    min_confidence: Annotated[float | None, Range(0, 1)] = None
-    diversity: Annotated[float | None, Range(0, 1)] = None
-    allow_missing: bool = False
+    min_confidence: Annotated[float | None, Range(0, 1), ABOUT_MATCHES] = None
+    diversity: Annotated[float | None, Range(0, 1), ABOUT_MATCHES] = None
+    allow_missing: Annotated[bool, ABOUT_DOCUMENTS, OF_ANSWER] = False
     # No question is built by the class method of this name.
-    read: Annotated[Read | Sequence[Read] | None, ONE_OF, Length(1, MAX_READS)] = None  # type: ignore[assignment]
-    group_by: GroupBy | None = None
+    read: Annotated[Read | Sequence[Read] | None, ONE_OF, Length(1, MAX_READS), ABOUT_MATCHES, OF_ANSWER] = None  # type: ignore[assignment]
+    group_by: Annotated[GroupBy | None, ABOUT_MATCHES, OF_ANSWER] = None
     include: Annotated[Sequence[MatchField] | None, OR_NULL, Keyword("default", [*MATCH_FIELDS])] = None
     vector_format: VectorFormat = "numbers"
     ignore_defaults: Annotated[frozenset[str], NOT_SENT] = frozenset()

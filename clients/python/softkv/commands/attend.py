@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 
 from softkv.commands.command_line import ApiKey, AsJSON, Url, json_object
-from softkv.questions import Question
+from softkv.questions import ABOUT_DOCUMENTS, ABOUT_MATCHES, Question
 from softkv.record import Record, RecordField, fields_of, sentence
 from softkv.settings import DEFAULT_URL
 
@@ -24,9 +24,6 @@ SHOWN_FIELDS = ("key", "value", "metadata")
 """The fields of a match that the table shows."""
 NO_OPTIONS = ("query", "queries", "include", "vector_format")
 """The fields of a question that the command sets by itself."""
-PANELS = dict.fromkeys(("top_k", "top_p", "min_confidence", "diversity", "read", "group_by"), "Matches")
-PANELS |= {"filter": "Options", "allow_missing": "Options"}
-"""The groups of the help that list options; all others are about weights."""
 LETTERS = {"temperature": "-t", "top_k": "-k"}
 SHORT_FORMS = {"rerank": ("model", "depth"), "read": ("field", "as"), "group_by": ("field", "groups")}
 """The fields of an object that may be written as `A:B`."""
@@ -94,14 +91,14 @@ def _parameters() -> Iterator[inspect.Parameter]:
     for field in fields_of(Question):
         if field.name not in NO_OPTIONS:
             kind, settings = _command_option(field, SHORT_FORMS.get(field.name, ()))
-            panel = PANELS.get(field.name, "Weights")
+            panel = "Matches" if ABOUT_MATCHES in field.marks else "Weights"
             names = [LETTERS[field.name]] if field.name in LETTERS else []
             typed = typer.Option(
                 *names,
                 _flag(field.name),
                 help=f"{'; '.join((sentence(_say(field.summary)), *_more(field)))}.",
                 show_default=_say(field.fallback) or True,
-                rich_help_panel=None if panel == "Options" else panel,
+                rich_help_panel=None if ABOUT_DOCUMENTS in field.marks else panel,
                 **settings,
             )
             yield inspect.Parameter(

@@ -18,7 +18,8 @@ from softkv.calls.queries import ATTEND_OPTIONS, AttendOptions
 from softkv.filters import Where
 from softkv.integrations.connection import CollectionSource
 from softkv.problems import invalid_value, warn_caller
-from softkv.questions import MatchField
+from softkv.questions import OF_ANSWER, MatchField, Question
+from softkv.record import fields_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -57,8 +58,7 @@ class RetrieverOptions(AttendOptions, total=False):
     evidence: bool | None
 
 
-_OF_ANSWER = ("allow_missing", "read", "group_by")
-"""The options of `attend` that add to the answer and not to its matches."""
+_OF_ANSWER = [field.name for field in fields_of(Question) if OF_ANSWER in field.marks]
 RETRIEVER_OPTIONS: Mapping[str, Any] = MappingProxyType(
     {name: hint for name, hint in get_type_hints(RetrieverOptions).items() if name not in ("where", *_OF_ANSWER)}
 )
