@@ -73,6 +73,11 @@ class CollectionQuestion(Question):
         matches = DEFAULT_TOP_K if self.top_k is None else self.top_k
         return min(max(10 * matches, 100), MAX_DIVERSE_HEAD) if matches else 0
 
+    @property
+    def shares_places(self) -> bool:
+        """Whether documents may share the place of a heavier match."""
+        return self.diversity is not None
+
     @cached_property
     def explained(self) -> bool:
         """Whether each match has the terms of its logit."""

@@ -108,7 +108,7 @@ class Plan:
         record, encoders = collection.record, collection.encoders
         readers = choose_readers(record, question, queries)
         question, terms = choose_terms(collection, queries, question, pointers)
-        if question.diversity is not None:
+        if question.shares_places:
             check_places(record, question, next((reader.name for reader in readers if reader.is_of_first), None))
         if question.compares_words:
             await encode_words(collection, queries)

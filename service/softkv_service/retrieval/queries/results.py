@@ -239,8 +239,8 @@ class ResultBuilder:
             readings: what readers say of the answer.
         """
         conclusion = self._conclude(query, answer, readings)
-        diverse = self.question.diversity is not None
-        sharing = find_places(self.record, self.question, answer, self.documents) if diverse else None
+        shares = self.question.shares_places
+        sharing = find_places(self.record, self.question, answer, self.documents) if shares else None
         matches = read_matches(answer, self.documents, added, None if sharing is None else sharing.matching)
         for reading in readings:
             matches = reading.describe(answer, matches)
