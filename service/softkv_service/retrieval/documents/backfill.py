@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
-from softkv_service.encoding import Encoded, Words, read_part
+from softkv_service.encoding import Encoded, EncodingQueue, Words, read_part
 from softkv_service.logs import log
 from softkv_service.retrieval.collections import (
     Catalogue,
@@ -56,7 +57,8 @@ class MissingValues(Kind):
             words = await find_words_queue(self.catalogue.encoders, settings)
             # Equal texts are encoded once, and those of similar length share a batch.
             distinct = sorted({text for text in texts.values() if text is not None}, key=len)
-            uploads = [] if words is None else [words]  # which put their texts into both queues
+            # Uploads put their texts into both.
+            uploads: list[EncodingQueue[Any]] = [queue] if words is None else [queue, words]
             vectors, refused = await self.slices.encode(queue, distinct, vectors_of, uploads=uploads)
             if refused:
                 log.warning("values cannot be encoded", reason=next(iter(refused.values())))

@@ -94,7 +94,7 @@ class Kind(ABC):
 class Slices:
     """The way of the worker's texts through the encoders: in slices, behind the texts of callers, but not for ever.
 
-    A slice takes about SLICE_SECONDS, since a question may wait for it. It begins when no upload needs the encoder. The
+    A slice takes about SLICE_SECONDS, since a question may wait for it. Texts of callers go before it in the queue. The
     texts of one transaction that have waited for their patience take turns with uploads, until all are encoded.
 
     Args:
@@ -121,14 +121,15 @@ class Slices:
             queue: the queue of the encoder.
             texts: the texts of one transaction.
             read: returns what was made of each text of a slice.
-            uploads: other queues whose uploads come before these texts.
+            uploads: the queues whose uploads are waited for, also between two of their requests.
             patience: for how many seconds they wait behind uploads; None for the usual time.
         """
         turn_at = time.monotonic() + (self._patience if patience is None else patience)
         aim, least = _limits(queue.encoder)
         made, refused, left = dict[str, T](), dict[str, str](), list(texts)
         while left:
-            await self._wait_for_uploads([queue, *uploads], turn_at)
+            if uploads:
+                await self._wait_for_uploads(uploads, turn_at)
             size = self._sizes.get(queue, least)
             batch, began = left[:size], time.perf_counter()
             try:
