@@ -56,6 +56,14 @@ export function asking(say, ask) {
     event.stopPropagation();
   });
   input.addEventListener("change", send);
+  input.addEventListener("input", grow);
+  document.fonts.addEventListener("loadingdone", grow);
+  // WebKit sizes no field by its content.
+  function grow() {
+    if (CSS.supports("field-sizing", "content")) return;
+    input.style.height = "0";
+    input.style.height = `${input.scrollHeight + 1}px`;
+  }
   const element = /** @type {HTMLFormElement} */ (h("form.asking", { onsubmit: (/** @type {Event} */ event) => event.preventDefault() }, input));
   return {
     element,
@@ -65,6 +73,7 @@ export function asking(say, ask) {
       asked = query;
       input.placeholder = say("ask.shown", { query }); // while the box is empty
       if (!input.matches(":focus")) input.value = query;
+      grow();
     },
   };
 }
