@@ -62,6 +62,8 @@ const SNAP = 0.025;
 const NAME_REM = 1.125;
 /** Room for the handle of a level, in pixels, and the axis of similarities along which it is dragged. */
 const LEVEL_PX = 30;
+/** A question's box that is less wide has small type. */
+const SMALL_BOX_PX = 128;
 /** The maximum height of a bar, at the lower edge of its key, in pixels. */
 const BAR_PX = 6;
 /** If all rows together have a smaller weight, the output is empty. */
@@ -788,7 +790,7 @@ export class Threads {
    * @param {number} height
    */
   #linesOf(text, box, rem, height) {
-    const sizes = this.#size.width < NARROW_PX ? [rem] : [1.25 * rem, Math.max(LEAST_PX.usual, 1.1 * rem)];
+    const sizes = this.#size.width < NARROW_PX || box.width < SMALL_BOX_PX ? [rem] : [1.25 * rem, Math.max(LEAST_PX.usual, 1.1 * rem)];
     const all = sizes.map((size) => ({ count: this.#lines(text, box.width - LINE.around, size).length, size }));
     return all.find(({ count, size }) => count * size * LINE.height + LINE.around < height * 0.9) ?? all[all.length - 1];
   }
