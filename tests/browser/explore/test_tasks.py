@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from softkv_service.api.routes.page import WEB
+from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.explore.conftest import LATE, Explore, tab_to
 from tests.running import RunningService
 
@@ -137,6 +138,22 @@ def test_the_verdict_none_has_its_reason_and_three_ways_on(explore: Explore, boo
     page.wait_for_selector("#labels")
 
 
+@pytest.mark.parametrize("size", [PROJECTOR, PHONE])
+@pytest.mark.parametrize("temperature", ["inf", "1.07"])
+def test_a_hot_answer_shows_no_similarity_that_no_key_can_have(
+    explore: Explore, books: httpx.Client, temperature: str, size: tuple[int, int]
+) -> None:
+    page = explore(f"{ASKED}&t={temperature}&null=lenient&twice=off", size).page
+    page.wait_for_selector("[data-weight]")
+    body = {"query": QUESTION, "null": "lenient", "temperature": 1.07}
+    assert books.post("/v1/collections/books/attend", json=body).json()["evidence"]["null_similarity"] > 1
+    assert page.locator(".match.other .likeness").last.inner_text() == "–"
+    reason = page.locator("#strip .reason").first.inner_text()
+    assert "where “none of these” lies" not in reason
+    assert "max_error" not in reason
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
 def test_an_answer_is_saved_with_its_weights(explore: Explore, books: httpx.Client) -> None:
     given = {"＝a": "+1", "n": -2}
     formula = {"id": "f1", "key": "=HYPERLINK(1) cats and dogs", "value": "＝1+2", "metadata": given}
@@ -182,6 +199,7 @@ def test_filter_by_a_nested_field(explore: Explore, books: httpx.Client) -> None
     page.keyboard.press("Tab")
     page.wait_for_function("() => document.querySelectorAll('#results .match[data-id]').length === 3")
     assert shown(page).keys() == {"b0", "b3", "b4"}
+    assert page.inner_text("#judging") == "Does one answer? Mark results with ✓ or ✗."
     # A second condition, of a number: both hold, or either does.
     page.click("#filter-add")
     page.select_option("#filter-field-1", "metadata.loc.page")

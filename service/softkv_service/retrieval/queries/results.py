@@ -245,7 +245,8 @@ class ResultBuilder:
         for reading in readings:
             matches = reading.describe(answer, matches)
         labels = next((reading.labels for reading in readings if reading.labels is not None), self.labels)
-        reason = explain_verdict(matches, answer, conclusion, self.question, labels)
+        measure = self.record.settings.similarity
+        reason = explain_verdict(matches, answer, conclusion, self.question, labels, measure)
         if sharing is not None:
             matches = _add_shares(matches, sharing.members)
         reranker = self.question.reranker

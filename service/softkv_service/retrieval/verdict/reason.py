@@ -25,6 +25,9 @@ LATE_WAITS = (
     "the calibration was fitted without late interaction, so questions are asked without it until the collection is "
     "calibrated again"
 )
+HOT = 1000
+"""From this temperature on, in units of the best similarity and at least 1, similarities hardly move weights."""
+ROUNDED = "The verdict is a tie within the rounding of the weights."
 UNSETTLED = "The verdict lies within the error of the weights: a smaller max_error settles it."
 ALIKE = "Several documents that say nearly the same share the weight"
 NULL = "“none of these”"
@@ -82,6 +85,7 @@ def explain_verdict(
     conclusion: Conclusion,
     question: CollectionQuestion,
     labels: str,
+    measure: str,
 ) -> str:
     """Return the reason of an answer, in two sentences; in one if there is no match to speak of.
 
@@ -91,6 +95,7 @@ def explain_verdict(
         conclusion: the verdict on it.
         question: the question.
         labels: the clause on labels, of `describe_labels`; empty to say nothing about them.
+        measure: the name of the collection's similarity.
     """
     if not answer.documents:
         where = "the collection has none with a key" if question.filter is None else "none with a key passes the filter"
@@ -101,9 +106,10 @@ def explain_verdict(
     headline = ALIKE if conclusion.alike else _headline(leader, conclusion)
     sentences = [f"{headline}: {_shares(leader, answer, verdict)}."]
     if first is not None:
-        sentences.append(_describe_match(first, answer, conclusion, question, labels))
+        largest = 1.0 if measure == "cosine" else math.inf
+        sentences.append(_describe_match(first, answer, conclusion, question, labels, largest))
     if not verdict.certain:
-        sentences.append(UNSETTLED)
+        sentences.append(ROUNDED if answer.certificate.method == "exact" else UNSETTLED)
     return " ".join(sentences)
 
 
@@ -140,32 +146,55 @@ def _shares(leader: tuple[str, float] | None, answer: Answer, verdict: Verdict) 
 
 
 def _describe_match(
-    first: WeightedMatch, answer: Answer, conclusion: Conclusion, question: CollectionQuestion, labels: str
+    first: WeightedMatch,
+    answer: Answer,
+    conclusion: Conclusion,
+    question: CollectionQuestion,
+    labels: str,
+    largest: float,
 ) -> str:
     """Return a sentence on the best match: its similarity, that of the null key, and what labels say.
 
-    A match that stands out weighs more than the null key. Otherwise all documents together compete with it.
+    A match that stands out weighs more than the null key. Otherwise all documents together compete with it. Words
+    stand for similarities above `largest`, which no key can have.
     """
-    similarity, level = first.similarity, answer.evidence.null_similarity
+    evidence = answer.evidence
+    similarity, level = first.similarity, evidence.null_similarity
+    compared = f"{similarity:.3g}"
     if names := question.adding_terms:
-        described = f"The best match has similarity {similarity:.3g}, before the addends of {' and '.join(names)}"
-    elif level is None or not math.isfinite(level):
-        described = f"The best match has similarity {similarity:.3g}"
-    else:
+        compared += f", before the addends of {' and '.join(names)}"
+    elif evidence.temperature >= HOT * max(1.0, abs(similarity)):
+        compared += ", but at so high a temperature all keys weigh nearly alike"
+    elif level is not None and math.isfinite(level):
         together = None if conclusion.verdict.stands == "one" and similarity > level else _joint_similarity(answer)
-        compared = similarity if together is None else together
-        relation = "at" if compared == level else "above" if compared > level else "below"
-        near, far = _distinguish(compared, level)
-        joint = (
-            ""
-            if together is None
-            else f"{similarity:.3g}, and all documents together weigh as much as one of similarity "
-        )
-        described = f"The best match has similarity {joint}{near}, {relation} {far}, where {NULL} lies"
+        compared = _compare_with_null(similarity, together, level, largest)
+    described = f"The best match has similarity {compared}"
     if first.confidence is None:
         return f"{described}; {labels}." if labels else f"{described}."
     required = "" if conclusion.required is None else f" ({100 * conclusion.required:.6g} % was asked for)"
     return f"{described}; {labels}, it is right with a probability of {share(first.confidence)}{required}."
+
+
+def _compare_with_null(similarity: float, together: float | None, level: float, largest: float) -> str:
+    """Return the similarity of the best match, beside all documents together and the null key.
+
+    Args:
+        similarity: the similarity of the best match.
+        together: the similarity at which a single key weighs as much as all documents; None to compare the match.
+        level: the similarity at which a single key weighs as much as the null key.
+        largest: the largest similarity that a key can have.
+    """
+    best = f"{similarity:.3g}"
+    if level > largest:
+        return f"{best}, but at this temperature no single key, even of similarity {largest:g}, could outweigh {NULL}"
+    if together is not None and together > largest:
+        above = f"more than one of similarity {largest:g} would, above {level:.3g}, where {NULL} lies"
+        return f"{best}, and all documents together weigh {above}"
+    compared = similarity if together is None else together
+    relation = "at" if compared == level else "above" if compared > level else "below"
+    near, far = _distinguish(compared, level)
+    joint = "" if together is None else f"{best}, and all documents together weigh as much as one of similarity "
+    return f"{joint}{near}, {relation} {far}, where {NULL} lies"
 
 
 def _joint_similarity(answer: Answer) -> float | None:

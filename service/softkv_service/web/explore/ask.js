@@ -3,7 +3,7 @@
 import { deeper, isAlone } from "../shared/assets.js";
 import { isForeign } from "../shared/foreign.js";
 import { choices, fill, h, put } from "../shared/element.js";
-import { count, effective, fixed, percent, temperatureText } from "../shared/numbers.js";
+import { count, effective, fixed, levelText, percent, temperatureText } from "../shared/numbers.js";
 import { clipped, isolated } from "../shared/words.js";
 import { positionOf, STEPS, temperatureAt } from "../shared/scale.js";
 import { biasBuilder } from "./bias.js";
@@ -412,8 +412,8 @@ function mount(host, context) {
     fill(
       results,
       rows.map((match) => row(match, moves[matches.indexOf(match)] ?? 0, by?.field ?? "")),
-      isMore ? other(came.rest_weight, null, say("rest", { count: count(came.documents - matches.length) })) : null,
-      evidence.null_similarity === null ? null : other(evidence.null_weight, evidence.null_similarity, say("none")),
+      isMore ? other(came.rest_weight, "", say("rest", { count: count(came.documents - matches.length) })) : null,
+      evidence.null_similarity === null ? null : other(evidence.null_weight, levelText(evidence.null_similarity, collection?.similarity ?? ""), say("none")),
     );
     mark();
   }
@@ -468,7 +468,7 @@ function mount(host, context) {
       posted(context.api, `/v1/collections/${encodeURIComponent(name)}/attend`, { ...question, null: "lenient", top_k: 1, include: [] }, running.signal),
     );
     const { verdict, null_similarity: level } = lenient?.answer?.evidence ?? { verdict: "none" };
-    if (of !== asked || verdict === "none") return;
+    if (of !== asked || verdict === "none" || levelText(evidence.null_similarity, collection?.similarity ?? "") === "–") return;
     fill(strict, say("strict", { null: choice, own: fixed(evidence.null_similarity, 3), lenient: fixed(level, 3), best: fixed(matches[0].similarity, 3) }));
     strict.hidden = false;
   }
@@ -525,7 +525,7 @@ function mount(host, context) {
     return h(
       "div.match",
       { role: "row", "data-id": match.id, "data-weight": match.weight, "data-moved": moved },
-      weighed(match.weight, match.similarity),
+      weighed(match.weight, fixed(match.similarity, 3)),
       h("span", { role: "cell" }, h("button.result", { type: "button", onclick: () => go({ doc: match.id }) }, words)),
       h(
         "span.id.number",
@@ -542,7 +542,7 @@ function mount(host, context) {
   /**
    * The row of the null key or of the rest.
    * @param {number} weight
-   * @param {number | null} similarity
+   * @param {string} similarity
    * @param {string} name
    */
   function other(weight, similarity, name) {
@@ -550,12 +550,12 @@ function mount(host, context) {
   }
 
   /**
-   * The cells of a weight and a similarity, which is empty for null.
+   * The cells of a weight and a similarity.
    * @param {number} weight
-   * @param {number | null} similarity
+   * @param {string} similarity
    */
   function weighed(weight, similarity) {
-    return [h("span", { role: "cell" }, bar(weight)), h("span.likeness.number", { role: "cell" }, similarity === null ? "" : fixed(similarity, 3))];
+    return [h("span", { role: "cell" }, bar(weight)), h("span.likeness.number", { role: "cell" }, similarity)];
   }
 
   /** Mark the result whose document is at the right. */

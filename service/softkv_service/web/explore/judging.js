@@ -43,7 +43,7 @@ export class Judging {
     put(this.#told, "");
     // "Nothing fits" is said of the whole collection, of which a filter shows a part.
     const nothing = filter === undefined ? this.#button(null, true, say("mark.nothing"), say("mark.nothing"), "nothing-fits") : null;
-    fill(this.element, h("span.soft", {}, say("mark.hint")), nothing, this.#told);
+    fill(this.element, h("span.soft", {}, say(nothing ? "mark.hint" : "mark.hint.filtered")), nothing, this.#told);
   }
 
   /**

@@ -33,6 +33,19 @@ export function similarityText(similarity) {
   return fixed(similarity, similarity >= 0.995 && similarity < 1 ? 4 : 2);
 }
 
+/** The similarity of "none of these" stands as a number up to here. */
+const HIGHEST_LEVEL = 1e4;
+
+/**
+ * The similarity of "none of these"; a dash for one that no key can come near.
+ * @param {number} level
+ * @param {string} measure the similarity of the keys
+ * @param {number} [decimals]
+ */
+export function levelText(level, measure, decimals = 3) {
+  return Math.abs(level) > (measure === "cosine" ? 1 : HIGHEST_LEVEL) ? "–" : fixed(level, decimals);
+}
+
 /** A temperature as short as it is exact. @param {number} temperature */
 export function temperatureText(temperature) {
   return temperature === Infinity ? "∞" : String(temperature);

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 UNCALIBRATED = "without labels, its weight does not say whether it answers"
-SETTLED = "The verdict lies within the error of the weights: a smaller max_error settles it."
+ROUNDED = "The verdict is a tie within the rounding of the weights."
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,26 @@ def test_the_reason_names_the_heaviest_part_and_the_best_match(client, shelf, as
     assert reason(client, shelf, **asked) == expected
 
 
-def test_a_verdict_within_the_error_bound_is_marked_in_the_reason(client, shelf):
-    assert reason(client, shelf, [1, 1], null=False).endswith(SETTLED)
-    assert SETTLED not in reason(client, shelf, **ONE)
+def test_a_tie_within_the_rounding_is_marked_in_the_reason(client, shelf):
+    assert reason(client, shelf, [1, 1], null=False).endswith(ROUNDED)
+    assert ROUNDED not in reason(client, shelf, **ONE)
+
+
+def test_words_stand_for_similarities_that_no_key_can_have(client, shelf, collection):
+    alike = ", but at so high a temperature all keys weigh nearly alike; "
+    path = collection([{"id": str(n), "key": key} for n, key in enumerate(["cats purr", "dogs bark", "a red car"])])
+    for asked in (1e300, 1e6):
+        text = reason(client, path, "cats", temperature=asked)
+        assert alike in text
+        assert "where “none of these” lies" not in text
+        assert "e+" not in text
+        assert "max_error" not in text
+    assert alike in reason(client, shelf, **ONE, temperature=1e5)
+    over = reason(client, path, "cats", temperature=1, null=1.5)
+    assert ", but at this temperature no single key, even of similarity 1, could outweigh “none of these”; " in over
+    together = reason(client, path, "cats", temperature=1, null=0.5)
+    assert ", and all documents together weigh more than one of similarity 1 would, above 0.5, where " in together
+    assert "even of similarity" not in reason(client, shelf, **NONE, null=1.5)
 
 
 def test_each_answer_of_a_request_has_its_own(client, shelf):

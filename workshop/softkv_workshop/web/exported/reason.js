@@ -8,6 +8,10 @@ import { HOTTEST } from "./arrays.js";
 const MAX_ID_CHARACTERS = 60;
 const NULL = "“none of these”";
 const LEAST_SHOWN = 0.01;
+/** From this temperature on, in units of the best similarity and at least 1, similarities hardly move weights. */
+const HOT = 1000;
+/** The largest similarity: the keys of an exported page are compared by cosine. */
+const LARGEST = 1;
 const [FEWEST_DIGITS, MOST_DIGITS] = [3, 17];
 
 /**
@@ -56,9 +60,16 @@ function sharesOf(first, { verdict, null_weight: none, null_similarity: level },
  */
 function describe({ similarity }, { verdict, null_similarity: level, null_weight: none }, temperature) {
   const labels = "without labels, its weight does not say whether it answers";
-  if (level === null || !Number.isFinite(level)) return `The best match has similarity ${digits(similarity, FEWEST_DIGITS)}; ${labels}.`;
+  const best = `The best match has similarity ${digits(similarity, FEWEST_DIGITS)}`;
+  if (temperature >= HOT * Math.max(1, Math.abs(similarity))) return `${best}, but at so high a temperature all keys weigh nearly alike; ${labels}.`;
+  if (level === null || !Number.isFinite(level)) return `${best}; ${labels}.`;
+  if (level > LARGEST) return `${best}, but at this temperature no single key, even of similarity ${LARGEST}, could outweigh ${NULL}; ${labels}.`;
   // A match that stands out weighs more than the null key. Otherwise all documents together compete with it.
   const together = verdict === "one" && similarity > level ? null : jointly(level, none, temperature);
+  if (together !== null && together > LARGEST) {
+    const above = `more than one of similarity ${LARGEST} would, above ${digits(level, FEWEST_DIGITS)}, where ${NULL} lies`;
+    return `${best}, and all documents together weigh ${above}; ${labels}.`;
+  }
   const compared = together ?? similarity;
   const relation = compared === level ? "at" : compared > level ? "above" : "below";
   const [near, far] = distinguished(compared, level);
