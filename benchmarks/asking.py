@@ -15,7 +15,7 @@ from xxhash import xxh3_64_intdigest
 from softkv_attention.lookup import Background, Memory, Question, Rows, answers
 from softkv_service.encoding import Encoder, EncoderFacts
 from softkv_service.retrieval.question import NullChoice
-from softkv_service.retrieval.verdict import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground, NullKey, resolve_null
+from softkv_service.retrieval.verdict import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground, ResolvedNull, resolve_null
 from softkv_service.storage.records import CollectionRecord, CollectionSettings
 
 TOGETHER = 64
@@ -102,7 +102,7 @@ class Asking:
         sample = np.array(sorted(range(len(texts)), key=lambda row: order_of(self.ids[row]))[:SAMPLE_DOCUMENTS])
         self.own = KeyBackground.measure("cosine", key_vectors[sample], [texts[row] for row in sample[:SAMPLE_TEXTS]])
 
-    def null(self, choice: NullChoice) -> NullKey:
+    def null(self, choice: NullChoice) -> ResolvedNull:
         """The null key of a name."""
         return resolve_null(self.record, lambda: self.own, choice, EncoderFacts.of(self.encoder))
 

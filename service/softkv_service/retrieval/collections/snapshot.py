@@ -53,7 +53,7 @@ CACHE_BYTES_PER_DOCUMENT = 256  # limit of all columns of a large collection: a 
 PART_RATIO = 8  # each part holds at least 8 times the documents of the next one, so there are few parts
 
 
-class FieldReader(Protocol):
+class ColumnReader(Protocol):
     """The methods of a store's reader that are needed to evaluate filters."""
 
     def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
@@ -76,7 +76,7 @@ class Source:
     collection: int
     version: int
     view: View
-    reader: FieldReader
+    reader: ColumnReader
 
 
 @dataclass(frozen=True)

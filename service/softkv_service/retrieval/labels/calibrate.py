@@ -48,7 +48,7 @@ from softkv_service.retrieval.queries import (
     read_query_heads,
     resolve_reranker,
 )
-from softkv_service.retrieval.verdict import CALIBRATED, NullKey, resolve_null
+from softkv_service.retrieval.verdict import CALIBRATED, ResolvedNull, resolve_null
 from softkv_service.scheduling import ARRAYS, READS, WRITES
 from softkv_service.storage.records import CollectionRecord
 
@@ -541,7 +541,7 @@ class _Batch:
     with_words: bool
     encoder: EncoderFacts | None
 
-    def look_up(self, snapshot: Snapshot) -> tuple[NullKey, list[_QuestionSimilarities]]:
+    def look_up(self, snapshot: Snapshot) -> tuple[ResolvedNull, list[_QuestionSimilarities]]:
         """Return the collection's null key, and the similarities of each question.
 
         Args:

@@ -27,7 +27,7 @@ from softkv_service.retrieval.collections import (
 )
 from softkv_service.retrieval.projection import Projection, read_projection
 from softkv_service.retrieval.queries import Array, HeadAddends, check_complete, read_query_heads
-from softkv_service.retrieval.verdict import NullKey, resolve_null
+from softkv_service.retrieval.verdict import ResolvedNull, resolve_null
 from softkv_service.scheduling import ARRAYS
 from softkv_service.storage.records import CollectionRecord
 
@@ -136,7 +136,7 @@ class _Batch:
     with_words: bool
     encoder: EncoderFacts | None
 
-    def look_up(self, snapshot: Snapshot) -> tuple[NullKey, NullKey, list[_Similarities]]:
+    def look_up(self, snapshot: Snapshot) -> tuple[ResolvedNull, ResolvedNull, list[_Similarities]]:
         """Return the collection's null key, the null key `auto`, and the similarities of each question.
 
         Args:

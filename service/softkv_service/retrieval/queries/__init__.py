@@ -13,10 +13,7 @@ from softkv_service.retrieval.queries.attend import attend_collection, read_quer
 from softkv_service.retrieval.queries.compare import ComparisonResult, TimedSearch, compare_collection, compare_rows
 from softkv_service.retrieval.queries.defaults import complete_question, format_defaults, read_defaults
 from softkv_service.retrieval.queries.documents import BestKey, Document
-from softkv_service.retrieval.queries.leave_one_out import MAX_WORDS, leave_words_out
-from softkv_service.retrieval.queries.places import MAX_MATCHES, check_matches
-from softkv_service.retrieval.queries.query_parts import MAX_REQUEST_PARTS, Query, QueryPart, WeightedSum, find_words
-from softkv_service.retrieval.queries.question import (
+from softkv_service.retrieval.queries.encoded import (
     Array,
     check_complete,
     check_queries,
@@ -24,6 +21,9 @@ from softkv_service.retrieval.queries.question import (
     check_texts,
     encode_queries,
 )
+from softkv_service.retrieval.queries.leave_one_out import MAX_WORDS, leave_words_out
+from softkv_service.retrieval.queries.places import MAX_MATCHES, check_matches
+from softkv_service.retrieval.queries.query_parts import MAX_REQUEST_PARTS, Query, QueryPart, WeightedSum, find_words
 from softkv_service.retrieval.queries.readers import LOST_CALIBRATION, MAX_ANSWER_GROUPS, MAX_SENTENCES
 from softkv_service.retrieval.queries.results import FullText, Match, Reading, Result
 from softkv_service.retrieval.queries.sweep import sweep_collection

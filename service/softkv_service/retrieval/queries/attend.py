@@ -17,10 +17,10 @@ from softkv_service.encoding import EncoderFacts, Encoders
 from softkv_service.retrieval.calibration import RerankerSettings
 from softkv_service.retrieval.collections import Collection, Planned, Snapshot, get_null_encoder, parse_filter
 from softkv_service.retrieval.queries.documents import StoredDocuments
+from softkv_service.retrieval.queries.encoded import EncodedQuery, check_complete, check_queries, encode_queries
 from softkv_service.retrieval.queries.lookup import lookup_question
 from softkv_service.retrieval.queries.places import check_places
 from softkv_service.retrieval.queries.query_parts import EncodedSum, Query, WeightedSum, add_up, encode_sums, keys_in
-from softkv_service.retrieval.queries.question import EncodedQuery, check_complete, check_queries, encode_queries
 from softkv_service.retrieval.queries.readers import Reader, choose_readers
 from softkv_service.retrieval.queries.results import (
     Answered,

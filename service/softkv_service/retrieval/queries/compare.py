@@ -24,6 +24,7 @@ from softkv_service.retrieval.collections import (
 from softkv_service.retrieval.documents import SentDocument, prepare_documents
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.queries.documents import DocumentReader, MemoryDocuments, StoredDocuments
+from softkv_service.retrieval.queries.encoded import Array, EncodedQuery, check_complete
 from softkv_service.retrieval.queries.lookup import lookup_question
 from softkv_service.retrieval.queries.query_parts import (
     EncodedSum,
@@ -34,7 +35,6 @@ from softkv_service.retrieval.queries.query_parts import (
     keys_by_id,
     keys_in,
 )
-from softkv_service.retrieval.queries.question import Array, EncodedQuery, check_complete
 from softkv_service.retrieval.queries.results import Match, Result, ResultBuilder
 from softkv_service.retrieval.question import DEFAULT_TOP_K, CollectionQuestion
 from softkv_service.retrieval.verdict import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground, NullBackground, resolve_null

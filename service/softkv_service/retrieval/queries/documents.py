@@ -12,7 +12,7 @@ import numpy as np
 from softkv_attention.lookup import Answer
 from softkv_service.retrieval.collections import MAX_COMPONENTS, Snapshot, count_components, require_values
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.queries.question import Array
+from softkv_service.retrieval.queries.encoded import Array
 from softkv_service.retrieval.question import DocumentDetail
 from softkv_service.storage.records import DocumentRecord, StoredDocument, TextSpan
 

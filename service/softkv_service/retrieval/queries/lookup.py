@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from softkv_attention.lookup import AnyBias, AnyMask, Auto, Background, Question
-from softkv_service.retrieval.queries.question import Array
+from softkv_service.retrieval.queries.encoded import Array
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.records import CollectionRecord
 

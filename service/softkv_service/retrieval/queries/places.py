@@ -10,7 +10,7 @@ import numpy as np
 from softkv_attention.lookup import Answer
 from softkv_service.retrieval.errors import InvalidContent
 from softkv_service.retrieval.queries.documents import DocumentReader
-from softkv_service.retrieval.queries.question import Array
+from softkv_service.retrieval.queries.encoded import Array
 from softkv_service.retrieval.question import DEFAULT_TOP_K, MAX_DIVERSE_HEAD, CollectionQuestion
 from softkv_service.storage.records import CollectionRecord
 

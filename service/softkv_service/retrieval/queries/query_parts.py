@@ -18,7 +18,7 @@ from softkv_service.encoding import Encoders
 from softkv_service.retrieval.collections import Snapshot
 from softkv_service.retrieval.errors import Flaw, InvalidContent
 from softkv_service.retrieval.projection import read_projection
-from softkv_service.retrieval.queries.question import Array, EncodedQuery, check_queries, encode_queries
+from softkv_service.retrieval.queries.encoded import Array, EncodedQuery, check_queries, encode_queries
 from softkv_service.storage.records import CollectionRecord, DocumentRecord
 
 CANCELLED = 1e-5

@@ -24,8 +24,8 @@ from softkv_attention.lookup import (
 from softkv_service.retrieval.collections import Snapshot, parse_filter
 from softkv_service.retrieval.documents import explain_filter
 from softkv_service.retrieval.queries.documents import BestKey, Document, DocumentReader, choose_matches
+from softkv_service.retrieval.queries.encoded import Array, EncodedQuery, build_mask
 from softkv_service.retrieval.queries.places import find_places
-from softkv_service.retrieval.queries.question import Array, EncodedQuery, build_mask
 from softkv_service.retrieval.queries.terms import LogitTerms
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.retrieval.terms import Explanation, FilterTerm, parse_bias

@@ -9,8 +9,8 @@ from softkv_attention.lookup import Evidence, Policy, Verdict, judge, sweep
 from softkv_service.retrieval.collections import Collection, Snapshot
 from softkv_service.retrieval.queries.attend import Plan
 from softkv_service.retrieval.queries.documents import BestKey, Document, StoredDocuments
+from softkv_service.retrieval.queries.encoded import Array
 from softkv_service.retrieval.queries.query_parts import Query
-from softkv_service.retrieval.queries.question import Array
 from softkv_service.retrieval.queries.results import (
     FullText,
     compute_rest_weight,

@@ -1,5 +1,6 @@
 """Terms of a bias: numbers that a document's metadata adds to its logit.
 
+They are one of the terms of a question, which `retrieval/queries/terms` has, with full text and rerankers.
 `bias.py` parses the terms that a caller sends, `logit_terms.py` evaluates them over the documents of one process, and
 sums them exactly. A process that answers alone and a node of a cluster use the same code.
 """

@@ -24,7 +24,7 @@ from softkv_service.retrieval.verdict.labels import ConfidenceModel, explain_mis
 from softkv_service.retrieval.verdict.null import (
     CALIBRATED,
     NullBackground,
-    NullKey,
+    ResolvedNull,
     applicable,
     describe_null,
     require_calibration,

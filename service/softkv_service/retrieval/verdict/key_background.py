@@ -29,8 +29,11 @@ SAMPLE_DOCUMENTS = 512
 MIN_KEYS = 3
 """With fewer keys than this, they have no background of their own."""
 
-COPY_COSINE = 0.8
-"""From this cosine on, two keys are versions of the same thing, and say nothing about unrelated keys."""
+RELATED_COSINE = 0.8
+"""From this cosine on, two keys are related: versions of the same thing, which say nothing about unrelated keys.
+
+From `COPY_COSINE` of `copies.py` on, they are copies.
+"""
 
 SAMPLE_CALL = "documents of a sample"
 """The name of a call to shard servers: which documents that pass a condition each would take for a sample."""
@@ -139,14 +142,14 @@ class KeyBackground:
     ) -> KeyBackground | None:
         """Measure how similar keys of different documents are to each other; None if no two keys are left to compare.
 
-        Copies of a key are left out, because a thousand copies of one text would make all keys look alike.
+        Related keys are left out, because a thousand copies of one text would make all keys look alike.
 
         Args:
             similarity: the similarity by which the collection compares queries and keys.
             keys: float32[n, d], a sample of the collection's keys.
             texts: the key texts of some of their documents, which show whether keys are short.
             projection: the map of the collection's queries. One key of each pair stands for a question, so it is
-                mapped; whether it is a copy of the other one follows from the key itself.
+                mapped; whether it is related to the other one follows from the key itself.
         """
         if len(keys) < MIN_KEYS:
             return None
@@ -173,7 +176,7 @@ class KeyBackground:
             similarities = products - (questions[left, None] ** 2 + norms[right] ** 2) / 2
         else:
             similarities = products / math.sqrt(keys.shape[1]) if similarity == "scaled_dot" else products
-        unrelated = similarities[pairs & (cosines < COPY_COSINE)]
+        unrelated = similarities[pairs & (cosines < RELATED_COSINE)]
         if not unrelated.size:
             return None
         background = Background(float(unrelated.mean()), float(unrelated.std()))

@@ -156,8 +156,8 @@ class NullBackground:
 
 
 @dataclass(frozen=True)
-class NullKey:
-    """The null key of a request: a key that means "none of these" and competes with the documents.
+class ResolvedNull:
+    """The source of the null key ("none of these") of each query of a request: a similarity, or a background.
 
     Attributes:
         similarity: the similarity that was chosen as a number; None without a null key, or if the similarity follows
@@ -309,7 +309,7 @@ def resolve_null(
     null: NullChoice | None,
     encoder: EncoderFacts | None,
     terms: TextTerms = NO_TERMS,
-) -> NullKey:
+) -> ResolvedNull:
     """Return the null key ("none of these") that a request chooses, or else that of the collection.
 
     Args:
@@ -322,8 +322,8 @@ def resolve_null(
     choice = record.settings.null if null is None else null
     if isinstance(choice, str):
         facts = applicable(encoder, record.settings.similarity)
-        return NullKey(None, choose_background(choice, record, measure(), facts, terms))
-    return NullKey(None if choice is False else float(choice), None)
+        return ResolvedNull(None, choose_background(choice, record, measure(), facts, terms))
+    return ResolvedNull(None if choice is False else float(choice), None)
 
 
 def describe_null(

@@ -12,7 +12,7 @@ from softkv_attention.lookup import Memory, Question, Rows, answer, summary_of
 from softkv_service.retrieval import InvalidContent, ShardsMissing
 from softkv_service.retrieval.queries import attend_collection, documents, sweep_collection
 from softkv_service.retrieval.queries.documents import MemoryDocuments
-from softkv_service.retrieval.queries.question import EncodedQuery
+from softkv_service.retrieval.queries.encoded import EncodedQuery
 from softkv_service.retrieval.queries.results import ResultBuilder
 from softkv_service.retrieval.question import CollectionQuestion
 from softkv_service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from softkv_attention.lookup import Question, answer, sweep
 from softkv_service.retrieval.queries.documents import StoredDocuments
-from softkv_service.retrieval.queries.question import EncodedQuery
+from softkv_service.retrieval.queries.encoded import EncodedQuery
 from softkv_service.retrieval.queries.results import ResultBuilder, summarise_full_text
 from softkv_service.retrieval.queries.terms import add_up_terms, terms_of
 from softkv_service.retrieval.question import CollectionQuestion

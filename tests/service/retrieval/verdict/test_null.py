@@ -13,7 +13,7 @@ from softkv_service.encoding import Backgrounds, EncoderFacts
 from softkv_service.retrieval.collections import Catalogue
 from softkv_service.retrieval.verdict import SAMPLE_DOCUMENTS, KeyBackground
 from softkv_service.retrieval.verdict.key_background import MAX_FILTERS, SampledKeys
-from softkv_service.retrieval.verdict.null import RULES, NullKey, choose_background
+from softkv_service.retrieval.verdict.null import RULES, ResolvedNull, choose_background
 from softkv_service.storage import SQLiteStore, id_hash
 from softkv_service.storage.conditions import Comparison
 from softkv_service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
@@ -118,7 +118,7 @@ def test_a_short_question_of_short_keys_has_the_background_of_short_texts():
     assert not KeyBackground.measure("cosine", unrelated(3)).short
     own_background = KeyBackground(Background(0.14, 0.18), 65_536, SAMPLED, unit=True, short=True)
     for name, mean, deviation in (("auto", 0.18, 0.09), ("lenient", 0.18, 0.09), ("strict", 0.14, 0.18)):
-        null_key = NullKey(None, choose_background(name, record("cosine", 1000), own_background, ENCODER))
+        null_key = ResolvedNull(None, choose_background(name, record("cosine", 1000), own_background, ENCODER))
         short = null_key.of("flurb zindle quax", np.ones(64))
         assert (short.mean, short.deviation) == pytest.approx((mean, deviation))
         long = null_key.of("what is a soft lookup?", np.ones(64))
@@ -136,8 +136,8 @@ def test_a_short_question_of_short_keys_has_the_background_of_short_texts():
         choose_background("auto", record("cosine", 1000), replace(own_background, short=False), ENCODER).short is None
     )
     assert choose_background("auto", record("cosine", 1000), own_background, None).short is None
-    assert NullKey(0.3, None).of("cats", np.ones(64)) == 0.3
-    assert NullKey(None, None).of("cats", np.ones(64)) is None
+    assert ResolvedNull(0.3, None).of("cats", np.ones(64)) == 0.3
+    assert ResolvedNull(None, None).of("cats", np.ones(64)) is None
 
 
 @pytest.mark.parametrize("keys", [0, 3, 12, 29, 30, 31])
@@ -235,7 +235,7 @@ def test_auto_is_capped_and_rises_beside_a_question_near_to_all_keys(similarity)
         keys = closeness * unrelated(1) + math.sqrt(1 - closeness**2) * unrelated(200, seed=2)
         keys = (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
         own = KeyBackground.measure(similarity, keys)
-        null = NullKey(None, choose_background("auto", record(similarity, 200), own, ENCODER))
+        null = ResolvedNull(None, choose_background("auto", record(similarity, 200), own, ENCODER))
         for question in (unrelated(1)[0], random.standard_normal(64).astype(np.float32)):
             question = question / np.linalg.norm(question)
             nearness = np.sort(keys.astype(np.float64) @ question)[:180] / scale + offset
@@ -264,11 +264,11 @@ def test_a_question_about_the_subject_needs_less_than_another(name):
     subject = unrelated(1)
     keys = 0.5 * subject + math.sqrt(0.75) * unrelated(200, seed=2)
     own = KeyBackground.measure("cosine", keys / np.linalg.norm(keys, axis=1, keepdims=True))
-    null = NullKey(None, choose_background(name, record("cosine", 200), own, ENCODER))
+    null = ResolvedNull(None, choose_background(name, record("cosine", 200), own, ENCODER))
     about, other = 0.3 * subject[0] + math.sqrt(0.91) * unrelated(1, seed=7)[0], unrelated(1, seed=8)[0]
     levels = [null.of(vector, vector).null_key(0.05, 200).level for vector in (about, other)]
     assert levels[0] < levels[1] - 0.02
-    few = NullKey(
+    few = ResolvedNull(
         None, choose_background(name, record("cosine", 3), KeyBackground.measure("cosine", keys[:3]), ENCODER)
     )
     levels_of_few = [few.of(vector, vector).null_key(0.05, 3).level for vector in (about, other)]
@@ -281,7 +281,7 @@ def test_right_answers_in_a_catalogue_of_one_subject_are_not_refused():
     keys = math.sqrt(0.5) * subject + math.sqrt(0.5) * apart
     view = Memory("cosine").publish(add=Rows(np.arange(1000), keys.astype(np.float32)))
     own = KeyBackground.measure("cosine", keys)
-    null = NullKey(None, choose_background("auto", record("cosine", 1000), own, ENCODER))
+    null = ResolvedNull(None, choose_background("auto", record("cosine", 1000), own, ENCODER))
     wanted = math.sqrt(0.02) * subject + math.sqrt(0.5) * apart[:200] + math.sqrt(0.48) * noise
     for vectors, least, most in ((wanted, 0.0, 0.2), (unrelated(200, seed=3), 0.9, 1.0)):
         questions = [Question(vector, 0.05, null.of(vector, vector), output=False) for vector in vectors]

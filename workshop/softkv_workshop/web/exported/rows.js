@@ -12,7 +12,7 @@ import { passes } from "./database.js";
  */
 
 /** Numbers of `service/softkv_service/retrieval/verdict/`, whose `null.py` and `key_background.py` explain them. */
-const COPY_COSINE = 0.8;
+const RELATED_COSINE = 0.8;
 const [FULL_WEIGHT_KEYS, MIN_KEYS, NEAREST_TENTH, SAMPLE, SAMPLE_TEXTS] = [30, 3, 10, 512, 64];
 /** The rule `symmetric` of `null.py`. */
 const [SHARE, MOST, MOST_OF_SHORT, MARGIN, MOST_BESIDE_QUESTION, NEARNESS] = [0.3, 0.75, 1, 2 / 3, 3, 0.25];
@@ -121,7 +121,7 @@ export function measure(rows, vectors, ordered) {
   const half = sample.length >> 1;
   const others = (/** @type {number} */ at) => (sample.length < SAMPLE ? sample.slice(0, at) : at < half ? sample.slice(half) : []);
   const pairs = sample.flatMap((i, at) => others(at).map((j) => [i, j]));
-  const cosines = pairs.map(([i, j]) => cosine(vectors[i], vectors[j])).filter((one) => one < COPY_COSINE);
+  const cosines = pairs.map(([i, j]) => cosine(vectors[i], vectors[j])).filter((one) => one < RELATED_COSINE);
   if (sample.length < MIN_KEYS || !cosines.length) return null;
   const texts = sample.slice(0, SAMPLE_TEXTS).map((i) => rows[i].key);
   return { spread: spreadOf(cosines), pairs: cosines.length, isShort: 2 * texts.filter(isShort).length > texts.length, sample };

@@ -15,7 +15,7 @@ from softkv_attention import SIMILARITIES
 from softkv_service.encoding import TextRefused
 from softkv_service.retrieval.collections import Collection, get_encoding_queue
 from softkv_service.retrieval.errors import InvalidContent
-from softkv_service.retrieval.queries.question import Array
+from softkv_service.retrieval.queries.encoded import Array
 from softkv_service.retrieval.queries.readers.reader import Reader
 from softkv_service.retrieval.queries.results import Match, Result
 from softkv_service.scheduling import ARRAYS

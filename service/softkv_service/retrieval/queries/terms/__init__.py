@@ -1,8 +1,8 @@
 """Terms: what changes the weights of documents. Each adds to their logits, see `term.py`.
 
-`words.py` ranks texts, and `bias.py` reads metadata: their addends are known before the lookup. `reranker.py` and
-`late.py` read the best documents of an answer first (`heads.py`). `choice.py` has the terms of a question,
-`defaults.py` those that it has by default, and `sum.py` adds up those of a query.
+`words.py` ranks texts, and `bias.py` reads metadata by the terms of `retrieval/terms`: their addends are known before
+the lookup. `reranker.py` and `late.py` read the best documents of an answer first (`heads.py`). `choice.py` has the
+terms of a question, `defaults.py` those that it has by default, and `sum.py` adds up those of a query.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 
 from softkv_service.encoding import Encoders
-from softkv_service.retrieval.queries.question import check_readable
+from softkv_service.retrieval.queries.encoded import check_readable
 from softkv_service.storage.records import CollectionRecord, CollectionSettings
 
 QUERY = np.array([3, 4], np.float32)
