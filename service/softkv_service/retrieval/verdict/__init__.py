@@ -1,6 +1,7 @@
 """Why an answer says "one", "several" or "none": all that a verdict depends on beside the weights.
 
-`judge` of the lookup says it, under a policy. Here are the numbers of the policy and of the null key:
+`judge` of `softkv_attention/lookup/softmax/verdict.py` says it, under a policy. Here are the numbers of the
+policy and of the null key:
 
 - `key_background.py` measures how similar unrelated keys are. `null.py` makes the null key ("none of these") of that
   and of the encoder's background; its table `RULES` has what `auto` does, and where that was measured.
