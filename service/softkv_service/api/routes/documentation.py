@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os.path
+import posixpath
 import re
 from base64 import b64encode
 from collections.abc import Mapping
@@ -16,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from softkv_service.api.middleware.requests import POLICY
 from softkv_service.api.paths import route_path
-from softkv_service.api.routes.assets import EACH_TIME, Asset, Assets, send_asset, send_file
+from softkv_service.api.routes.assets import EACH_TIME, OTHERWISE, Asset, Assets, send_asset, send_file
 
 SITE = Path(__file__).parents[2] / "site"
 ROOT, REFERENCE = "/docs/", "/docs/api"
@@ -37,11 +39,13 @@ NOT_BUILT = (
 OF_CHECKOUT = (
     'The documentation as text: <a href="README.md">contents</a>, <a href="start/tutorial.md">tutorial</a>, '
     '<a href="start/spreadsheet.md">load your spreadsheet</a>, <a href="reference/http.md">HTTP</a>, '
-    '<a href="guide/symptoms.md">symptoms</a>. <code>make docs</code> builds it as pages for this address.'
+    '<a href="guide/symptoms.md">symptoms</a>, <a href="teach/publishing.md">put the page on the web</a>. '
+    "<code>make docs</code> builds it as pages for this address."
 )
 """The note of a service that runs from a checkout, whose documentation is not built."""
 CHECKOUT = Path(__file__).parents[4] / "docs"
-MARKDOWN = ".md"
+LINKED = re.compile(r"(?<=\]\()([^()#\s:]+\.md)(?=[#)])")
+"""The target of a link to another page, in Markdown."""
 INDEX_NOT_BUILT = (
     "# softkv\n\n"
     "This installation has no pages for language models. In a checkout they are in the folder docs, from "
@@ -83,9 +87,9 @@ class Documentation:
         return Assets(self._folder)
 
     @cached_property
-    def _checkout(self) -> Assets:
-        """The pages as they are written, for a service that runs from a checkout; no file elsewhere."""
-        return Assets(CHECKOUT)
+    def _checkout(self) -> Mapping[str, Asset]:
+        """The pages as they are written, for a service that runs from a checkout; empty elsewhere."""
+        return _read_pages(CHECKOUT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a file of the documentation; an ASGI call."""
@@ -105,8 +109,8 @@ class Documentation:
             reference = self._references[self._is_built]
             return await _send(reference, sha256(reference.content).hexdigest()[:16], {}, headers)
         if not self._is_built:
-            is_page = name.endswith(MARKDOWN) and name in self._checkout.files
-            return await _send(self._checkout.files[name], self._checkout.digest, {}, headers) if is_page else None
+            page = self._checkout.get(name)
+            return None if page is None else await _send(page, sha256(page.content).hexdigest()[:16], {}, headers)
         if name == "" or name.endswith("/"):
             name += "index.html"
         if name in FOR_MODELS or (file := self._site.files.get(name)) is None:
@@ -131,6 +135,26 @@ class Documentation:
             sources = f"script-src {_join(scripts)}; style-src {_join(styles)}; img-src 'self' data:; "
             self._policies[name] = sources + POLICY + self._frame_ancestors
         return self._policies[name]
+
+
+def _read_pages(folder: Path) -> dict[str, Asset]:
+    """Return the pages of a checkout by their paths below `/docs/`, with their links to each other as they are there.
+
+    Args:
+        folder: the folder `docs` of the checkout, if there is one. Packages beside it have such folders, too.
+    """
+    root = folder.parent
+    folders = [folder, *sorted(root.glob("*/docs")), *sorted(root.glob("*/*/docs"))]
+    names = {page: page.relative_to(docs).as_posix() for docs in folders for page in sorted(docs.rglob("*.md"))}
+
+    def read(page: Path) -> Asset:
+        def link(target: re.Match[str]) -> str:
+            name = names.get(Path(os.path.normpath(page.parent / target[1])))
+            return target[1] if name is None else posixpath.relpath(name, posixpath.dirname(names[page]) or ".")
+
+        return Asset(LINKED.sub(link, page.read_text(encoding="utf-8")).encode(), OTHERWISE)
+
+    return {name: read(page) for page, name in names.items()} if folder.is_dir() else {}
 
 
 def _source(text: str) -> str:
