@@ -78,6 +78,8 @@ class AttendOptions(TypedDict, total=False):
 
 
 _TYPES = get_type_hints(AttendOptions)
+_SENT = {"where": "filter"}
+"""The options with another name in JSON."""
 _MATCHES, _MATCHES_OF_A_SET = 10, 1000
 """The most matches of a query without `top_k`; of a set with `top_p`."""
 ATTEND_OPTIONS = _TYPES.keys()
@@ -86,8 +88,9 @@ ATTEND_OPTIONS = _TYPES.keys()
 
 def _describe_options() -> Iterator[str]:
     """Yield the lines of a docstring about the fields of a question: in Python, None is as left out, and not null."""
+    names = {sent: name for name, sent in _SENT.items()}
     for field in fields_of(Question):
-        name = {"filter": "where"}.get(field.name, field.name)
+        name = names.get(field.name, field.name)
         if name in _TYPES:
             words = re.sub(r" None: [^.]*\.", "", field.words)
             yield from textwrap.wrap(f"{name}: {words}{field.limits}", 112, subsequent_indent="    ")
@@ -149,6 +152,19 @@ def attend(collection: CollectionRef, query: Any, **options: Unpack[AttendOption
     return (yield from _attend_many(collection, query, fields))
 
 
+def _encode_read(read: Any) -> Any:
+    return list(map(encode_field_option, read)) if is_list_like(read) else encode_field_option(read)
+
+
+_ENCODERS: Mapping[str, Callable[[Any], Any]] = {
+    "where": filters.encode_filter,
+    "bias": encode_bias,
+    "read": _encode_read,
+    "group_by": encode_field_option,
+}
+"""The functions that make the JSON of options with another form in Python."""
+
+
 def _encode_options(options: AttendOptions) -> dict[str, Any]:
     """Return the options of a query as fields of the request.
 
@@ -160,22 +176,13 @@ def _encode_options(options: AttendOptions) -> dict[str, Any]:
     for name in values:
         if name not in _TYPES:
             raise unexpected_argument("attend", name)
-    converted = ("where", "bias", "read", "group_by", "ignore_defaults")
-    fields = drop_omitted(
-        **{name: value for name, value in values.items() if name not in converted},
-        bias=None if values.get("bias") is None else encode_bias(values["bias"]),
-        read=None if values.get("read") is None else _encode_read(values["read"]),
-        group_by=None if values.get("group_by") is None else encode_field_option(values["group_by"]),
-        filter=None if values.get("where") is None else filters.encode_filter(values["where"]),
-        vector_format=VECTOR_FORMAT,
-    )
+    sent = {name: value for name, value in drop_omitted(**values).items() if name != "ignore_defaults"}
+    encoded = {name: encode(sent[name]) for name, encode in _ENCODERS.items() if name in sent}
+    fields = {_SENT.get(name, name): encoded.get(name, value) for name, value in sent.items()}
+    fields["vector_format"] = VECTOR_FORMAT
     if ignored := values.get("ignore_defaults"):
         fields |= null_fields(ignored, fields)
     return fields
-
-
-def _encode_read(read: Any) -> Any:
-    return list(map(encode_field_option, read)) if is_list_like(read) else encode_field_option(read)
 
 
 def _attend_one(collection: CollectionRef, query: Any, options: Mapping[str, Any]) -> Call[Answer]:
