@@ -165,7 +165,7 @@ class Answered:
 
     Attributes:
         queries: each query with its vector.
-        questions: the query as the lookup answers it.
+        scanned: the query as the keys were scanned with it; a term may have read its best documents since.
         answers: its answer.
         terms: the terms that were added to the documents' logits; None without any.
         documents: reads the documents of matches.
@@ -174,10 +174,15 @@ class Answered:
     question: CollectionQuestion
     snapshot: Snapshot
     queries: Sequence[EncodedQuery]
-    questions: Sequence[Question]
+    scanned: Sequence[Question]
     answers: Sequence[Answer]
     terms: Sequence[LogitTerms | None]
     documents: DocumentReader
+
+    def question_of(self, query: int) -> Question:
+        """Return the question whose answer the query with this index has, with all terms in its bias."""
+        question, added = self.scanned[query], self.terms[query]
+        return question if added is None else replace(question, bias=added.sum_in(self.snapshot))
 
 
 def warn_of_filters(snapshot: Snapshot, question: CollectionQuestion, documents: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,7 +82,7 @@ class ConfidenceModel:
     def about(
         self,
         view: AnyView,
-        questions: Sequence[Question],
+        question_of: Callable[[int], Question],
         batch: Sequence[Answer],
         scores: Sequence[float],
     ) -> list[ConfidenceModel]:
@@ -93,7 +93,7 @@ class ConfidenceModel:
 
         Args:
             view: the keys to ask.
-            questions: the questions of the batch.
+            question_of: returns a question of the batch, by its index.
             batch: their answers.
             scores: the reranker's logit of each best document; 0 without a reranker.
         """
@@ -101,7 +101,7 @@ class ConfidenceModel:
             i for i, answer in enumerate(batch) if len(answer.logits) and 1 - answer.null_weight <= _MIN_DOCUMENT_WEIGHT
         ]
         without_null = [
-            replace(questions[i], null=None, top_k=0, top_p=None, output=False, max_error=None, weigh_all=False)
+            replace(question_of(i), null=None, top_k=0, top_p=None, output=False, max_error=None, weigh_all=False)
             for i in imprecise
         ]
         precise = [*batch]

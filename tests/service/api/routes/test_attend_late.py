@@ -169,6 +169,31 @@ def test_groups_diversity_and_the_smallest_set_read_the_new_weights(client: http
     )
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"full_text": 0.5}, {"bias": {"field": "metadata.year", "factor": 0.1}}, {"null": False}],
+    ids=str,
+)
+def test_a_field_is_read_by_the_weights_of_the_matches(client: httpx.Client, options: dict[str, Any]) -> None:
+    reads = [
+        {"field": "metadata.year", "as": "mean"},
+        {"field": "metadata.even", "as": "vote"},
+        {"field": "metadata.year", "as": "quantile", "quantiles": [0.5]},
+    ]
+    plain, late = (
+        ask(client, temperature=0.2, read=reads, include=["metadata"], **options, **rerank) for rerank in ({}, LATE)
+    )
+    assert abs(plain["read"][0]["value"] - late["read"][0]["value"]) > 1e-3
+    shares = {match["id"]: match["weight"] for match in late["matches"]}
+    total = sum(shares.values())
+    mean, vote, quantile = late["read"]
+    assert mean["value"] == pytest.approx(sum(int(i) * share for i, share in shares.items()) / total, abs=1e-6)
+    even = sum(share for i, share in shares.items() if int(i) % 2 == 0) / total
+    assert vote["votes"][0] == {"value": bool(even > 0.5), "weight": pytest.approx(max(even, 1 - even), abs=1e-6)}
+    below = np.cumsum([shares[i] for i in sorted(shares)]) / total
+    assert quantile["value"] == int(np.searchsorted(below, 0.5))
+
+
 def test_each_query_has_a_head_of_its_own(client: httpx.Client) -> None:
     queries = [QUERY, "old stories of emperors"]
     body = {"queries": queries, "top_k": len(KEYS), "include": ["key", "explanation"]}

@@ -114,6 +114,16 @@ def test_the_first_reranker_reads_fifty_documents_with_weight_one(client: httpx.
     assert same["matches"] == answer["matches"]
 
 
+def test_a_field_is_read_by_the_weights_of_the_matches(client: httpx.Client) -> None:
+    read = {"field": "metadata.year", "as": "mean"}
+    plain = ask(client, read=read)
+    answer = ask(client, rerank={"model": "pairs", "depth": 4, "weight": 2.5}, read=read)
+    shares = {match["id"]: match["weight"] for match in answer["matches"]}
+    mean = sum(int(i) * share for i, share in shares.items()) / sum(shares.values())
+    assert answer["read"]["value"] == pytest.approx(mean, abs=1e-6)
+    assert abs(answer["read"]["value"] - plain["read"]["value"]) > 1e-3
+
+
 def test_each_query_has_a_head_of_its_own(client: httpx.Client, reranker: Reranker) -> None:
     queries = [QUERY, "old stories of emperors"]
     body = {"queries": queries, "top_k": len(KEYS), "include": ["key", "explanation"]}

@@ -117,7 +117,7 @@ class ConfidenceReader(Reader):
         if model is not None:
             pairs = zip(answered.terms, answered.answers, strict=True)
             scores = [0.0 if terms is None else terms.score_of_best(answer) for terms, answer in pairs]
-            models = model.about(snapshot.view, answered.questions, answered.answers, scores)
+            models = model.about(snapshot.view, answered.question_of, answered.answers, scores)
         of_sum = Confidence(None, OUTSIDE_CALIBRATION.format("the query is a weighted sum"))
         return [
             of_sum if query.is_sum else Confidence(model, labels)

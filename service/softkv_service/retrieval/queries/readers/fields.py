@@ -88,8 +88,10 @@ class FieldReader(Reader):
         Raises:
             InvalidContent: a field is too large.
         """
-        pairs = zip(answered.questions, answered.answers, strict=True)
-        return [self._read_answer(answered.snapshot, question, answer) for question, answer in pairs]
+        return [
+            self._read_answer(answered.snapshot, answered.question_of(i), answer)
+            for i, answer in enumerate(answered.answers)
+        ]
 
     def _read_answer(self, snapshot: Snapshot, question: Question, answer: Answer) -> FieldValues:
         weights = weights_without_null(snapshot.view, replace(question, temperature=answer.temperature))

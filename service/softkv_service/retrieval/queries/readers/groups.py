@@ -261,10 +261,10 @@ class GroupReader(Reader):
             InvalidContent: the field is too large, or has a list or an object; or the filter cannot be joined to that
                 of a group.
         """
-        triples = zip(answered.questions, answered.answers, answered.terms, strict=True)
+        pairs = zip(answered.answers, answered.terms, strict=True)
         return [
-            self._read_answer(answered, replace(question, temperature=answer.temperature), answer, added)
-            for question, answer, added in triples
+            self._read_answer(answered, replace(answered.question_of(i), temperature=answer.temperature), answer, added)
+            for i, (answer, added) in enumerate(pairs)
         ]
 
     def _read_answer(

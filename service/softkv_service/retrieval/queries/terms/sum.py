@@ -22,7 +22,7 @@ class LogitTerms:
 
     Attributes:
         parts: the addends of each term, in the order in which an explanation names them.
-        bias: the sum of all terms that the keys are scanned with; None without one.
+        bias: the sum of all terms that the keys were scanned with; None without one.
     """
 
     parts: Sequence[Addends]
@@ -53,8 +53,12 @@ class LogitTerms:
         return count
 
     def join(self, addends: Addends) -> LogitTerms:
-        """Return these terms with one more, which the keys are not scanned with."""
+        """Return these terms with one more, which the keys were not scanned with."""
         return replace(self, parts=[*self.parts, addends])
+
+    def sum_in(self, snapshot: Snapshot) -> AnyBias | None:
+        """Return the sum of all terms, in the version of the collection that they are of; None without one."""
+        return _sum_once(snapshot, tuple(self.parts)).bias if self.parts else None
 
 
 NO_LOGIT_TERMS = LogitTerms((), None)
@@ -76,7 +80,12 @@ def add_up_terms(terms: Sequence[QueryTerm], snapshot: Snapshot, queries: int) -
     if not terms:
         return [None] * queries
     of_queries = [tuple(term.addends(snapshot, query) for term in terms) for query in range(queries)]
-    return [snapshot.once(("terms", *parts), partial(_sum, snapshot, parts)) for parts in of_queries]
+    return [_sum_once(snapshot, parts) for parts in of_queries]
+
+
+def _sum_once(snapshot: Snapshot, parts: tuple[Addends, ...]) -> LogitTerms:
+    """Return the sum of some terms, computed once for a version."""
+    return snapshot.once(("terms", *parts), partial(_sum, snapshot, parts))
 
 
 def _sum(snapshot: Snapshot, parts: Sequence[Addends]) -> LogitTerms:
