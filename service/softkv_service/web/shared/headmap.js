@@ -72,9 +72,10 @@ export class HeadMap {
 
   /**
    * Tint the heads by how much each moved an answer.
-   * @param {{layer: number, head: number, moved: number}[]} left
+   * @param {{layer: number, head: number, moved: number}[]} left empty for no tint
    */
   tint(left) {
+    for (const button of this.#buttons.flat()) button.style.removeProperty("--moved");
     const most = Math.max(...left.map(({ moved }) => moved));
     for (const { layer, head, moved } of left) this.#buttons[layer][head].style.setProperty("--moved", `${Math.round((100 * moved) / most)}%`);
   }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, quote
 
@@ -87,7 +88,7 @@ def test_a_head_is_left_out_and_chosen(visit: Any) -> None:
     page.wait_for_selector(OF_ROW)
     page.click("#leave-out")
     page.wait_for_selector(".movers button", timeout=60_000)
-    layer, head, moved = numbers_of_movers(page.locator(".movers p").inner_text())
+    layer, head, moved = numbers_of_movers(page.locator(".movers p").first.inner_text())
     body = {"text": QUESTION, "purpose": "query", "include": ["vector", "without_head"], "heads": [0]}
     trace = post(opened.origin, "/v1/trace", body)
     queries = [trace["vector"]["embedding"], trace["without_head"][layer - 1][head - 1]]
@@ -99,6 +100,38 @@ def test_a_head_is_left_out_and_chosen(visit: Any) -> None:
     page.locator(".movers button").first.click()
     page.wait_for_function(f"() => location.hash.includes('head={head}') || {head} === 7")
     assert page.locator(".head-map [aria-pressed='true']").get_attribute("data-place") == f"{layer - 1},{head - 1}"
+
+
+def test_another_question_takes_the_tint_and_its_legend_away(visit: Any) -> None:
+    page = visit("deeper#zoom").page
+    page.wait_for_selector(OF_ROW)
+    page.wait_for_selector(".movers button")
+    tinted = page.locator(".zoom-map .head-map button[style*='--moved']")
+    assert tinted.count() == 72
+    said = page.locator(".movers p").all_inner_texts()
+    assert "summed over all rows" in said[0]
+    assert re.fullmatch(r"The weight of .+ alone, with the head → without it:", said[1])
+    assert "tint" in said[2]
+    page.fill("#zoom-question", QUESTION)
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => location.hash.includes('birds')")
+    assert tinted.count() == 0
+    assert page.locator(".movers p").count() == 0
+
+
+def test_all_rows_of_a_small_collection_leave_no_others(visit: Any) -> None:
+    rows = json.dumps([[key] for key in ("cats purr", "dogs bark", "birds sing")])
+    page = visit(f"deeper#zoom&q={quote(QUESTION)}&rows={quote(rows)}").page
+    page.wait_for_selector(OF_ROW)
+    step = page.locator("section[aria-labelledby='zoom-answer']")
+    assert "all other rows" not in text_of(step)
+    assert "won" not in text_of(step.locator("h3"))
+    step.scroll_into_view_if_needed()
+    edges = step.locator("th.number, tr.chosen td.number:not(.wide)").evaluate_all(
+        "(cells) => cells.map((cell) => [getComputedStyle(cell).textAlign, cell.getBoundingClientRect().right])"
+    )
+    assert edges[0] == edges[1]
+    assert edges[0][0] == "right"
 
 
 def numbers_of_movers(text: str) -> tuple[int, int, float]:
@@ -118,6 +151,13 @@ def test_two_sentences_part_layer_by_layer(visit: Any) -> None:
     cosine = ends[0] @ ends[1] / np.linalg.norm(ends[0]) / np.linalg.norm(ends[1])
     cells = page.locator("section[aria-labelledby='zoom-two'] tbody tr:last-child td").all_text_contents()
     assert numbers(cells[0])[0] == pytest.approx(cosine, abs=5e-4)
+    lines = page.locator("section[aria-labelledby='zoom-two'] tbody tr")
+    cosines = [numbers(line.locator("td").first.text_content() or "")[0] for line in lines.all()]
+    lowest = lines.nth(cosines.index(min(cosines))).locator("th").text_content()
+    said = text_of(page.locator("section[aria-labelledby='zoom-two'] .formula"))
+    falls = [before - after for before, after in pairwise(cosines)]
+    assert f"largest fall in one step is at layer {falls.index(max(falls)) + 1};" in said
+    assert f"lowest cosine is in the line “{lowest}”" in said
 
 
 def test_the_explorer_leads_there_and_back(visit: Any) -> None:

@@ -7,7 +7,7 @@ import { explorer, home } from "../../../../../service/softkv_service/web/shared
 import { vectorOf } from "../../../../../service/softkv_service/web/shared/api.js";
 import { each, fill, h, put } from "../../../../../service/softkv_service/web/shared/element.js";
 import { HeadMap } from "../../../../../service/softkv_service/web/shared/headmap.js";
-import { fixed, percent, power } from "../../../../../service/softkv_service/web/shared/numbers.js";
+import { fixed, levelText, percent, power } from "../../../../../service/softkv_service/web/shared/numbers.js";
 import { headPattern } from "../../../../../service/softkv_service/web/shared/sentences.js";
 import { wordsMet } from "../../../../../service/softkv_service/web/shared/words-met.js";
 import { clipped } from "../../../../../service/softkv_service/web/shared/words.js";
@@ -163,6 +163,7 @@ export const zoom = {
       question.show();
       leaving.end();
       left = null;
+      showLeft();
       await readings.ask(async (signal) => {
         if (state.q === QUESTION) recorded ??= await context.recorded("zoom");
         layers = await countLayers(asker(signal), state.model);
@@ -335,13 +336,17 @@ export const zoom = {
 
     function showLeft() {
       const row = winner();
-      if (!left || !row) return fill(movers);
+      if (!left || !row) {
+        map?.tint([]);
+        return fill(movers);
+      }
       const { before, heads: all } = left;
       const best = all.slice(0, MOVERS);
       const share = (/** @type {import("../zoom/reading.js").Weights} */ weights) => (row.id in weights ? percent(weights[row.id]) : "–");
       fill(
         movers,
         h("p", {}, ...say.rich("moved", { layer: best[0].layer + 1, head: best[0].head + 1, moved: percent(best[0].moved) })),
+        h("p.soft", {}, ...say.rich("moved.row", { key: clipped(row.key ?? row.id, LONGEST) })),
         h(
           "div.choices",
           {},
@@ -350,6 +355,7 @@ export const zoom = {
             return h("button", { type: "button", onclick: () => set({ layer: layer + 1, head: head + 1 }) }, label);
           }),
         ),
+        h("p.soft", {}, say("tint")),
       );
       map?.tint(all);
     }
@@ -363,7 +369,7 @@ export const zoom = {
       showLeft();
       if (!answer || !reading || !row) return fill(matches, answer ? say("nothing") : "");
       const { evidence, temperature } = answer;
-      const line = (/** @type {string} */ name, /** @type {?number} */ similarity, /** @type {number} */ weight, /** @type {?string} */ id) =>
+      const line = (/** @type {string} */ name, /** @type {string} */ similarity, /** @type {number} */ weight, /** @type {?string} */ id) =>
         h(
           "tr",
           id === row.id ? { className: "chosen" } : {},
@@ -374,13 +380,13 @@ export const zoom = {
               ? name
               : h("button.plain", { type: "button", "aria-pressed": String(id === row.id), onclick: () => set({ doc: id }) }, clipped(name, LONGEST)),
           ),
-          h("td.number", {}, similarity === null ? "" : fixed(similarity, 4)),
+          h("td.number", {}, similarity),
           h("td.number.weight.wide", {}, h("span.fill", { style: { width: `${60 * weight}%` }, "aria-hidden": "true" }), ` ${percent(weight)}`),
         );
-      const lines = answer.matches.map(({ id, key, similarity, weight }) => line(key ?? id, similarity, weight, id));
-      if (answer.rest_weight > 0) lines.push(line(say("rest"), null, answer.rest_weight, null));
-      if (evidence.null_similarity !== null) lines.push(line(say("none"), evidence.null_similarity, evidence.null_weight, null));
-      const names = ["key", "similarity", "weight"].map((name) => h("th", { scope: "col" }, ...say.rich(`head.${name}`)));
+      const lines = answer.matches.map(({ id, key, similarity, weight }) => line(key ?? id, fixed(similarity, 4), weight, id));
+      if (answer.documents > answer.matches.length) lines.push(line(say("rest"), "", answer.rest_weight, null));
+      if (evidence.null_similarity !== null) lines.push(line(say("none"), levelText(evidence.null_similarity, "cosine", 4), evidence.null_weight, null));
+      const names = ["key", "similarity", "weight"].map((name) => h(name === "similarity" ? "th.number" : "th", { scope: "col" }, ...say.rich(`head.${name}`)));
       fill(matches, h("table.of-row", {}, h("thead", {}, h("tr", {}, names)), h("tbody", {}, lines)));
       const key = vectorOf(row.key_vector);
       const { searched, embedding } = reading.vector;
@@ -450,7 +456,8 @@ export const zoom = {
           const others = /** @type {import("../zoom/strip.js").Vector[][]} */ (other.states)[at];
           return { whole: cosine(mean(states), mean(others)), token: twin < 0 ? null : cosine(states[i], others[twin]) };
         });
-        const falls = after.slice(1).map((now, at) => (after[at].token ?? after[at].whole) - (now.token ?? now.whole));
+        const cosines = after.map(({ token: one, whole }) => one ?? whole);
+        const falls = cosines.slice(1).map((now, at) => cosines[at] - now);
         const names = ["layer", "token", "whole"].map((name) => h("th", { scope: "col" }, ...say.rich(`two.${name}`, { token })));
         const bar = (/** @type {?number} */ similarity) =>
           h(
@@ -459,9 +466,8 @@ export const zoom = {
             similarity === null ? "–" : h("span.fill", { style: { width: `${60 * Math.max(0, similarity)}%` }, "aria-hidden": "true" }),
             similarity === null ? "" : ` ${fixed(similarity, 3)}`,
           );
-        const lines = after.map((now, at) =>
-          h("tr", {}, h("th", { scope: "row" }, at ? say("two.after", { layer: at }) : say("two.before")), bar(now.token), bar(now.whole)),
-        );
+        const lineOf = (/** @type {number} */ at) => (at ? say("two.after", { layer: at }) : say("two.before"));
+        const lines = after.map((now, at) => h("tr", {}, h("th", { scope: "row" }, lineOf(at)), bar(now.token), bar(now.whole)));
         fill(
           differences,
           h(
@@ -470,8 +476,9 @@ export const zoom = {
             ...say.rich(twin < 0 ? "two.none" : "two.most", {
               token,
               layer: falls.indexOf(Math.max(...falls)) + 1,
-              first: fixed(after[0].token ?? 0, 2),
-              last: fixed(after[layers].token ?? 0, 2),
+              apart: lineOf(cosines.indexOf(Math.min(...cosines))),
+              first: fixed(cosines[0], 2),
+              last: fixed(cosines[layers], 2),
             }),
           ),
           h("table.of-row", {}, h("thead", {}, h("tr", {}, names)), h("tbody", {}, lines)),

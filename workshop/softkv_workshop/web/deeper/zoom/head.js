@@ -91,7 +91,9 @@ export function termsOf(say, tokens, of, i, j) {
       h("td.wide", {}, strip({ name: [], numbers: of.value[t], kind: "value", most: mostOfValues, label: say("value.of", { token }) }).element),
     ),
   );
-  const heads = ["token", "logit", "exp", "weight", "value"].map((name) => h("th", { scope: "col" }, ...say.rich(`head.${name}`)));
+  const heads = ["token", "logit", "exp", "weight", "value"].map((name) =>
+    h(["token", "value"].includes(name) ? "th" : "th.number", { scope: "col" }, ...say.rich(`head.${name}`)),
+  );
   return [
     h(
       "p.formula",
@@ -121,7 +123,9 @@ export function termsOf(say, tokens, of, i, j) {
  * @param {number} i the token
  */
 export function neuronsOf(say, { neurons }, i) {
-  const heads = ["neuron", "key", "activation", "share"].map((name) => h("th", { scope: "col" }, ...say.rich(`neuron.${name}`)));
+  const heads = ["neuron", "key", "activation", "share"].map((name) =>
+    h(["key", "activation"].includes(name) ? "th.number" : "th", { scope: "col" }, ...say.rich(`neuron.${name}`)),
+  );
   const most = largest(neurons.share[i]);
   const body = each("tbody", {}, Array.from(neurons.index[i]), (index, k) => {
     const share = neurons.share[i][k];

@@ -38,7 +38,7 @@ import { cosine } from "./strip.js";
  * @property {number[] | Packed} key_vector
  * @property {any} [explanation]
  */
-/** @typedef {{matches: Match[], temperature: number, rest_weight: number, evidence: {null_weight: number, null_similarity: ?number}}} Answer */
+/** @typedef {{matches: Match[], documents: number, temperature: number, rest_weight: number, evidence: {null_weight: number, null_similarity: ?number}}} Answer */
 /** @typedef {{[id: string]: number}} Weights of rows, by their ids */
 /** @typedef {{before: Weights, heads: {layer: number, head: number, moved: number, weights: Weights}[]}} Left weights with all heads, and without each: `moved` is half the sum of the changes of all weights */
 /** @typedef {(path: string, body: object) => Promise<any>} Ask */
@@ -157,7 +157,7 @@ export async function readRows(ask, rows, options, q) {
   const texts = attention.matches.map((/** @type {Match} */ { id }) => all[Number(id)].key);
   const { embeddings } = await ask("/v1/encode", { texts });
   const matches = attention.matches.map((/** @type {Match} */ match, /** @type {number} */ i) => ({ ...match, key: texts[i], key_vector: embeddings[i] }));
-  return { ...attention, matches, rest_weight: 0 };
+  return { ...attention, matches, documents: matches.length, rest_weight: 0 };
 }
 
 /**
@@ -172,7 +172,8 @@ function weighRows({ matches, temperature, evidence: { null_similarity: level } 
     const similarities = keys.map((key) => cosine(vector, key));
     const { weights, nullWeight } = weigh(similarities, { temperature, none: level === null ? null : { similarity: level, count: 1 } });
     const evidence = { null_weight: nullWeight, null_similarity: level };
-    return { matches: matches.map((match, i) => ({ ...match, weight: weights[i] })), temperature, rest_weight: 0, evidence };
+    const weighed = matches.map((match, i) => ({ ...match, weight: weights[i] }));
+    return { matches: weighed, documents: matches.length, temperature, rest_weight: 0, evidence };
   });
 }
 
