@@ -98,6 +98,7 @@ def test_find_a_document_and_see_why_it_won(explore: Explore, books: httpx.Clien
     came = json.loads(page.locator(".raw code").inner_text())
     assert came["certificate"] == answer["certificate"]
     assert came["matches"] == answer["matches"]
+    assert page.inner_text("#ordering") == "Choose a row: why this weight"
     page.click("#results .match:first-child button")
     page.wait_for_selector("#sum")
     (match,) = books.post(

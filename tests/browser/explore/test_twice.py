@@ -64,14 +64,19 @@ def test_a_question_is_looked_at_twice_unless_the_box_is_off(explore: Explore, w
     assert "Look twice: –" in again.inner_text("#compared")
 
 
-def test_the_box_is_hidden_where_words_cannot_be_compared(explore: Explore, writer: httpx.Client) -> None:
+def test_the_box_waits_at_temperature_0_and_is_hidden_where_words_cannot_be_compared(
+    explore: Explore, writer: httpx.Client
+) -> None:
     fill(writer)
     cold = explore(f"{ASKED}&t=0").page
     first_is(cold, "b1")
-    assert cold.locator("#twice").is_hidden()
+    assert cold.locator("#twice").is_disabled()
+    assert cold.locator(".twice").get_attribute("title").startswith("At temperature 0 ")
+    place = cold.locator("#hold").bounding_box()
     assert shown(cold) == weights(writer, temperature=0)
     cold.click("#temperature-own")
-    cold.wait_for_selector("#twice:checked")
+    cold.wait_for_selector("#twice:checked:enabled")
+    assert cold.locator("#hold").bounding_box() == place
     writer.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2}).raise_for_status()
     writer.put("/v1/collections/vectors/documents/a", json={"key_vector": [1, 0]}).raise_for_status()
     writer.put("/v1/collections/near", json={"similarity": "gaussian"}).raise_for_status()
@@ -88,7 +93,8 @@ def test_a_very_long_question_is_looked_at_once(explore: Explore, writer: httpx.
     page.fill("#question", "cats " * 2001)
     page.click("#ask")
     page.wait_for_selector("#results .match[data-id]")
-    assert page.locator("#twice").is_hidden()
+    assert page.locator("#twice").is_disabled()
+    assert page.inner_text("#twice-told") == "A question of more than 10,000 characters is looked at once."
 
 
 def test_a_calibration_without_it_keeps_its_confidences(explore: Explore, writer: httpx.Client) -> None:

@@ -21,6 +21,7 @@ import {
   DEPTH,
   groupsOf,
   LATE_DEPTH,
+  MOST_CHARACTERS,
   movesOf,
   OFF,
   parsed,
@@ -257,13 +258,18 @@ function mount(host, context) {
     if (said.has("filter") || said.has("bias")) void known.learn();
   }
 
-  /** The box of the second look, if something can take it, and a choice if that is not one alone. @param {Collection} of */
+  /** The box of the second look, if something can take it or waits, and a choice if that is not one alone. @param {Collection} of */
   function showTwice(of) {
-    const { by, among } = readers ? secondLook(context.said, of, readers) : { by: "", among: [] };
-    twiceField.hidden = !among.length;
-    if (!among.length) return;
+    const { by, among, waits } = readers ? secondLook(context.said, of, readers) : { by: "", among: [], waits: "" };
+    twiceField.hidden = !among.length && !waits;
+    twice.disabled = !among.length;
     twice.checked = by !== "";
     twiceBy.hidden = among.length < 2;
+    if (!among.length) {
+      put(twiceTold, waits ? say(`twice.${waits}`, { most: count(MOST_CHARACTERS) }) : "");
+      twiceField.title = twiceTold.textContent;
+      return;
+    }
     const options = among.map((one) => [one, say(`twice.by.${one}`)]);
     choices(twiceBy, options);
     twiceBy.value = by || among[0];
@@ -408,7 +414,7 @@ function mount(host, context) {
     columns.show(columnsIn(context.said), fieldsIn(matches));
     const at = by ? (by.field === "similarity" ? 1 : 2) : 0;
     headings.forEach((head, i) => head.setAttribute("aria-sort", i === at ? (by && !by.isDown ? "ascending" : "descending") : "none"));
-    put(ordering, by ? say("sort.shown", { count: matches.length, field: `“${nameOf(say, by.field)}”` }) : "");
+    put(ordering, by ? say("sort.shown", { count: matches.length, field: `“${nameOf(say, by.field)}”` }) : matches.length ? say("row.why") : "");
     fill(
       results,
       rows.map((match) => row(match, moves[matches.indexOf(match)] ?? 0, by?.field ?? "")),

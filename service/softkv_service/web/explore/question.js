@@ -27,7 +27,7 @@ export const TOP_K = 10;
 export const DEPTH = 50;
 export const LATE_DEPTH = 10;
 /** A longer text is not compared word by word. */
-const MOST_CHARACTERS = 10_000;
+export const MOST_CHARACTERS = 10_000;
 
 /** In an address: look once. */
 export const OFF = "0";
@@ -80,7 +80,8 @@ export function bodyOf(said, collection, readers) {
 }
 
 /**
- * The model that looks at the best documents of a question twice, "" for none, and all that could.
+ * The model that looks at the best documents of a question twice, "" for none, and all that could. If none can for now,
+ * `waits` says why.
  *
  * Late interaction does where the collection has it, as in any other call, unless the address says otherwise. A
  * calibration without it has confidences of the plain weights alone, so that its questions are looked at once.
@@ -88,20 +89,22 @@ export function bodyOf(said, collection, readers) {
  * @param {Said} said
  * @param {Collection} collection
  * @param {Readers} readers
- * @returns {{by: Reader | "", among: Reader[]}}
+ * @returns {{by: Reader | "", among: Reader[], waits: "cold" | "long" | ""}}
  */
 export function secondLook(said, { encoder, similarity, calibration, ...collection }, { hasReranker, late }) {
-  if (encoder === null) return { by: "", among: [] };
+  if (encoder === null) return { by: "", among: [], waits: "" };
   const isWarm = (temperatureIn(said) ?? collection.temperature) > 0;
   const isShort = (said.get("q") ?? "").length <= MOST_CHARACTERS;
-  const isLate = late.has(encoder) && ["cosine", "dot"].includes(similarity) && isWarm && isShort;
+  const hasWords = late.has(encoder) && ["cosine", "dot"].includes(similarity);
+  const isLate = hasWords && isWarm && isShort;
   /** @type {Reader[]} */
   const among = [...(isLate ? /** @type {const} */ (["late"]) : []), ...(hasReranker ? /** @type {const} */ (["1"]) : [])];
   const chosen = said.get("twice");
   const asked = among.find((one) => one === chosen);
   const isUsual =
     isLate && collection.late && chosen !== OFF && (!calibration || (calibration.rerank?.model === "late" && calibration.rerank.depth === LATE_DEPTH));
-  return { by: asked ?? (isUsual ? "late" : ""), among };
+  const waits = !hasWords || among.length ? "" : isWarm ? "long" : "cold";
+  return { by: asked ?? (isUsual ? "late" : ""), among, waits };
 }
 
 /**
