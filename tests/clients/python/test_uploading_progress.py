@@ -7,6 +7,7 @@ import importlib.util
 import io
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from typing import Any
@@ -155,7 +156,8 @@ def test_after_ten_seconds_a_terminal_shows_the_rate_and_at_the_end_the_values_t
 ):
     monkeypatch.setattr(MissingValues, "find", lambda *_: {})
     settings = {"value_from": value_from}
-    shown = lines(service, monkeypatch, is_async, [0, 0, 8, 12, 12, 13], 1, settings, value="a cat")
+    value = f"a cat {uuid.uuid4()}"  # the vector of a text that was encoded before is stored at once
+    shown = lines(service, monkeypatch, is_async, [0, 0, 8, 12, 12, 13], 1, settings, value=value)
     rate, *end = shown.splitlines()
     assert rate == "softkv: 4 of 10 rows after 12 s, 0.5 rows/s, about 8 s left"
     assert end == ["softkv: all rows are found; 10 values are still to be encoded"] * (value_from == "value")

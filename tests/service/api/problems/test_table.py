@@ -17,7 +17,7 @@ from softkv_service.api.problems.handlers import problem_response
 from softkv_service.api.problems.table import CODES, TABLE, add_refusals
 from softkv_service.encoding import errors as encoding
 from softkv_service.retrieval import errors as retrieval
-from softkv_service.retrieval.documents.re_encoding import JobOver
+from softkv_service.retrieval.documents.work import WorkOver
 from softkv_service.storage import errors as storage
 
 ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.EncodingError, AttentionError}
@@ -35,7 +35,7 @@ NOT_OVER_HTTP = {
     storage.LogMissing,
     storage.CollectionFixed,
     storage.WriteAnswered,
-    JobOver,
+    WorkOver,
     storage.NotInMemory,
 }
 
