@@ -219,6 +219,17 @@ def test_chapter_5_leads_there_in_one_step_and_a_lesson_stays_open(visit: Any) -
     assert lesson.locator("#in-numbers a.to-zoom").get_attribute("target") == "_blank"
 
 
+LEADING = ["hard-and-soft", "key-is-not-value", "who-shares", "nothing-fits", "in-numbers", "inside-a-model"]
+
+
+@pytest.mark.parametrize("chapter", LEADING)
+def test_on_a_phone_nothing_lies_over_the_link_of_a_chapter(visit: Any, chapter: str) -> None:
+    page = visit(f"#{chapter}", PHONE).page
+    link = page.locator(f"#{chapter} a.to-zoom")
+    link.wait_for(timeout=20_000)
+    link.click(trial=True, timeout=20_000)
+
+
 def test_the_head_that_links_two_words_is_named_and_chosen(visit: Any) -> None:
     text = "the bank of the river"
     opened = visit(f"deeper#zoom&q={quote(text)}&i=2&j=5")
