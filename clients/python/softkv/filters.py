@@ -59,6 +59,7 @@ class Filter:
 
 
 Operator: TypeAlias = Literal["==", "!=", ">", ">=", "<", "<=", "in", "not in", "contains"]
+"""The operators of a comparison."""
 
 
 class Comparison(Record, Filter):
@@ -72,7 +73,7 @@ class Comparison(Record, Filter):
     """
 
     field: str
-    operator: Operator
+    operator: str
     value: Any
     ignore_case: bool = False
 
