@@ -352,8 +352,11 @@ export class Threads {
     const isSmall = isRow && i >= rows.length - small;
     const isOthers = !isRow && others > 0 && i === rows.length;
     const box = isOthers ? restBox(this.#places, this.#content.rows.length, others) : place;
-    const key = isRow ? keyBox(this.#places, box) : { ...keyBox(this.#places, box), height: box.height };
-    const middle = key.y + (isOthers ? keyBox(this.#places, box) : key).height / 2;
+    const beside = keyBox(this.#places, box);
+    // On a narrow page the name of "none of these", which has no value, has the room of one.
+    const isWide = !isRow && !isOthers && this.#places.isNarrow;
+    const key = isRow ? beside : { ...beside, height: box.height, width: isWide ? box.width : beside.width };
+    const middle = key.y + (isOthers ? beside : key).height / 2;
     const rx = isSmall ? 2 : 6;
     const group = s(isRow ? "g.row" : isOthers ? "g.row.others" : "g.row.none", {
       "data-row": i,
@@ -370,7 +373,7 @@ export class Threads {
     group.append(s("rect.key", { ...asRect(key), rx }), glow);
     const text = isRow ? rows[i].key : isOthers ? this.#say("others", { count: grouped(others) }) : this.#say("none");
     const padding = this.#places.isNarrow ? 8 : 12;
-    const label = s("text.key-text", { x: key.x + padding, y: middle - (this.#content.bars && isRow ? BAR_PX / 2 : 0), dy: "0.35em" });
+    const label = s("text.key-text", { x: key.x + padding, y: middle - (this.#content.bars && isRow ? bar / 2 : 0), dy: "0.35em" });
     const em = this.#size.text;
     this.#labels.push({
       label,
@@ -704,7 +707,12 @@ export class Threads {
     set(this.#below, { transform: `translate(${px(clamp.x)} ${px(clamp.y + half)})` });
     set(this.#clamp, { x1: clamp.x, x2: clamp.x, y1: clamp.y - half, y2: clamp.y + half });
     const text = `T = ${temperatureText(temperature)}`;
-    if (this.#told.textContent !== text) this.#told.textContent = text;
+    if (this.#told.textContent !== text) {
+      this.#told.textContent = text;
+      // A long number ends before the keys.
+      const free = (this.#places.rows[0]?.x ?? this.#size.width) - NEAR_PX - clamp.x;
+      set(this.#told, { x: px(Math.min(0, free - this.#widthOf(text, 600) / 2)) });
+    }
     set(this.#knob, { "aria-valuenow": positionOf(temperature), "aria-valuetext": text });
   }
 
