@@ -640,7 +640,8 @@ function placed(say, { heads, X, W_Q }, isNarrow) {
   }
 
   let third = above + lines * heads * pitch + d * CELL.height + 2 * TITLE;
-  x = put({ name: "joined", title: "concat", kind: "value", step: at("heads"), x: LABELS, y: third, rows: n, columns: d, areRowsNamed: true }) + GAP;
+  x = put({ name: "joined", title: "concat", kind: "value", step: at("heads"), x: LABELS, y: third, rows: n, columns: d, areRowsNamed: true });
+  x += isNarrow ? WIDE_GAP : GAP; // from far, their names are wider than they
   put({ name: "W_O", title: "W_O", kind: "given", step: at("heads") - 1, x, y: third - TITLE - d * CELL.height, rows: d, columns: d });
   x = put({ name: "output", title: say("output"), kind: "value", step: at("heads"), x, y: third, rows: n, columns: d }) + WIDE_GAP;
   if (isNarrow) [x, third] = [LABELS, third + n * CELL.height + 2 * TITLE];
