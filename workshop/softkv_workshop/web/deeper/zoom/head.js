@@ -135,7 +135,12 @@ export function neuronsOf(say, { neurons }, i) {
       h("th", { scope: "row" }, String(index)),
       h("td.number", {}, fixed(neurons.score[i][k], 3)),
       h("td.number.weight", {}, fixed(neurons.activation[i][k], 3)),
-      h("td.number.wide", {}, h(`span.fill${share < 0 ? ".against" : ""}`, { style: { width: `${(60 * Math.abs(share)) / most}%` }, "aria-hidden": "true" }), ` ${fixed(100 * share, 1)}%`),
+      h(
+        "td.number.wide",
+        {},
+        h(`span.fill${share < 0 ? ".against" : ""}`, { style: { width: `${(60 * Math.abs(share)) / most}%` }, "aria-hidden": "true" }),
+        ` ${fixed(100 * share, 1)}%`,
+      ),
     );
   });
   return h("table.of-row.neurons", {}, h("thead", {}, h("tr", {}, heads)), body);
