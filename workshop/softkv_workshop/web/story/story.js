@@ -398,7 +398,7 @@ export class Story {
     const folded = host.querySelector(".hood");
     if (this.#isPaged || !folded) return;
     const say = this.#say();
-    const link = /** @type {HTMLAnchorElement} */ (h("a.to-zoom", { title: say("zoom.title"), target: isLesson() ? "_blank" : "" }, say("zoom")));
+    const link = /** @type {HTMLAnchorElement} */ (h("a.to-zoom", { target: isLesson() ? "_blank" : "" }, say("zoom")));
     const follow = () => {
       const { q, t, level, layer, head } = /** @type {State} */ (this.#states.get(id));
       const keys = this.#answers.keys.get(String(q));
