@@ -2,7 +2,7 @@
 -- Arguments: the file, in which each request comes after a line with its length; the index of the first to send.
 
 function init(arguments)
-  requests, position = {}, tonumber(arguments[2])
+  requests, position = {}, tonumber(arguments[2]) - 1 -- wrk asks for a request of its own first, to check it
   local file = assert(io.open(arguments[1], "rb"))
   local length = file:read("*l")
   while length do

@@ -120,18 +120,21 @@ def test_a_missing_answer_is_an_error(monkeypatch):
 
 @pytest.mark.skipif(not is_installed(), reason="wrk is not installed")
 def test_wrk_sends_the_same_requests_in_rounds():
-    sent_requests = []
+    answered, seconds = 0, 0.2
+    while answered < 20:  # wrk calls for a time, in which a busy machine may answer nothing
+        sent_requests = []
 
-    def reply(body):
-        sent_requests.append(body)
-        return answer(body, "503 Service Unavailable" if body == b"2" else "200 OK")
+        def reply(body, sent_requests=sent_requests):
+            sent_requests.append(body)
+            return answer(body, "503 Service Unavailable" if body == b"2" else "200 OK")
 
-    with serving(reply) as address:
-        calls = call_with_wrk(address, requests(5), 2, 0.2, first=3)
+        with serving(reply) as address:
+            calls = call_with_wrk(address, requests(5), 2, seconds, first=3)
+        answered, seconds = calls.answered, 2 * max(1.0, seconds)
     counts = [sent_requests.count(str(number).encode()) for number in range(5)]
     assert sent_requests[0] in (b"3", b"4")  # of two connections
     assert max(counts) - min(counts) <= 1
     assert sum(counts) - 2 <= calls.answered + calls.errors <= sum(counts)
-    assert abs(calls.errors / (calls.errors + calls.answered) - 1 / 5) < 0.05
+    assert counts[2] - 2 <= calls.errors <= counts[2]
     assert calls.a_second == calls.answered / calls.seconds
     assert 0 < calls.milliseconds_of(0.5) <= calls.milliseconds_of(0.99)
