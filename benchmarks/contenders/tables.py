@@ -87,12 +87,12 @@ def ratios(outcomes: Sequence[Outcome], connections: Sequence[int]) -> Table:
     """
     table = Table(title="softkv's answers a second divided by a contender's, by the caller for which that is less")
     table.box = box.MARKDOWN
-    most = max(connections)
-    for name in ("documents", "", *map(str, connections), f"p99 ÷ p50 at {most}"):
+    busiest = max(connections)
+    for name in ("documents", "", *map(str, connections), f"p99 ÷ p50 at {busiest}"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for outcome in outcomes:
         by_caller = (outcome.measured.cells, outcome.measured.by_wrk)
-        tails = [tail(cells[FIRST, None, most]) for cells in by_caller if (FIRST, None, most) in cells]
+        tails = [tail(cells[FIRST, None, busiest]) for cells in by_caller if (FIRST, None, busiest) in cells]
         for way in (way for way in outcome.ways if not way.name.startswith(FIRST)):
             lower = [lower_ratio(by_caller, way.name, count) for count in connections]
             table.add_row(f"{outcome.size:,}", way.name, *lower, f"{max(tails):.2f}" if tails else "")

@@ -27,7 +27,7 @@ def is_installed() -> bool:
 
 @dataclass(frozen=True)
 class WrkCalls:
-    """What wrk counted in some seconds of calls; `benchmarks.callers.Calls` says what each name means."""
+    """The calls that wrk made. `benchmarks.callers.Calls` explains the attributes."""
 
     answered: int
     errors: int

@@ -12,7 +12,7 @@ from softkv.record import NOT_SENT, Length, Range, Record, fields_of
 
 
 class Columns(Record, kw_only=True):
-    """What the columns of a table are, and how their cells are read.
+    """The columns of a table, and how their cells are read.
 
     Attributes:
         id: the column of the ids. Left out: id.
@@ -48,7 +48,7 @@ class Columns(Record, kw_only=True):
 
 
 class Layout(Record, kw_only=True):
-    """How a table lies in its file.
+    """The layout of a table in its file.
 
     Attributes:
         delimiter: the character between the cells of CSV, or tab. Left out: found in the file.

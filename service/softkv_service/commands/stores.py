@@ -138,7 +138,7 @@ def copy(
 
 
 class _Outcome(NamedTuple):
-    """What was copied, and how it differs from its source if that was compared."""
+    """The result of a copy, with its differences from the source if these were looked for."""
 
     copied: Sequence[CopySummary]
     aliases: Sequence[AliasRecord]

@@ -72,11 +72,11 @@ def test_the_box_waits_at_temperature_0_and_is_hidden_where_words_cannot_be_comp
     first_is(cold, "b1")
     assert cold.locator("#twice").is_disabled()
     assert cold.locator(".twice").get_attribute("title").startswith("At temperature 0 ")
-    place = cold.locator("#hold").bounding_box()
+    box_before = cold.locator("#hold").bounding_box()
     assert shown(cold) == weights(writer, temperature=0)
     cold.click("#temperature-own")
     cold.wait_for_selector("#twice:checked:enabled")
-    assert cold.locator("#hold").bounding_box() == place
+    assert cold.locator("#hold").bounding_box() == box_before
     writer.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2}).raise_for_status()
     writer.put("/v1/collections/vectors/documents/a", json={"key_vector": [1, 0]}).raise_for_status()
     writer.put("/v1/collections/near", json={"similarity": "gaussian"}).raise_for_status()

@@ -119,7 +119,7 @@ class QuantisationError:
 
 @dataclass(frozen=True, eq=False)
 class CodeErrors:
-    """What the rows of a view contribute to the errors of their scanned similarities, see `QuantisationError`.
+    """The part of a view's rows in the errors of scanned similarities; `QuantisationError` adds that of a query.
 
     Attributes:
         residual: an upper bound on ‖k − k̂‖ of every key.

@@ -39,7 +39,7 @@ VALUES = {
     "columns": "id,key,…",
     "member": "NAME",
 }
-"""What stands for the values of options in the help; of all others it is a column, or the values that there are."""
+"""Placeholders of values in the help. Other options show a column, or list their values."""
 
 _SHOWN_FLAWS = 10
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

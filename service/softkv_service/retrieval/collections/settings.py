@@ -227,7 +227,7 @@ def _are_comparable(stored: str | None, used: str) -> bool:
 
 
 def find_encoder(encoders: Encoders, settings: CollectionSettings) -> LoadingEncoder | None:
-    """Return the encoder whose vectors a collection has; None if there is none.
+    """Return the encoder that makes the vectors of a collection; None if it has none, or the service does not know it.
 
     It may have another name than when the collection was made, as long as its model is the same. If the model was not
     recorded, it is the name.

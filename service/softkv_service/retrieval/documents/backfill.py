@@ -132,7 +132,7 @@ class MissingWords(Kind):
 
 
 def _find(catalogue: Catalogue, number: int) -> Collection:
-    """Return the collection with this number; raise WorkOver if there is none any more."""
+    """Return the collection with this number; raise WorkOver if it was deleted."""
     for collection in catalogue.collections():
         if collection.record.id == number:
             return collection

@@ -78,9 +78,9 @@ def test_in_a_checkout_the_reference_links_the_pages_as_they_are_written(bare):
     # Pages of the packages beside the service are there, and so is every page that the contents and they link.
     for name in ("README.md", "teach/publishing.md", "teach/workshop.md", "operate/stores.md", "guide/langchain.md"):
         at = f"/docs/{name}"
-        found = [urljoin(at, target) for target in re.findall(r"\]\(([\w./-]+\.md)", bare.get(at).text)]
-        assert not [path for path in found if "/docs/" in path.removeprefix("/docs/")]
-        among = [path for path in found if path.startswith("/docs/")]
+        links = [urljoin(at, target) for target in re.findall(r"\]\(([\w./-]+\.md)", bare.get(at).text)]
+        assert not [path for path in links if "/docs/" in path.removeprefix("/docs/")]
+        among = [path for path in links if path.startswith("/docs/")]
         assert {path: bare.get(path).status_code for path in among} == dict.fromkeys(among, 200)
     for other in ("start/notebook.ipynb", "site/zensical.toml", "../README.md", "%2e%2e/README.md", "nothing.md"):
         assert bare.get(f"/docs/{other}").status_code == 404, other

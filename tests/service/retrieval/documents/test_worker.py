@@ -103,8 +103,8 @@ async def test_a_long_move_lets_values_have_their_turns(
 async def test_steady_uploads_do_not_starve_a_move(store: Store, models: dict[str, Encoder]) -> None:
     async with running(store, models, jobs=False) as service:
         await filled(service, 300)
-        found = service.encoders.find("new")
-        queue = None if found is None else await found.ready()
+        loading = service.encoders.find("new")
+        queue = None if loading is None else await loading.ready()
         assert queue is not None
 
         async def upload(caller: int) -> None:

@@ -56,14 +56,14 @@ def test_a_cell_has_the_numbers_of_the_trace(visit: Any, layer: int, head: int, 
     trace = post(opened.origin, "/v1/trace", body)
     query, key = np.array(trace["query"])[0, 0, i], np.array(trace["key"])[0, 0, j]
     logit, weight = trace["logits"][0][0][i][j], trace["attention"][0][0][i][j]
-    said = numbers(page.locator(".terms .formula").first.inner_text().split("=", 1)[1])
-    assert said[:3] == pytest.approx([query @ key, 32, logit], abs=5e-4)
-    assert said[3] == pytest.approx(100 * weight, abs=0.5)
+    of_cell = numbers(page.locator(".terms .formula").first.inner_text().split("=", 1)[1])
+    assert of_cell[:3] == pytest.approx([query @ key, 32, logit], abs=5e-4)
+    assert of_cell[3] == pytest.approx(100 * weight, abs=0.5)
     row = page.locator(f".head-of .of-row tbody tr:nth-child({j + 1}) td").all_text_contents()
     assert float(row[2]) == pytest.approx(weight, abs=5e-5)
     states = np.array(trace["hidden_states"])[0, :, i, 7]
-    told = numbers(text_of(page.locator("section[aria-labelledby='zoom-row'] > .formula")))
-    shown = [told[1], told[2], told[5], told[6], told[7]]
+    of_row = numbers(text_of(page.locator("section[aria-labelledby='zoom-row'] > .formula")))
+    shown = [of_row[1], of_row[2], of_row[5], of_row[6], of_row[7]]
     assert shown == pytest.approx(list(states), abs=5e-5)
     neurons = page.locator(".neurons tbody th").all_text_contents()
     assert [int(index) for index in neurons] == trace["neurons"]["index"][0][i]
@@ -78,8 +78,8 @@ def test_the_weights_are_those_of_attend(visit: Any) -> None:
     cells = page.locator(f"{OF_ROW} td").all_text_contents()
     assert float(cells[0].replace("−", "-")) == pytest.approx(best["similarity"], abs=5e-5)
     assert numbers(cells[1])[0] == pytest.approx(100 * best["weight"], abs=0.5)
-    said = numbers(text_of(page.locator("section[aria-labelledby='zoom-answer'] .formula")).split("=", 1)[1])
-    assert said[0] == pytest.approx(best["similarity"], abs=1e-4)
+    of_formula = numbers(text_of(page.locator("section[aria-labelledby='zoom-answer'] .formula")).split("=", 1)[1])
+    assert of_formula[0] == pytest.approx(best["similarity"], abs=1e-4)
 
 
 def test_a_head_is_left_out_and_chosen(visit: Any) -> None:
@@ -108,10 +108,10 @@ def test_another_question_takes_the_tint_and_its_legend_away(visit: Any) -> None
     page.wait_for_selector(".movers button")
     tinted = page.locator(".zoom-map .head-map button[style*='--moved']")
     assert tinted.count() == 72
-    said = page.locator(".movers p").all_inner_texts()
-    assert "summed over all rows" in said[0]
-    assert re.fullmatch(r"The weight of .+ alone, with the head → without it:", said[1])
-    assert "tint" in said[2]
+    sentences = page.locator(".movers p").all_inner_texts()
+    assert "summed over all rows" in sentences[0]
+    assert re.fullmatch(r"The weight of .+ alone, with the head → without it:", sentences[1])
+    assert "tint" in sentences[2]
     page.fill("#zoom-question", QUESTION)
     page.keyboard.press("Enter")
     page.wait_for_function("() => location.hash.includes('birds')")
@@ -154,10 +154,10 @@ def test_two_sentences_part_layer_by_layer(visit: Any) -> None:
     lines = page.locator("section[aria-labelledby='zoom-two'] tbody tr")
     cosines = [numbers(line.locator("td").first.text_content() or "")[0] for line in lines.all()]
     lowest = lines.nth(cosines.index(min(cosines))).locator("th").text_content()
-    said = text_of(page.locator("section[aria-labelledby='zoom-two'] .formula"))
+    sentence = text_of(page.locator("section[aria-labelledby='zoom-two'] .formula"))
     falls = [before - after for before, after in pairwise(cosines)]
-    assert f"largest fall in one step is at layer {falls.index(max(falls)) + 1};" in said
-    assert f"lowest cosine is in the line “{lowest}”" in said
+    assert f"largest fall in one step is at layer {falls.index(max(falls)) + 1};" in sentence
+    assert f"lowest cosine is in the line “{lowest}”" in sentence
 
 
 def test_the_explorer_leads_there_and_back(visit: Any) -> None:
@@ -255,9 +255,9 @@ def test_late_interaction_joins_the_words(visit: Any) -> None:
     best = post(opened.origin, "/v1/collections/library/attend", body)["matches"][0]
     late = next(one for one in best["explanation"]["addends"] if one["of"] == "late")
     assert page.locator("#words-met .query").all_text_contents() == [pair["word"] for pair in late["pairs"]]
-    said = numbers(text_of(page.locator("#words-met").locator("xpath=preceding-sibling::p[1]")))
-    assert said[0] == pytest.approx(late["similarity"], abs=6e-4)
-    assert said[-1] == pytest.approx(100 * best["weight"], abs=0.5)
+    of_sentence = numbers(text_of(page.locator("#words-met").locator("xpath=preceding-sibling::p[1]")))
+    assert of_sentence[0] == pytest.approx(late["similarity"], abs=6e-4)
+    assert of_sentence[-1] == pytest.approx(100 * best["weight"], abs=0.5)
 
 
 def test_a_question_that_gave_way_to_another_one_is_not_shown(visit: Any) -> None:
